@@ -1,0 +1,73 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+/// The settings of every Swift target: Swift 6 with strict memory safety, so that each use of raw memory says
+/// `unsafe`, and imports that stay internal unless they are said to be public.
+let swift: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+let package = Package(
+    name: "thimble",
+    products: [
+        .executable(name: "thimble", targets: ["ThimbleCLI"]),
+        .library(name: "Thimble", targets: ["Thimble"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    ],
+    targets: [
+        // MARK: C
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CFreeType", pkgConfig: "freetype2", providers: [.apt(["libfreetype-dev"])]),
+        .target(name: "CXXHash"),
+        // libpng reports errors by longjmp, which Swift cannot cross, so the image codecs are called from C.
+        .target(
+            name: "CImages",
+            linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg"), .linkedLibrary("webp")]),
+        .target(name: "CKernels"),
+        // MARK: Swift
+        .target(name: "Tensors", swiftSettings: swift),
+        .target(name: "Tokenizers", swiftSettings: swift),
+        .target(name: "ModelFile", dependencies: ["Tensors", "CZstd", "CXXHash"], swiftSettings: swift),
+        .target(name: "Checkpoints", dependencies: ["Tensors", "ModelFile"], swiftSettings: swift),
+        .target(name: "Documents", dependencies: ["CFreeType", "CImages"], swiftSettings: swift),
+        .target(name: "CPUBackend", dependencies: ["Tensors", "CKernels"], swiftSettings: swift),
+        .target(name: "Models", dependencies: ["Tensors", "ModelFile"], swiftSettings: swift),
+        .target(
+            name: "Thimble",
+            dependencies: [
+                "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend", "Tensors",
+            ],
+            swiftSettings: swift),
+        .executableTarget(
+            name: "ThimbleCLI",
+            dependencies: ["Thimble", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: swift),
+        // MARK: Tests
+        .target(name: "TestSupport", dependencies: ["Tensors", "Documents"], path: "Tests/TestSupport", swiftSettings: swift),
+        .testTarget(name: "TidyTests", swiftSettings: swift),
+        .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "ModelFileTests", dependencies: ["ModelFile", "Tensors", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "CheckpointsTests", dependencies: ["Checkpoints", "ModelFile", "Tensors", "TestSupport"],
+            swiftSettings: swift),
+        .testTarget(name: "DocumentsTests", dependencies: ["Documents", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "CPUBackendTests", dependencies: ["CPUBackend", "CKernels", "Tensors", "TestSupport"],
+            swiftSettings: swift),
+        .testTarget(
+            name: "ModelsTests",
+            dependencies: ["Models", "CPUBackend", "Checkpoints", "ModelFile", "Tensors", "TestSupport"],
+            swiftSettings: swift),
+        .testTarget(name: "ThimbleTests", dependencies: ["Thimble", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "ThimbleCLITests", dependencies: ["ThimbleCLI", "TestSupport"], swiftSettings: swift),
+    ]
+)
