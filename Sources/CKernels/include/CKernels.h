@@ -1,1 +1,106 @@
+// The CPU's kernels: one table of functions a variant. The scalar table is the definition; every other variant is
+// tested against it over odd shapes. Matrices lie in the tiled layout that Tensors/WeightLayout.swift describes.
+//
+// All pointers are valid for the shapes stated, and are the caller's; no kernel allocates, and none keeps a pointer.
 #pragma once
+#include <stdint.h>
+#include <stddef.h>
+
+// Activations are quantized to int8 in blocks of this many inputs, one float32 scale a block.
+#define THIMBLE_BLOCK 32
+// Rows in a weight tile.
+#define THIMBLE_TILE_ROWS 16
+
+// A weight matrix W[rows, columns] in tiles.
+typedef struct {
+    const void *codes;       // codes plane (values, for f32 and f16)
+    const uint16_t *scales;  // float16 [tile][padded_columns / group][16]; NULL for f32 and f16
+    int64_t rows;            // outputs
+    int64_t padded_columns;  // inputs with padding: a multiple of 32 and of the group
+    int64_t group;           // 32, 64 or 128; 0 for f32 and f16
+} thimble_weights;
+
+// Activations quantized for an integer product: x[token][input] = scales[token][input / 32] * codes[token][input].
+typedef struct {
+    const int8_t *codes;   // [tokens][padded_columns], in -127...127
+    const float *scales;   // [tokens][padded_columns / 32]
+    const int32_t *sums;   // [tokens][padded_columns / 32]: sum of the block's codes
+} thimble_quantized;
+
+// One attention: queries of consecutive positions over keys and values in pages.
+// A page holds float16 [2: key, value][kv_heads][page_tokens][head_size]; page p starts at pages + p * page_stride.
+typedef struct {
+    const float *q;              // [tokens][q_stride], head h of a token at + h * head_size
+    float *out;                  // [tokens][out_stride], likewise
+    const uint16_t *pages;
+    const int32_t *block_table;  // [ceil(kv_length / page_tokens)]: page of each run of page_tokens positions
+    int64_t q_stride;            // floats
+    int64_t out_stride;          // floats
+    int64_t page_stride;         // float16 elements
+    int64_t page_tokens;
+    int64_t q_heads;             // a multiple of kv_heads
+    int64_t kv_heads;
+    int64_t head_size;           // a multiple of 8, at most THIMBLE_MAX_HEAD_SIZE
+    int64_t start;               // position of the first query; causal: query i sees keys 0...start + i
+    int64_t kv_length;           // keys in the pages; start + tokens <= kv_length when causal
+    int32_t causal;              // 0: every query sees every key
+    float scale;                 // multiplies q . k
+} thimble_attention;
+
+#define THIMBLE_MAX_HEAD_SIZE 256
+
+// Every kernel of one variant.
+typedef struct {
+    const char *name;
+
+    // Quantizes x[count] (one token, count <= padded) to blocks; inputs from count to padded become zero codes.
+    // scale = max|x| / 127 of the block; code = round to nearest even; a block with an element that is not finite gets scale NaN.
+    void (*quantize)(const float *x, int64_t count, int64_t padded, int8_t *codes, float *scales, int32_t *sums);
+
+    // y[token][row] for the rows of tiles tile_begin..<tile_end and all tokens; y[token * y_stride + row].
+    // Rows beyond w->rows are not written. Float32 accumulation across blocks, int32 within.
+    void (*matmul_q4)(const thimble_weights *w, const thimble_quantized *x, int64_t tokens,
+                      int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride);
+    void (*matmul_q8)(const thimble_weights *w, const thimble_quantized *x, int64_t tokens,
+                      int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride);
+    // The same from float32 activations x[tokens][x_stride], zero from the real columns to padded_columns.
+    void (*matmul_f16)(const thimble_weights *w, const float *x, int64_t x_stride, int64_t tokens,
+                       int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride);
+    void (*matmul_f32)(const thimble_weights *w, const float *x, int64_t x_stride, int64_t tokens,
+                       int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride);
+
+    // Writes row `row` of w, dequantized, to y[columns].
+    void (*gather_row)(const thimble_weights *w, int32_t bits, int64_t row, int64_t columns, float *y);
+
+    // y[i] = x[i] * weight[i] / sqrt(mean(x^2) + epsilon). y may be x. The sum of squares survives x near 1e30.
+    void (*rms_norm)(const float *x, const float *weight, int64_t count, float epsilon, float *y);
+    // residual[i] += x[i] * weight[i] / sqrt(mean(x^2) + epsilon)
+    void (*add_rms_norm)(const float *x, const float *weight, int64_t count, float epsilon, float *residual);
+    // y[i] = (x[i] - mean) / sqrt(variance + epsilon) * weight[i] + bias[i]. y may be x.
+    void (*layer_norm)(const float *x, const float *weight, const float *bias, int64_t count, float epsilon, float *y);
+    // y[i] += x[i]
+    void (*add)(const float *x, int64_t count, float *y);
+    // y[i] = silu(x[2i]) * x[2i + 1]: gate and up rows alternate. y may be x.
+    void (*swiglu)(const float *x, int64_t count, float *y);
+    // y[i] = x[i] * (1 + erf(x[i] / sqrt(2))) / 2. y may be x.
+    void (*gelu)(const float *x, int64_t count, float *y);
+    // Rotates adjacent pairs: (x[2i], x[2i+1]) by the angle of cos[i], sin[i], for i < pairs. In place.
+    void (*rope_interleaved)(float *x, const float *cosines, const float *sines, int64_t pairs);
+    // Rotates halves: (x[i], x[i + pairs]) by cos[i], sin[i], for i < pairs. In place.
+    void (*rope_half)(float *x, const float *cosines, const float *sines, int64_t pairs);
+    // float16 from float32, to nearest even, saturating at +-65504; NaN stays NaN.
+    void (*store_f16)(const float *x, int64_t count, uint16_t *y);
+
+    // Attention of the q heads that share kv_head, for query tokens token_begin..<token_end. Float32 online softmax.
+    // scratch holds thimble_attention_scratch_count floats and belongs to the calling thread.
+    void (*attention)(const thimble_attention *a, int64_t kv_head, int64_t token_begin, int64_t token_end,
+                      float *scratch);
+} thimble_kernels;
+
+// Floats of scratch an attention call needs, whatever the variant.
+int64_t thimble_attention_scratch_count(int64_t q_heads, int64_t kv_heads, int64_t head_size, int64_t page_tokens);
+
+// The definition.
+const thimble_kernels *thimble_kernels_scalar(void);
+// The variants this machine can run, scalar first, the preferred one last.
+int32_t thimble_kernels_available(const thimble_kernels *tables[], int32_t capacity);
