@@ -1,0 +1,127 @@
+//! What a model asks of a backend: a few coarse operations, cut so that a GPU can run each as one dispatch.
+
+/// Where a projection's input comes from.
+public enum Prologue: Sendable {
+    /// The activation as it is.
+    case plain(Activation)
+    /// `rmsNorm(x) * weight`.
+    case rmsNorm(Activation, weight: Vector, epsilon: Float)
+    /// `residual += rmsNorm(delta) * deltaWeight`, kept; then `rmsNorm(residual) * weight`.
+    ///
+    /// The sandwich norm of GLM-4: what the block before has computed is normalised before it joins the residual.
+    case residual(Activation, adding: Activation, deltaWeight: Vector, weight: Vector, epsilon: Float)
+
+    /// The activation that gives the shape.
+    public var input: Activation {
+        switch self {
+        case .plain(let x), .rmsNorm(let x, _, _), .residual(let x, _, _, _, _): x
+        }
+    }
+}
+
+/// What becomes of a projection's output.
+public enum Epilogue: Sendable {
+    /// `y = W x`, or `y = W x + bias`, into `[rows of x, rows of W]`.
+    case store(Activation, bias: Vector?)
+    /// `y[i] = silu(Wx[2i]) * Wx[2i + 1]`, into `[rows of x, rows of W / 2]`.
+    case swiglu(Activation)
+    /// `y += W x`.
+    case add(Activation)
+    /// `Wx + bias` is `[q heads | key heads | value heads]`: queries and keys are rotated, queries stored, keys and
+    /// values appended to the pages from position `start` on.
+    case attentionInputs(queries: Activation, bias: Vector?, rotary: Rotary, kv: PagedKV, start: Int)
+}
+
+/// Rotary angles of some tokens: cosines and sines `[rows, pairs]`.
+public struct Rotary: Sendable {
+    public enum Pairing: Sendable {
+        /// Dimension `2i` with `2i + 1`: GLM-4's decoder.
+        case interleaved
+        /// Dimension `i` with `pairs + i`: the vision tower.
+        case halves
+    }
+
+    public let cosines: Activation
+    public let sines: Activation
+    public let pairing: Pairing
+
+    /// Precondition: cosines and sines have one shape.
+    public init(cosines: Activation, sines: Activation, pairing: Pairing) {
+        precondition(cosines.rows == sines.rows && cosines.columns == sines.columns)
+        self.cosines = cosines
+        self.sines = sines
+        self.pairing = pairing
+    }
+}
+
+/// Rows of a table, weighted: output row `r` gets the sum over `j` of `weights[r][j] * table[indices[r][j]]`.
+public struct WeightedGather: Sendable {
+    /// `[rows, taps]`
+    public let indices: [Int32]
+    /// `[rows, taps]`
+    public let weights: [Float]
+    public let taps: Int
+
+    /// Precondition: as many weights as indices, a whole number of rows.
+    public init(indices: [Int32], weights: [Float], taps: Int) {
+        precondition(indices.count == weights.count && taps > 0 && indices.count % taps == 0)
+        self.indices = indices
+        self.weights = weights
+        self.taps = taps
+    }
+}
+
+/// Why a backend could not do what was asked.
+public struct BackendError: Error, Equatable {
+    public enum Code: Sendable {
+        /// Memory was refused.
+        case outOfMemory
+        /// The device stopped answering.
+        case deviceLost
+    }
+
+    public let code: Code
+    public let message: String
+
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+}
+
+/// A processor that runs a model.
+///
+/// Operations may be queued: they run in the order asked, and what they wrote is there for `read` after
+/// `synchronize`. Shapes are the caller's duty and trap when wrong; faults of the world come out of `makeMemory` and
+/// `synchronize`.
+public protocol Backend: AnyObject {
+    /// Zeroed memory, aligned to 4096 bytes. `label` names it in errors and accounts.
+    func makeMemory(byteCount: Int, label: String) throws(BackendError) -> any BackendMemory
+    /// Lends the memory's bytes to be filled by the host, at load.
+    func fill<E: Error>(
+        _ memory: any BackendMemory, _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Void
+    ) throws(E)
+    /// Copies host numbers into an activation of as many elements.
+    func write(_ values: UnsafeBufferPointer<Float>, to activation: Activation)
+    /// Copies an activation to the host.
+    func read(_ activation: Activation, into values: UnsafeMutableBufferPointer<Float>)
+    /// Waits until everything asked for has happened.
+    func synchronize() throws(BackendError)
+
+    /// `y[i] = table[tokens[i]]`.
+    func embed(_ tokens: Span<Int32>, table: Matrix, into y: Activation)
+    /// `epilogue(W * prologue)`.
+    func project(_ input: Prologue, _ weight: Matrix, _ output: Epilogue)
+    /// Softmax(q k^T * scale) v over pages, grouped-query: `queries` and `y` are `[tokens, heads * headSize]`. Causal:
+    /// query `i` sees positions up to `start + i`; else every query sees all `length` positions.
+    func attention(
+        queries: Activation, kv: PagedKV, start: Int, length: Int, isCausal: Bool, scale: Float, into y: Activation)
+    /// `y = rmsNorm(x) * weight`, over rows of `weight.count`.
+    func rmsNorm(_ x: Activation, weight: Vector, epsilon: Float, into y: Activation)
+    /// `y = gelu(layerNorm(x) * weight + bias)`, the exact (erf) form.
+    func layerNormGELU(_ x: Activation, weight: Vector, bias: Vector, epsilon: Float, into y: Activation)
+    /// `y += gather of the rows of table`, a float32 table `[count / columns of y, columns of y]`.
+    func addGathered(_ gather: WeightedGather, table: Vector, to y: Activation)
+    /// Copies `x` to `y`, of one shape.
+    func copy(_ x: Activation, to y: Activation)
+}

@@ -1,0 +1,113 @@
+//! Memory that a backend computes on, and views of it. Views carry no ownership.
+
+/// One allocation of a backend: host memory for the CPU, a device buffer for a GPU.
+///
+/// Only the backend that made it can look inside.
+public protocol BackendMemory: AnyObject, Sendable {
+    var byteCount: Int { get }
+}
+
+/// Float32 activations `[rows, columns]` in a backend's memory: one row a token or a patch, rows contiguous.
+public struct Activation: Sendable {
+    public let memory: any BackendMemory
+    /// Bytes from the start of the memory.
+    public let offset: Int
+    public let rows: Int
+    public let columns: Int
+
+    /// Precondition: the rows lie inside the memory.
+    public init(_ memory: any BackendMemory, offset: Int = 0, rows: Int, columns: Int) {
+        precondition(offset >= 0 && rows >= 0 && columns > 0)
+        precondition(offset + rows * columns * 4 <= memory.byteCount, "an activation lies inside its memory")
+        self.memory = memory
+        self.offset = offset
+        self.rows = rows
+        self.columns = columns
+    }
+
+    /// The rows of `range`, of the same memory.
+    public func rows(_ range: Range<Int>) -> Activation {
+        precondition(range.lowerBound >= 0 && range.upperBound <= rows)
+        return Activation(memory, offset: offset + range.lowerBound * columns * 4, rows: range.count, columns: columns)
+    }
+
+    /// The same numbers with `count` rows joined into one.
+    public func joiningRows(_ count: Int) -> Activation {
+        precondition(rows % count == 0)
+        return Activation(memory, offset: offset, rows: rows / count, columns: columns * count)
+    }
+}
+
+/// A weight matrix `[rows, columns]` in the tiled layout of `WeightLayout`.
+public struct Matrix: Sendable {
+    public let layout: WeightLayout
+    public let memory: any BackendMemory
+    /// Bytes from the start of the memory to the codes plane.
+    public let codesOffset: Int
+    /// Bytes from the start of the memory to the scales plane; of no meaning where the format has no scales.
+    public let scalesOffset: Int
+
+    /// Precondition: both planes lie inside the memory.
+    public init(layout: WeightLayout, memory: any BackendMemory, codesOffset: Int, scalesOffset: Int) {
+        precondition(codesOffset >= 0 && codesOffset + layout.codesByteCount <= memory.byteCount)
+        precondition(scalesOffset >= 0 && scalesOffset + layout.scalesByteCount <= memory.byteCount)
+        self.layout = layout
+        self.memory = memory
+        self.codesOffset = codesOffset
+        self.scalesOffset = scalesOffset
+    }
+}
+
+/// A weight vector `[count]` of float32: a norm's weight or a bias.
+public struct Vector: Sendable {
+    public let memory: any BackendMemory
+    /// Bytes from the start of the memory.
+    public let offset: Int
+    public let count: Int
+
+    /// Precondition: the vector lies inside the memory.
+    public init(_ memory: any BackendMemory, offset: Int, count: Int) {
+        precondition(offset >= 0 && count > 0 && offset + count * 4 <= memory.byteCount)
+        self.memory = memory
+        self.offset = offset
+        self.count = count
+    }
+}
+
+/// Keys and values of one layer, in pages, as the tokens of one sequence see them.
+///
+/// A page holds float16 `[2: key, value][kvHeads][pageTokens][headSize]`. Position `p` of the sequence lies in the
+/// page `blockTable[p / pageTokens]`, at token `p % pageTokens`.
+public struct PagedKV: Sendable {
+    public let memory: any BackendMemory
+    /// Bytes from the start of the memory to page 0 of this layer.
+    public let offset: Int
+    public let kvHeads: Int
+    public let headSize: Int
+    public let pageTokens: Int
+    /// Page of each run of `pageTokens` positions.
+    public let blockTable: [Int32]
+
+    /// Precondition: every page named lies inside the memory.
+    public init(
+        memory: any BackendMemory, offset: Int, kvHeads: Int, headSize: Int, pageTokens: Int, blockTable: [Int32]
+    ) {
+        self.memory = memory
+        self.offset = offset
+        self.kvHeads = kvHeads
+        self.headSize = headSize
+        self.pageTokens = pageTokens
+        self.blockTable = blockTable
+        let highest = Int(blockTable.max() ?? -1)
+        precondition(offset >= 0 && blockTable.allSatisfy { $0 >= 0 })
+        precondition(offset + (highest + 1) * pageByteCount <= memory.byteCount, "a page lies inside its memory")
+    }
+
+    /// Bytes of one page of one layer.
+    public var pageByteCount: Int { Self.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens) }
+
+    /// Bytes of one page of one layer of the shape given.
+    public static func pageByteCount(kvHeads: Int, headSize: Int, pageTokens: Int) -> Int {
+        2 * kvHeads * pageTokens * headSize * 2
+    }
+}
