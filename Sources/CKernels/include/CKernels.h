@@ -104,3 +104,12 @@ int64_t thimble_attention_scratch_count(int64_t q_heads, int64_t kv_heads, int64
 const thimble_kernels *thimble_kernels_scalar(void);
 // The variants this machine can run, scalar first, the preferred one last.
 int32_t thimble_kernels_available(const thimble_kernels *tables[], int32_t capacity);
+
+// Tells the processor that the caller spins.
+static inline void thimble_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}

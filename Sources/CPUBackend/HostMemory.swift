@@ -1,0 +1,53 @@
+//! The CPU's memory: page-aligned, zeroed, refused with an error when there is none.
+
+internal import Glibc
+internal import Tensors
+
+/// One block of host memory, owned.
+@safe final class HostMemory: BackendMemory, @unchecked Sendable {
+    let byteCount: Int
+    /// Valid for `byteCount` bytes as long as the object lives.
+    let base: UnsafeMutableRawPointer
+
+    /// The pages come zeroed from the kernel and count only once they are touched, so a KV cache of a long context
+    /// costs what its tokens take.
+    init(byteCount: Int, label: String) throws(BackendError) {
+        precondition(byteCount >= 0)
+        let pointer = unsafe mmap(
+            nil, max(byteCount, 1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        guard let base = unsafe pointer, unsafe base != MAP_FAILED else {
+            throw BackendError(.outOfMemory, "no \(byteCount) bytes of host memory for \(label)")
+        }
+        self.byteCount = byteCount
+        unsafe self.base = base
+    }
+
+    deinit { unsafe munmap(base, max(byteCount, 1)) }
+}
+
+/// The CPU's view of a backend memory. Traps for memory that another backend made.
+@inline(__always)
+func hostBase(_ memory: any BackendMemory) -> UnsafeMutableRawPointer {
+    guard let host = memory as? HostMemory else { preconditionFailure("memory of another backend") }
+    return unsafe host.base
+}
+
+extension Activation {
+    /// The first element, valid as long as the memory lives.
+    @inline(__always)
+    var floats: UnsafeMutablePointer<Float> {
+        unsafe (hostBase(memory) + offset).assumingMemoryBound(to: Float.self)
+    }
+
+    /// The first element of a row.
+    @inline(__always)
+    func row(_ index: Int) -> UnsafeMutablePointer<Float> { unsafe floats + index * columns }
+}
+
+extension Vector {
+    /// The first element, valid as long as the memory lives.
+    @inline(__always)
+    var floats: UnsafePointer<Float> {
+        unsafe UnsafePointer((hostBase(memory) + offset).assumingMemoryBound(to: Float.self))
+    }
+}
