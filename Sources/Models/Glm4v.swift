@@ -1,0 +1,103 @@
+//! GLM-4 with eyes: the weights of a Glm4v (or of a text-only Glm4) and where they come from.
+
+public import ModelFile
+public import Tensors
+
+/// One `Glm4vForConditionalGeneration` or `Glm4ForCausalLM` in a backend's memory.
+///
+/// The decoder is in `Glm4v+Decoder.swift`, the vision tower in `Glm4v+Vision.swift`. The model holds weights only;
+/// what a conversation has computed so far lives in its `InputSequence` and `KVSequence`.
+public final class Glm4v {
+    public let configuration: ModelConfiguration
+    public let backend: any Backend
+    let embedding: Matrix
+    let layers: [DecoderLayer]
+    let finalNorm: Vector
+    let head: Matrix
+    let vision: VisionTower?
+    /// Room for one chunk of a forward pass; made at load so that a pass allocates none.
+    let work: DecoderWork
+
+    /// Weights of one decoder layer. Shapes: `H` hidden, `Q` query width, `K` key width, `I` intermediate.
+    struct DecoderLayer {
+        let inputNorm: Vector
+        /// `[Q + 2K, H]`: query, key and value rows.
+        let qkv: Matrix
+        let qkvBias: Vector?
+        /// `[H, Q]`
+        let o: Matrix
+        let postSelfAttentionNorm: Vector
+        let postAttentionNorm: Vector
+        /// `[2I, H]`: gate and up rows alternate.
+        let gateUp: Matrix
+        /// `[H, I]`
+        let down: Matrix
+        let postMLPNorm: Vector
+    }
+
+    /// Reads all weights. `progress` hears the share of the bytes read so far.
+    public init(
+        file: ModelFile, on backend: any Backend, progress: (Double) -> Void = { _ in }
+    ) throws(ModelError) {
+        let configuration = file.manifest.model.configuration
+        try configuration.validate()
+        self.configuration = configuration
+        self.backend = backend
+        let text = configuration.text
+        let total = file.manifest.segments.reduce(0) { $0 + $1.imageByteCount }
+        var done = 0
+        func load(_ name: String) throws(ModelError) -> LoadedSegment {
+            let segment = try LoadedSegment(name, of: file, on: backend)
+            done += segment.entry.imageByteCount
+            progress(Double(done) / Double(max(total, 1)))
+            return segment
+        }
+
+        let embedding = try load("embedding").matrix(
+            "embed_tokens", rows: text.vocabularySize, columns: text.hiddenSize)
+        self.embedding = embedding
+        var layers: [DecoderLayer] = []
+        for index in 0..<text.layerCount {
+            layers.append(try DecoderLayer(try load("layers.\(index)"), text))
+        }
+        self.layers = layers
+        let head = try load("head")
+        finalNorm = try head.vector("norm", count: text.hiddenSize)
+        self.head =
+            text.tiesEmbedding
+            ? embedding : try head.matrix("lm_head", rows: text.vocabularySize, columns: text.hiddenSize)
+        if let vision = configuration.vision {
+            self.vision = try VisionTower(vision, load: load)
+        } else {
+            vision = nil
+        }
+        do { work = try DecoderWork(text, on: backend) } catch { throw .backend(error) }
+    }
+
+    /// Room for the keys and values of `tokenCapacity` tokens.
+    public func makeKVPool(tokenCapacity: Int) throws(ModelError) -> KVPool {
+        let text = configuration.text
+        do {
+            return try KVPool(
+                layerCount: text.layerCount, kvHeads: text.kvHeadCount, headSize: text.headSize,
+                tokenCapacity: tokenCapacity, on: backend)
+        } catch { throw .backend(error) }
+    }
+}
+
+extension Glm4v.DecoderLayer {
+    init(_ segment: LoadedSegment, _ text: TextConfiguration) throws(ModelError) {
+        let hidden = text.hiddenSize
+        let queryWidth = text.headCount * text.headSize
+        let outputs = queryWidth + 2 * text.kvHeadCount * text.headSize
+        inputNorm = try segment.vector("input_layernorm", count: hidden)
+        qkv = try segment.matrix("qkv", rows: outputs, columns: hidden)
+        qkvBias = text.hasQKVBias ? try segment.vector("qkv.bias", count: outputs) : nil
+        o = try segment.matrix("o", rows: hidden, columns: queryWidth)
+        postSelfAttentionNorm = try segment.vector("post_self_attn_layernorm", count: hidden)
+        postAttentionNorm = try segment.vector("post_attention_layernorm", count: hidden)
+        gateUp = try segment.matrix("gate_up", rows: 2 * text.intermediateSize, columns: hidden)
+        down = try segment.matrix("down", rows: hidden, columns: text.intermediateSize)
+        postMLPNorm = try segment.vector("post_mlp_layernorm", count: hidden)
+    }
+}

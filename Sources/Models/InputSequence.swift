@@ -1,0 +1,92 @@
+//! What goes into the decoder: token ids with their positions in time, height and width, and where images stand.
+
+internal import ModelFile
+public import Tensors
+
+/// The position of a token: three numbers that are equal for text and a grid for an image (M-RoPE, as in the
+/// reference `Glm4vModel.get_rope_index`).
+public struct Position: Equatable, Sendable {
+    public var time: Int32
+    public var height: Int32
+    public var width: Int32
+
+    /// One of the three, in the order that M-RoPE sections take them.
+    subscript(_ component: Int) -> Int32 {
+        switch component {
+        case 0: time
+        case 1: height
+        default: width
+        }
+    }
+}
+
+/// An image as the decoder sees it.
+public struct VisualFeatures: Sendable {
+    /// `[grid.height * grid.width, hidden size]`, row by row.
+    public let values: Activation
+    /// Visual tokens along each side.
+    public let grid: ImageGrid
+
+    public init(values: Activation, grid: ImageGrid) {
+        precondition(values.rows == grid.height * grid.width)
+        self.values = values
+        self.grid = grid
+    }
+}
+
+/// A size in patches or in visual tokens.
+public struct ImageGrid: Equatable, Sendable {
+    public let height: Int
+    public let width: Int
+
+    public init(height: Int, width: Int) {
+        self.height = height
+        self.width = width
+    }
+
+    public var count: Int { height * width }
+}
+
+/// A growing sequence of inputs.
+public struct InputSequence {
+    /// An image and the index of its first visual token.
+    struct ImageSpan {
+        let start: Int
+        let features: VisualFeatures
+        var end: Int { start + features.grid.count }
+    }
+
+    /// One id a position; visual tokens carry the image placeholder's id.
+    public private(set) var tokens: [Int32] = []
+    private(set) var positions: [Position] = []
+    private(set) var images: [ImageSpan] = []
+    private var nextPosition: Int32 = 0
+
+    public init() {}
+
+    public var count: Int { tokens.count }
+
+    /// Adds a text token.
+    public mutating func append(_ token: Int32) {
+        tokens.append(token)
+        positions.append(Position(time: nextPosition, height: nextPosition, width: nextPosition))
+        nextPosition += 1
+    }
+
+    /// Adds an image in place of the placeholder `token`. The text that follows starts after the longer side.
+    public mutating func append(_ features: VisualFeatures, token: Int32) {
+        images.append(ImageSpan(start: tokens.count, features: features))
+        for row in 0..<features.grid.height {
+            for column in 0..<features.grid.width {
+                tokens.append(token)
+                positions.append(
+                    Position(
+                        time: nextPosition, height: nextPosition + Int32(row), width: nextPosition + Int32(column)))
+            }
+        }
+        nextPosition += Int32(max(features.grid.height, features.grid.width))
+    }
+
+    /// Lets the visual features go, once their keys and values are in the cache.
+    public mutating func dropFeatures() { images = [] }
+}

@@ -1,0 +1,100 @@
+//! Where keys and values live: a pool of pages, and the table of pages that one sequence reads through.
+
+public import Tensors
+
+/// Pages of keys and values of all layers, layer by layer: page `p` of a layer holds the same tokens in every layer.
+public final class KVPool {
+    /// Tokens in a page.
+    public let pageTokens: Int
+    public let pageCount: Int
+    let layerCount: Int
+    let kvHeads: Int
+    let headSize: Int
+    private let memory: any BackendMemory
+    private var free: [Int32]
+
+    /// Room for at least `tokenCapacity` tokens.
+    public init(
+        layerCount: Int, kvHeads: Int, headSize: Int, tokenCapacity: Int, pageTokens: Int = 16, on backend: any Backend
+    ) throws(BackendError) {
+        precondition(layerCount > 0 && kvHeads > 0 && headSize > 0 && tokenCapacity > 0 && pageTokens > 0)
+        self.layerCount = layerCount
+        self.kvHeads = kvHeads
+        self.headSize = headSize
+        self.pageTokens = pageTokens
+        pageCount = (tokenCapacity + pageTokens - 1) / pageTokens
+        let pageBytes = PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+        memory = try backend.makeMemory(byteCount: layerCount * pageCount * pageBytes, label: "KV pages")
+        free = (0..<Int32(pageCount)).reversed()
+    }
+
+    /// Pages that no sequence holds.
+    public var freePageCount: Int { free.count }
+    /// Bytes of one page over all layers.
+    public var pageByteCount: Int {
+        layerCount * PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+    }
+
+    func take() -> Int32? { free.popLast() }
+    func put(_ page: Int32) { free.append(page) }
+
+    /// The pages of a layer, read through a block table.
+    func layer(_ index: Int, blockTable: [Int32]) -> PagedKV {
+        precondition(index < layerCount)
+        let layerBytes = pageCount * PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+        return PagedKV(
+            memory: memory, offset: index * layerBytes, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens,
+            blockTable: blockTable)
+    }
+}
+
+/// The keys and values of one sequence: how many positions are filled, and in which pages.
+public final class KVSequence {
+    let pool: KVPool
+    /// The longest this sequence may grow, in tokens.
+    public let capacity: Int
+    /// Positions that hold keys and values.
+    public private(set) var length = 0
+    private(set) var blockTable: [Int32] = []
+
+    /// Precondition: `capacity` is positive.
+    public init(pool: KVPool, capacity: Int) {
+        precondition(capacity > 0)
+        self.pool = pool
+        self.capacity = capacity
+        blockTable.reserveCapacity((capacity + pool.pageTokens - 1) / pool.pageTokens)
+    }
+
+    deinit { for page in blockTable { pool.put(page) } }
+
+    /// Takes the pages that `count` more positions need. On error nothing has changed.
+    func reserve(_ count: Int) throws(ModelError) {
+        let needed = length + count
+        guard needed <= capacity else { throw .contextFull(needed: needed, capacity: capacity) }
+        let pages = (needed + pool.pageTokens - 1) / pool.pageTokens
+        guard pages - blockTable.count <= pool.freePageCount else {
+            let available = (blockTable.count + pool.freePageCount) * pool.pageTokens
+            throw .contextFull(needed: needed, capacity: available)
+        }
+        while blockTable.count < pages {
+            guard let page = pool.take() else { preconditionFailure("the pool has the pages it counted") }
+            blockTable.append(page)
+        }
+    }
+
+    /// States that the next `count` positions now hold keys and values in every layer.
+    func commit(_ count: Int) {
+        precondition(length + count <= blockTable.count * pool.pageTokens)
+        length += count
+    }
+
+    /// Forgets all positions from `newLength` on, and gives their pages back.
+    public func truncate(to newLength: Int) {
+        precondition(newLength >= 0 && newLength <= length)
+        length = newLength
+        let pages = (newLength + pool.pageTokens - 1) / pool.pageTokens
+        while blockTable.count > pages { pool.put(blockTable.removeLast()) }
+    }
+
+    func layer(_ index: Int) -> PagedKV { pool.layer(index, blockTable: blockTable) }
+}

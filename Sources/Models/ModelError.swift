@@ -1,0 +1,30 @@
+//! What can go wrong when a model is loaded or run.
+
+public import ModelFile
+public import Tensors
+
+/// A fault of the world met by a model: its file, its memory, or more tokens than it was given room for.
+public enum ModelError: Error {
+    case file(ModelFileError)
+    case backend(BackendError)
+    /// The file lacks what the architecture needs, or has it in another shape.
+    case mismatch(String)
+    /// The sequence would be `needed` tokens long; `capacity` is the context.
+    case contextFull(needed: Int, capacity: Int)
+    /// A token id outside the vocabulary.
+    case tokenOutOfRange(token: Int, vocabularySize: Int)
+}
+
+extension ModelError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .file(let error): "\(error)"
+        case .backend(let error): error.message
+        case .mismatch(let message): message
+        case .contextFull(let needed, let capacity):
+            "\(needed) tokens do not fit in a context of \(capacity) tokens"
+        case .tokenOutOfRange(let token, let vocabularySize):
+            "token \(token) is outside the vocabulary of \(vocabularySize)"
+        }
+    }
+}
