@@ -39,12 +39,12 @@ public final class Glm4v {
     public init(
         file: ModelFile, on backend: any Backend, progress: (Double) -> Void = { _ in }
     ) throws(ModelError) {
-        let configuration = file.manifest.model.configuration
-        try configuration.validate()
+        do { try file.checkSchema() } catch { throw .file(error) }
+        let configuration = file.configuration
         self.configuration = configuration
         self.backend = backend
         let text = configuration.text
-        let total = file.manifest.segments.reduce(0) { $0 + $1.imageByteCount }
+        let total = file.segments.reduce(0) { $0 + $1.entry.imageByteCount }
         var done = 0
         func load(_ name: String) throws(ModelError) -> LoadedSegment {
             let segment = try LoadedSegment(name, of: file, on: backend)

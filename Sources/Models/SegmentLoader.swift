@@ -10,16 +10,16 @@ struct LoadedSegment {
 
     /// Reads the segment of that name whole. Its memory image is what the file's blocks decompress to.
     init(_ name: String, of file: ModelFile, on backend: any Backend) throws(ModelError) {
-        guard let entry = file.segment(named: name) else {
+        guard let segment = file.segment(named: name) else {
             throw .mismatch("the model file has no segment \(name); convert the model again")
         }
-        self.entry = entry
+        entry = segment.entry
         do { memory = try backend.makeMemory(byteCount: entry.imageByteCount, label: name) } catch {
             throw .backend(error)
         }
         do {
             try unsafe backend.fill(memory) { (bytes) throws(ModelFileError) in
-                try unsafe file.read(entry, into: bytes)
+                try unsafe file.read(segment, into: bytes)
             }
         } catch {
             throw .file(error)

@@ -1,0 +1,38 @@
+//! The one error that leaves this library.
+
+/// What went wrong, in a line that names the thing at fault and, where there is one, the mend.
+public struct ThimbleError: Error, Sendable, CustomStringConvertible {
+    /// What kind of fault. The numbers are pinned: they never change and are never used again.
+    public enum Code: Int32, Sendable, CaseIterable {
+        /// An argument that cannot be: a token out of range, an unknown option.
+        case invalidArgument = 1
+        /// An input file that is not there or cannot be read.
+        case inputMissing = 2
+        /// A model, image or document that is damaged or is not what it says.
+        case corrupt = 3
+        /// Something well-formed that this program does not do.
+        case unsupported = 4
+        /// The prompt and what was computed before do not fit in the context.
+        case contextFull = 5
+        /// Memory was refused.
+        case outOfMemory = 6
+        /// A read or a write failed: disk full, permission.
+        case io = 7
+        /// No device does what was asked.
+        case noDevice = 8
+        /// The caller asked to stop.
+        case cancelled = 9
+        /// A fault of this program.
+        case `internal` = 10
+    }
+
+    public let code: Code
+    public let message: String
+
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    public var description: String { message }
+}
