@@ -85,8 +85,18 @@ public struct InputSequence {
             }
         }
         nextPosition += Int32(max(features.grid.height, features.grid.width))
-    }
+    }}
 
-    /// Lets the visual features go, once their keys and values are in the cache.
-    public mutating func dropFeatures() { images = [] }
+extension InputSequence {
+    /// How many leading positions are the same in both: the same tokens, and the same images in the same places.
+    public func commonPrefixLength(with other: InputSequence) -> Int {
+        var length = zip(tokens, other.tokens).prefix { $0 == $1 }.count
+        for (mine, theirs) in zip(images, other.images) {
+            let isSame = mine.start == theirs.start && mine.features.values.memory === theirs.features.values.memory
+            if !isSame { length = min(length, mine.start, theirs.start) }
+        }
+        for image in images.dropFirst(other.images.count) { length = min(length, image.start) }
+        for image in other.images.dropFirst(images.count) { length = min(length, image.start) }
+        return length
+    }
 }

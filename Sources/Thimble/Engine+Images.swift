@@ -1,0 +1,52 @@
+//! Images to visual tokens.
+
+internal import Documents
+internal import ModelFile
+internal import Models
+
+extension Engine {
+    /// The placeholder that stands for an image; nil for a text-only model.
+    var imageToken: Int32? { file.configuration.tokens.image.map { Int32($0) } }
+
+    /// Tokens that end an answer.
+    var endOfSequence: Set<Int32> { Set(file.configuration.tokens.endOfSequence.map { Int32($0) }) }
+
+    /// How many visual tokens an image becomes, as a grid.
+    func visualGrid(of image: RGBImage) throws(ThimbleError) -> ImageGrid {
+        let patches = try patchGrid(of: image)
+        let merge = file.configuration.vision?.mergeSize ?? 1
+        return ImageGrid(height: patches.height / merge, width: patches.width / merge)
+    }
+
+    /// Preprocesses and encodes one image.
+    func encode(_ image: RGBImage) throws(ThimbleError) -> VisualFeatures {
+        let preprocessor = try requirePreprocessor()
+        let grid = try patchGrid(of: image)
+        let patches = unsafe UnsafeMutableBufferPointer<Float>.allocate(
+            capacity: grid.count * preprocessor.patchElementCount)
+        defer { unsafe patches.deallocate() }
+        do {
+            try unsafe preprocessor.writePatches(
+                of: image.pixels.span, width: image.width, height: image.height, into: patches,
+                rowStride: preprocessor.patchElementCount)
+        } catch { throw ThimbleError(.unsupported, "\(error)") }
+        let model = self.model
+        return try translating(path) { () throws(ModelError) in
+            try unsafe model.encode(patches: UnsafeBufferPointer(patches), grid: grid)
+        }
+    }
+
+    private func patchGrid(of image: RGBImage) throws(ThimbleError) -> ImageGrid {
+        let preprocessor = try requirePreprocessor()
+        do { return try preprocessor.grid(width: image.width, height: image.height) } catch {
+            throw ThimbleError(.unsupported, "\(error)")
+        }
+    }
+
+    private func requirePreprocessor() throws(ThimbleError) -> ImagePreprocessor {
+        guard let preprocessor else {
+            throw ThimbleError(.unsupported, "\(path) is a text-only model; it takes no images")
+        }
+        return preprocessor
+    }
+}

@@ -1,0 +1,178 @@
+//! A loaded model: opened once, shared by its sessions.
+
+internal import CPUBackend
+public import Documents
+internal import Foundation
+public import ModelFile
+internal import Models
+internal import Tensors
+internal import Tokenizers
+
+/// Where a model runs.
+public enum DeviceChoice: Sendable, Equatable {
+    /// The best device there is: today the CPU.
+    case automatic
+    case cpu
+
+    /// Parses `auto` or `cpu`.
+    public init(_ name: String) throws(ThimbleError) {
+        switch name {
+        case "auto": self = .automatic
+        case "cpu": self = .cpu
+        default:
+            throw ThimbleError(.noDevice, "device '\(name)' is not in this version; use cpu or auto")
+        }
+    }
+}
+
+/// How a model is loaded.
+public struct EngineOptions: Sendable {
+    public var device: DeviceChoice = .automatic
+    /// Threads that compute; nil takes one for each core this process may use.
+    public var threadCount: Int?
+    /// The longest prompt and answer together, in tokens; nil takes what the model was made for.
+    public var contextLength: Int?
+
+    public init() {}
+}
+
+/// One model in memory, with its tokenizer and chat format.
+///
+/// Sessions of one engine compute on the same device and take turns: an engine and its sessions belong to one thread
+/// at a time.
+public final class Engine {
+    public let path: String
+    let file: ModelFile
+    let model: Glm4v
+    let tokenizer: Tokenizer?
+    let chatFormat: ChatFormat?
+    let preprocessor: ImagePreprocessor?
+    let pool: KVPool
+    /// The longest a session may grow, in tokens.
+    public let contextLength: Int
+    /// Seconds from opening the file to being ready.
+    public let loadSeconds: Double
+    let backend: CPUBackend
+
+    /// Opens and reads a model file. `progress` hears the share that is read.
+    public init(
+        modelPath: String, options: EngineOptions = EngineOptions(), progress: (Double) -> Void = { _ in }
+    ) throws(ThimbleError) {
+        let clock = ContinuousClock()
+        let start = clock.now
+        path = modelPath
+        let threads = options.threadCount ?? ProcessInfo.processInfo.activeProcessorCount
+        guard (1...1024).contains(threads) else {
+            throw ThimbleError(.invalidArgument, "\(threads) threads; it must be in 1...1024")
+        }
+        file = try translating { () throws(ModelFileError) in try ModelFile(path: modelPath) }
+        let backend = CPUBackend(threadCount: threads)
+        self.backend = backend
+        let file = self.file
+        model = try translating(modelPath) { () throws(ModelError) in
+            try Glm4v(file: file, on: backend, progress: progress)
+        }
+        tokenizer = try Self.tokenizer(of: file)
+        chatFormat = file.manifest.model.chatFormat.flatMap { ChatFormat(rawValue: $0) }
+        preprocessor = try Self.preprocessor(of: file)
+        let longest = file.configuration.text.maximumPositions
+        let length = options.contextLength ?? longest
+        guard (1...longest).contains(length) else {
+            throw ThimbleError(
+                .invalidArgument, "a context of \(length) tokens; this model takes 1...\(longest)")
+        }
+        contextLength = length
+        let model = self.model
+        pool = try translating(modelPath) { () throws(ModelError) in try model.makeKVPool(tokenCapacity: length) }
+        loadSeconds = start.duration(to: clock.now).seconds
+    }
+
+    private static func tokenizer(of file: ModelFile) throws(ThimbleError) -> Tokenizer? {
+        guard file.segment(named: ModelSegment.tokenizer) != nil else { return nil }
+        let bytes = try translating { () throws(ModelFileError) in try file.data(named: ModelSegment.tokenizer) }
+        let tokenizer: Tokenizer
+        do { tokenizer = try Tokenizer(serialized: bytes) } catch {
+            throw ThimbleError(.corrupt, "\(file.path): tokenizer: \(error)")
+        }
+        let size = file.configuration.text.vocabularySize
+        guard tokenizer.count <= size else {
+            throw ThimbleError(
+                .corrupt, "\(file.path): the tokenizer has \(tokenizer.count) tokens, the model \(size)")
+        }
+        return tokenizer
+    }
+
+    private static func preprocessor(of file: ModelFile) throws(ThimbleError) -> ImagePreprocessor? {
+        guard let vision = file.configuration.vision, let image = file.configuration.image else { return nil }
+        do { return try ImagePreprocessor(settings: image, vision: vision) } catch {
+            throw ThimbleError(.corrupt, "\(file.path): \(error)")
+        }
+    }
+
+    /// A new, empty conversation.
+    public func makeSession() -> Session { Session(engine: self) }
+
+    /// Whether the model takes images.
+    public var seesImages: Bool { preprocessor != nil }
+
+    /// The model's name, configuration and origin.
+    public var description: ModelDescription { file.manifest.model }
+
+    /// Sampling as the model's authors ask for it.
+    public var defaultSampling: SamplingOptions {
+        var options = SamplingOptions()
+        let defaults = file.configuration.generation
+        guard defaults.samples else { return options }
+        options.temperature = defaults.temperature ?? 1
+        options.topK = defaults.topK ?? 0
+        options.topP = defaults.topP ?? 1
+        options.repetitionPenalty = defaults.repetitionPenalty ?? 1
+        return options
+    }
+
+    /// How text is drawn on pages for this model: the settings in its file, else Glyph's.
+    public func pageSettings() throws(ThimbleError) -> PageSettings {
+        guard let json = file.manifest.model.pageSettings else { return PageSettings() }
+        do { return try PageSettings(json: Array(json.utf8)) } catch {
+            throw ThimbleError(.corrupt, "\(path): page settings: \(error)")
+        }
+    }
+
+    /// The ids of a text; special tokens' spellings are ordinary text.
+    public func tokenize(_ text: String) throws(ThimbleError) -> [Int32] {
+        try requireTokenizer().encode(text)
+    }
+
+    /// The text of ids.
+    public func detokenize(_ tokens: [Int32], skipsSpecialTokens: Bool = false) throws(ThimbleError) -> String {
+        let tokenizer = try requireTokenizer()
+        for token in tokens { try checkToken(token) }
+        return tokenizer.decode(tokens, skippingSpecialTokens: skipsSpecialTokens)
+    }
+
+    func requireTokenizer() throws(ThimbleError) -> Tokenizer {
+        guard let tokenizer else {
+            throw ThimbleError(
+                .unsupported,
+                "\(path) has no tokenizer: convert again from a folder with tokenizer.json, or give token ids")
+        }
+        return tokenizer
+    }
+
+    func checkToken(_ token: Int32) throws(ThimbleError) {
+        let size = file.configuration.text.vocabularySize
+        guard token >= 0, token < size else {
+            throw ThimbleError(.invalidArgument, "token \(token) is out of range: the vocabulary has \(size)")
+        }
+    }
+}
+
+/// Names of the data segments of a model file.
+enum ModelSegment {
+    static let tokenizer = "tokenizer"
+}
+
+extension Duration {
+    /// As a number of seconds.
+    var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+}

@@ -1,0 +1,98 @@
+//! One answer: prefill, then token after token.
+
+internal import ModelFile
+internal import Models
+internal import Tokenizers
+
+/// The state of one generation.
+struct Generation {
+    private let engine: Engine
+    private let options: GenerationOptions
+    private let start: ContinuousClock.Instant
+    private let clock = ContinuousClock()
+    private let promptTokens: Int
+    private let visionSeconds: Double
+    private var text = ""
+    private var generated = 0
+    private var firstToken: ContinuousClock.Instant?
+    var cachedTokens = 0
+    var imageTokens = 0
+
+    init(
+        session: Session, options: GenerationOptions, promptTokens: Int, start: ContinuousClock.Instant,
+        visionSeconds: Double
+    ) {
+        engine = session.engine
+        self.options = options
+        self.promptTokens = promptTokens
+        self.start = start
+        self.visionSeconds = visionSeconds
+    }
+
+    /// Runs to the end. The tokens generated join `inputs`, the last one excepted, which needs no keys and values.
+    mutating func run(
+        _ inputs: inout InputSequence, _ sequence: KVSequence, shouldStop: () -> Bool, receive: (String) -> Void
+    ) throws(ThimbleError) -> GenerationResult {
+        let tokenizer = try engine.requireTokenizer()
+        var detokenizer = Detokenizer(tokenizer, skipsSpecialTokens: !options.showsSpecialTokens)
+        var stops = StopMatcher(options.stops)
+        var sampler = Sampler(
+            options.sampling, prompt: inputs.tokens,
+            vocabularySize: engine.model.configuration.text.vocabularySize)
+        func show(_ piece: String, in text: inout String) {
+            if piece.isEmpty { return }
+            text += piece
+            receive(piece)
+        }
+        var reason = FinishReason.length
+        while generated < options.maximumTokens ?? .max {
+            guard let token = try nextToken(inputs, sequence, &sampler, shouldStop) else {
+                reason = .cancelled
+                break
+            }
+            if firstToken == nil { firstToken = clock.now }
+            generated += 1
+            if engine.endOfSequence.contains(token) {
+                reason = .stop
+                break
+            }
+            let (piece, isStopped) = stops.push(detokenizer.append(token))
+            show(piece, in: &text)
+            if isStopped { return result(.stop) }
+            if inputs.count + 1 > engine.contextLength { break }
+            inputs.append(token)
+        }
+        let (piece, isStopped) = stops.push(detokenizer.finish())
+        show(piece, in: &text)
+        if isStopped { return result(.stop) }
+        show(stops.finish(), in: &text)
+        return result(reason)
+    }
+
+    /// Runs what the sequence does not hold yet, and samples. Nil when the caller asked to stop.
+    private func nextToken(
+        _ inputs: InputSequence, _ sequence: KVSequence, _ sampler: inout Sampler, _ shouldStop: () -> Bool
+    ) throws(ThimbleError) -> Int32? {
+        if shouldStop() { return nil }
+        var token: Int32?
+        let model = engine.model
+        try translating(engine.path) { () throws(ModelError) in
+            try unsafe model.forward(inputs, into: sequence, logits: .last, shouldStop: shouldStop) {
+                token = unsafe sampler.next($0)
+            }
+        }
+        if token == nil && sequence.length == inputs.count {
+            throw ThimbleError(.corrupt, "\(engine.path): the model's logits are not numbers; verify the file")
+        }
+        return token
+    }
+
+    private func result(_ reason: FinishReason) -> GenerationResult {
+        let end = clock.now
+        return GenerationResult(
+            text: text, finishReason: reason, promptTokens: promptTokens, cachedTokens: cachedTokens,
+            imageTokens: imageTokens, generatedTokens: generated, visionSeconds: visionSeconds,
+            firstTokenSeconds: start.duration(to: firstToken ?? end).seconds,
+            decodeSeconds: (firstToken ?? end).duration(to: end).seconds)
+    }
+}
