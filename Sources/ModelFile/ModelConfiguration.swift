@@ -19,7 +19,8 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     public var generation: GenerationDefaults
 
     public init(
-        architecture: Architecture, text: TextConfiguration, vision: VisionConfiguration?, tokens: SpecialTokens,
+        architecture: Architecture, text: TextConfiguration, vision: VisionConfiguration?,
+        tokens: SpecialTokens,
         image: ImageSettings?, generation: GenerationDefaults
     ) {
         self.architecture = architecture
@@ -55,7 +56,8 @@ public struct TextConfiguration: Codable, Sendable, Equatable {
     public var tiesEmbedding: Bool
 
     public init(
-        hiddenSize: Int, layerCount: Int, headCount: Int, kvHeadCount: Int, headSize: Int, intermediateSize: Int,
+        hiddenSize: Int, layerCount: Int, headCount: Int, kvHeadCount: Int, headSize: Int,
+        intermediateSize: Int,
         vocabularySize: Int, maximumPositions: Int, rmsNormEpsilon: Float, ropeTheta: Float, rotarySize: Int,
         mropeSections: [Int], hasQKVBias: Bool, tiesEmbedding: Bool
     ) {
@@ -99,8 +101,10 @@ public struct VisionConfiguration: Codable, Sendable, Equatable {
     public var hasQKVBias: Bool
 
     public init(
-        hiddenSize: Int, depth: Int, headCount: Int, mergerIntermediateSize: Int, outputSize: Int, patchSize: Int,
-        temporalPatchSize: Int, mergeSize: Int, channelCount: Int, positionGridSize: Int, rmsNormEpsilon: Float,
+        hiddenSize: Int, depth: Int, headCount: Int, mergerIntermediateSize: Int, outputSize: Int,
+        patchSize: Int,
+        temporalPatchSize: Int, mergeSize: Int, channelCount: Int, positionGridSize: Int,
+        rmsNormEpsilon: Float,
         ropeTheta: Float, hasQKVBias: Bool
     ) {
         self.hiddenSize = hiddenSize

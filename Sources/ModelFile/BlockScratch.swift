@@ -1,0 +1,40 @@
+//! What one thread needs to read blocks: a buffer for stored bytes and a decompressor.
+
+import CZstd
+
+/// Memory and a decompressor for reading blocks; one a thread. About 0.5 MiB.
+@safe public struct BlockScratch: ~Copyable {
+    let stored: UnsafeMutableRawBufferPointer
+    private let context: OpaquePointer
+
+    /// Allocates. Traps when memory is exhausted.
+    public init() {
+        unsafe stored = .allocate(
+            byteCount: ContainerFormat.blockByteCount, alignment: ContainerFormat.segmentAlignment)
+        guard let context = unsafe ZSTD_createDCtx() else { fatalError("out of memory for a decompressor") }
+        unsafe self.context = context
+    }
+
+    deinit {
+        unsafe stored.deallocate()
+        unsafe ZSTD_freeDCtx(context)
+    }
+
+    /// Decompresses one frame that must fill `destination` exactly; returns what is wrong, or nil.
+    ///
+    /// The frame is decoded in one call, so `destination` is zstd's window: a frame that declares a large window
+    /// allocates nothing.
+    func decompress(
+        _ frame: UnsafeRawBufferPointer, into destination: UnsafeMutableRawBufferPointer
+    ) -> String? {
+        let declared = unsafe ZSTD_getFrameContentSize(frame.baseAddress, frame.count)
+        guard declared == UInt64(destination.count) else { return "its frame declares another size" }
+        guard unsafe ZSTD_findFrameCompressedSize(frame.baseAddress, frame.count) == frame.count else {
+            return "it is not exactly one frame"
+        }
+        let size = unsafe ZSTD_decompressDCtx(
+            context, destination.baseAddress, destination.count, frame.baseAddress, frame.count)
+        if ZSTD_isError(size) != 0 { return unsafe String(cString: ZSTD_getErrorName(size)) }
+        return size == destination.count ? nil : "it is \(size) bytes, not \(destination.count)"
+    }
+}

@@ -1,0 +1,99 @@
+//! A file open for reading at any offset, from any thread.
+
+import Glibc
+
+/// What can go wrong while reading a file; the caller says what the file was for.
+package enum InputFault: Error, Equatable {
+    case system(operation: String, code: Int32)
+    case notARegularFile
+    /// The file ends at `size` bytes, before what was asked for.
+    case ended(size: Int)
+
+    package var detail: String {
+        switch self {
+        case .system(let operation, let code): "\(operation) failed: \(systemMessage(code))"
+        case .notARegularFile: "not a regular file"
+        case .ended(let size): "the file ends early, at \(size) bytes"
+        }
+    }
+}
+
+/// The operating system's words for an error number.
+package func systemMessage(_ code: Int32) -> String {
+    unsafe String(cString: strerror(code))
+}
+
+/// A regular file open for reading. Reads go through `pread`, never through a mapping, because a mapped file that
+/// shrinks kills the process.
+package final class InputFile: Sendable {
+    package let path: String
+    /// Bytes in the file when it was opened.
+    package let byteCount: Int
+    private let descriptor: Int32
+    private let identity: Identity
+
+    /// What changes when somebody writes to the file.
+    private struct Identity: Equatable {
+        var inode: UInt
+        var size: Int
+        var seconds: Int
+        var nanoseconds: Int
+
+        init?(descriptor: Int32) {
+            var status = stat()
+            guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+                return nil
+            }
+            inode = UInt(status.st_ino)
+            size = Int(status.st_size)
+            seconds = status.st_mtim.tv_sec
+            nanoseconds = status.st_mtim.tv_nsec
+        }
+    }
+
+    package init(path: String) throws(InputFault) {
+        // O_NONBLOCK: opening a pipe must not wait for its writer.
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { throw .system(operation: "open", code: errno) }
+        guard let identity = Identity(descriptor: descriptor) else {
+            close(descriptor)
+            throw .notARegularFile
+        }
+        self.path = path
+        self.byteCount = identity.size
+        self.descriptor = descriptor
+        self.identity = identity
+    }
+
+    deinit { close(descriptor) }
+
+    /// Fills `buffer` from `offset` on. Fewer bytes in the file than that is an error.
+    package func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(InputFault) {
+        var done = 0
+        while done < buffer.count {
+            let count = unsafe pread(
+                descriptor, buffer.baseAddress! + done, buffer.count - done, off_t(offset + done))
+            if count > 0 {
+                done += count
+            } else if count == 0 {
+                throw .ended(size: offset + done)
+            } else if errno != EINTR {
+                throw .system(operation: "read", code: errno)
+            }
+        }
+    }
+
+    /// The bytes of a range that the caller has checked against `byteCount`.
+    package func bytes(at offset: Int, count: Int) throws(InputFault) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var fault: InputFault?
+        unsafe bytes.withUnsafeMutableBytes { buffer in
+            do throws(InputFault) { unsafe try read(at: offset, into: buffer) } catch { fault = error }
+        }
+        if let fault { throw fault }
+        return bytes
+    }
+
+    /// Whether somebody has written to the file since it was opened.
+    package var hasChanged: Bool { Identity(descriptor: descriptor) != identity }
+}

@@ -1,0 +1,235 @@
+//! Writes a .thimble file, tensor by tensor, and makes it appear whole or not at all.
+
+import FoundationEssentials
+public import Tensors
+
+/// Writes a model file.
+///
+/// Segments are written in the order in which they begin, tensors in the order in which they begin within their
+/// segment; the codes of a tensor may arrive in pieces. The codes stream goes to disk as it comes, the scales of
+/// the segment wait in memory for its end. The file appears at its path on `commit`; a writer that ends without it
+/// leaves nothing behind.
+public struct ModelFileWriter: ~Copyable {
+    /// Path of the file to be.
+    public let path: String
+    private let output: OutputFile
+    private var compressor: BlockCompressor
+    private var position = Header.byteCount
+    private var blocks: [BlockEntry] = []
+    private var segments: [SegmentEntry] = []
+    /// The open segment; its stream lengths grow as bytes arrive.
+    private var segment: SegmentEntry?
+    private var scales: [UInt8] = []
+    /// Bytes of the open tensor's planes that have not arrived yet.
+    private var missingCodes = 0
+    private var missingScales = 0
+
+    /// Creates the file beside `path`. Compression uses `threadCount` threads.
+    public init(path: String, threadCount: Int = 1) throws(ModelFileError) {
+        unsafe try self.init(output: OutputFile(path: path), threadCount: threadCount)
+    }
+
+    init(output: consuming OutputFile, threadCount: Int = 1) throws(ModelFileError) {
+        path = output.path
+        self.output = output
+        compressor = BlockCompressor(threadCount: max(1, threadCount))
+    }
+
+    /// Begins a segment of tensors. Precondition: none is open.
+    public mutating func beginSegment(_ name: String) throws(ModelFileError) {
+        try begin(name, kind: .weights)
+    }
+
+    /// Begins a matrix `[rows, columns]` in the open segment. Its planes, in the layout of `WeightLayout`, follow.
+    public mutating func beginMatrix(
+        _ name: String, rows: Int, columns: Int, format: WeightFormat
+    ) throws(ModelFileError) {
+        let limit = 1...ContainerFormat.maximumDimension
+        guard limit.contains(rows), limit.contains(columns) else {
+            throw ModelFileError(.limit, file: path, "tensor \(name) of \(rows) x \(columns) is too large")
+        }
+        begin(
+            TensorEntry(
+                name: name, kind: .matrix, rows: rows, columns: columns, format: format, codesOffset: 0,
+                scalesOffset: nil))
+    }
+
+    /// Adds a vector `[values.count]` to the open segment.
+    public mutating func appendVector(_ name: String, _ values: [Float]) throws(ModelFileError) {
+        begin(
+            TensorEntry(
+                name: name, kind: .vector, rows: values.count, columns: 1, format: .f32, codesOffset: 0,
+                scalesOffset: nil))
+        var fault: ModelFileError?
+        unsafe values.withUnsafeBytes { bytes in
+            do throws(ModelFileError) { unsafe try appendCodes(bytes) } catch { fault = error }
+        }
+        if let fault { throw fault }
+        try endTensor()
+    }
+
+    /// The next bytes of the open matrix's codes plane (values, for f32 and f16).
+    public mutating func appendCodes(_ bytes: UnsafeRawBufferPointer) throws(ModelFileError) {
+        precondition(bytes.count <= missingCodes, "a tensor gets no more codes than its plane holds")
+        missingCodes -= bytes.count
+        unsafe try appendToStream(bytes)
+    }
+
+    /// The next bytes of the open matrix's scales plane.
+    public mutating func appendScales(_ bytes: UnsafeRawBufferPointer) {
+        precondition(bytes.count <= missingScales, "a tensor gets no more scales than its plane holds")
+        missingScales -= bytes.count
+        unsafe scales.append(contentsOf: bytes)
+    }
+
+    /// Ends the open matrix. Precondition: both planes have arrived whole.
+    public mutating func endTensor() throws(ModelFileError) {
+        precondition(missingCodes == 0 && missingScales == 0, "a tensor ends when its planes are whole")
+        let alignment = ContainerFormat.planeAlignment
+        let codesByteCount = segment!.codesByteCount
+        let padding = ContainerFormat.aligned(codesByteCount, to: alignment) - codesByteCount
+        try appendToStream([UInt8](repeating: 0, count: padding))
+        scales += [UInt8](
+            repeating: 0, count: ContainerFormat.aligned(scales.count, to: alignment) - scales.count)
+    }
+
+    /// Ends the open segment: its scales go to disk. Precondition: no tensor is open.
+    public mutating func endSegment() throws(ModelFileError) {
+        precondition(missingCodes == 0 && missingScales == 0, "a segment ends when its tensors are whole")
+        try flush()
+        var entry = segment!
+        let scales = scales
+        self.scales = []
+        try appendToStream(scales)
+        try flush()
+        entry.scalesByteCount = scales.count
+        entry.storedByteCount = position - entry.fileOffset
+        for index in entry.tensors.indices {
+            // Until here scales offsets counted from the start of their stream.
+            entry.tensors[index].scalesOffset? += entry.codesByteCount
+        }
+        segments.append(entry)
+        segment = nil
+    }
+
+    /// Adds a segment of bytes that mean nothing to the container. Precondition: no segment is open.
+    public mutating func appendData(_ name: String, _ bytes: [UInt8]) throws(ModelFileError) {
+        guard bytes.count <= ContainerFormat.maximumDataByteCount else {
+            throw ModelFileError(
+                .limit, file: path,
+                "data \(name) has \(bytes.count) bytes, at most \(ContainerFormat.maximumDataByteCount) fit")
+        }
+        try begin(name, kind: .data)
+        try appendToStream(bytes)
+        try endSegment()
+    }
+
+    /// Writes the block index, the manifest and the header, and gives the file its name.
+    /// Precondition: no segment is open.
+    public consuming func commit(_ model: ModelDescription) throws(ModelFileError) {
+        precondition(segment == nil, "a file is committed when its segments are whole")
+        try pad(to: ContainerFormat.planeAlignment)
+        let manifest = Manifest(model: model, segments: segments)
+        // What is written is read back by the same rules, so a faulty configuration is found now.
+        try manifest.validate(file: path, blockIndexOffset: position, blockCount: blocks.count)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        let json: [UInt8]
+        do { json = try [UInt8](encoder.encode(manifest)) } catch {
+            throw ModelFileError(.damaged, file: path, "the manifest cannot be encoded: \(error)")
+        }
+        guard json.count <= ContainerFormat.maximumManifestByteCount else {
+            throw ModelFileError(.limit, file: path, "the manifest of \(json.count) bytes is too large")
+        }
+        var index: [UInt8] = []
+        for block in blocks { block.append(to: &index) }
+        let stored = BlockCompressor.frame(of: json)
+        var header = Header()
+        header.blockIndexOffset = UInt64(position)
+        header.blockCount = UInt64(blocks.count)
+        header.blockIndexChecksum = ContainerFormat.checksum(index[...])
+        try write(index)
+        header.manifestOffset = UInt64(position)
+        header.manifestStoredByteCount = UInt64(stored.count)
+        header.manifestByteCount = UInt64(json.count)
+        header.manifestChecksum = ContainerFormat.checksum(stored[...])
+        try write(stored)
+        header.fileByteCount = UInt64(position)
+        position = 0
+        try write(header.encoded)
+        try output.commit()
+    }
+
+    private mutating func begin(_ name: String, kind: SegmentEntry.Kind) throws(ModelFileError) {
+        precondition(segment == nil, "one segment is open at a time")
+        try pad(to: ContainerFormat.segmentAlignment)
+        segment = SegmentEntry(
+            name: name, kind: kind, fileOffset: position, storedByteCount: 0, codesByteCount: 0,
+            scalesByteCount: 0, firstBlock: blocks.count, tensors: [])
+    }
+
+    private mutating func begin(_ tensor: TensorEntry) {
+        precondition(missingCodes == 0 && missingScales == 0, "one tensor is open at a time")
+        var tensor = tensor
+        tensor.codesOffset = segment!.codesByteCount
+        tensor.scalesOffset = tensor.format.type.isQuantized ? scales.count : nil
+        missingCodes = tensor.codesByteCount
+        missingScales = tensor.scalesByteCount
+        scales.reserveCapacity(scales.count + missingScales + ContainerFormat.planeAlignment)
+        segment!.tensors.append(tensor)
+    }
+
+    private mutating func appendToStream(_ bytes: [UInt8]) throws(ModelFileError) {
+        var fault: ModelFileError?
+        unsafe bytes.withUnsafeBytes { buffer in
+            do throws(ModelFileError) { unsafe try appendToStream(buffer) } catch { fault = error }
+        }
+        if let fault { throw fault }
+    }
+
+    private mutating func appendToStream(_ bytes: UnsafeRawBufferPointer) throws(ModelFileError) {
+        segment!.codesByteCount += bytes.count
+        var (position, blocks) = (position, [BlockEntry]())
+        unsafe try compressor.append(bytes) { (stored, rawByteCount) throws(ModelFileError) in
+            unsafe try Self.write(stored, rawByteCount, to: output, at: &position, index: &blocks)
+        }
+        self.position = position
+        self.blocks += blocks
+    }
+
+    private mutating func flush() throws(ModelFileError) {
+        var (position, blocks) = (position, [BlockEntry]())
+        unsafe try compressor.flush { (stored, rawByteCount) throws(ModelFileError) in
+            unsafe try Self.write(stored, rawByteCount, to: output, at: &position, index: &blocks)
+        }
+        self.position = position
+        self.blocks += blocks
+    }
+
+    private static func write(
+        _ stored: UnsafeRawBufferPointer, _ rawByteCount: Int, to output: borrowing OutputFile,
+        at position: inout Int, index: inout [BlockEntry]
+    ) throws(ModelFileError) {
+        unsafe try output.write(stored, at: position)
+        position += stored.count
+        index.append(
+            BlockEntry(
+                storedByteCount: UInt32(stored.count), rawByteCount: UInt32(rawByteCount),
+                checksum: unsafe ContainerFormat.checksum(stored)))
+    }
+
+    private mutating func pad(to alignment: Int) throws(ModelFileError) {
+        try write([UInt8](repeating: 0, count: ContainerFormat.aligned(position, to: alignment) - position))
+    }
+
+    private mutating func write(_ bytes: [UInt8]) throws(ModelFileError) {
+        var fault: ModelFileError?
+        unsafe bytes.withUnsafeBytes { buffer in
+            do throws(ModelFileError) { unsafe try output.write(buffer, at: position) } catch {
+                fault = error
+            }
+        }
+        if let fault { throw fault }
+        position += bytes.count
+    }
+}
