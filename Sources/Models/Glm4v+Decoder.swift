@@ -2,7 +2,7 @@
 
 internal import Glibc
 internal import ModelFile
-public import Tensors
+internal import Tensors
 
 /// Activations of one chunk. Shapes: `C` tokens of a chunk, `H` hidden, `Q` query width, `I` intermediate.
 struct DecoderWork {
@@ -21,7 +21,9 @@ struct DecoderWork {
     let logits: any BackendMemory
 
     init(_ text: TextConfiguration, on backend: any Backend) throws(BackendError) {
-        func make(_ columns: Int, _ label: String, rows: Int = chunkTokens) throws(BackendError) -> any BackendMemory {
+        func make(
+            _ columns: Int, _ label: String, rows: Int = DecoderWork.chunkTokens
+        ) throws(BackendError) -> any BackendMemory {
             try backend.makeMemory(byteCount: rows * columns * 4, label: label)
         }
         residual = try make(text.hiddenSize, "residual stream")
@@ -89,7 +91,7 @@ extension Glm4v {
         let attended = Activation(work.attended, rows: count, columns: queryWidth)
         let mlp = Activation(work.mlp, rows: count, columns: text.intermediateSize)
         embed(inputs, chunk, into: residual)
-        let rotary = rotary(for: inputs.positions[chunk])
+        let rotary = makeRotary(for: inputs.positions[chunk])
 
         var previous: DecoderLayer?
         for (index, layer) in layers.enumerated() {
@@ -112,7 +114,9 @@ extension Glm4v {
     }
 
     /// A layer's input: the residual, joined by what the block before computed unless this is the first.
-    private func joined(_ residual: Activation, _ delta: Activation, _ deltaNorm: Vector?, then norm: Vector) -> Prologue {
+    private func joined(
+        _ residual: Activation, _ delta: Activation, _ deltaNorm: Vector?, then norm: Vector
+    ) -> Prologue {
         let epsilon = configuration.text.rmsNormEpsilon
         guard let deltaNorm else { return .rmsNorm(residual, weight: norm, epsilon: epsilon) }
         return .residual(residual, adding: delta, deltaWeight: deltaNorm, weight: norm, epsilon: epsilon)
@@ -122,7 +126,7 @@ extension Glm4v {
     private func embed(_ inputs: InputSequence, _ chunk: Range<Int>, into residual: Activation) {
         backend.embed(inputs.tokens.span.extracting(chunk), table: embedding, into: residual)
         for image in inputs.images {
-            let visible = max(image.start, chunk.lowerBound)..<max(min(image.end, chunk.upperBound), max(image.start, chunk.lowerBound))
+            let visible = chunk.clamped(to: image.start..<image.end)
             if visible.isEmpty { continue }
             backend.copy(
                 image.features.values.rows(visible.lowerBound - image.start..<visible.upperBound - image.start),
@@ -130,7 +134,7 @@ extension Glm4v {
         }
     }
 
-    private func rotary(for positions: ArraySlice<Position>) -> Rotary {
+    private func makeRotary(for positions: ArraySlice<Position>) -> Rotary {
         let table = RotaryTable(positions: positions, configuration: configuration.text)
         let cosines = Activation(work.cosines, rows: positions.count, columns: table.pairs)
         let sines = Activation(work.sines, rows: positions.count, columns: table.pairs)
@@ -144,7 +148,7 @@ extension Glm4v {
     ) {
         guard let last = layers.last else { preconditionFailure("a decoder has layers") }
         let vocabularySize = configuration.text.vocabularySize
-        let host = unsafe UnsafeMutableBufferPointer<Float>.allocate(
+        let host = UnsafeMutableBufferPointer<Float>.allocate(
             capacity: min(residual.rows, DecoderWork.logitRows) * vocabularySize)
         defer { unsafe host.deallocate() }
         for start in stride(from: 0, to: residual.rows, by: DecoderWork.logitRows) {

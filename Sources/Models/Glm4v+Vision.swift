@@ -2,7 +2,7 @@
 
 internal import Glibc
 internal import ModelFile
-public import Tensors
+internal import Tensors
 
 /// Weights of the tower. Shapes: `V` tower width, `H` visual token width, `M` merger's intermediate width.
 struct VisionTower {
@@ -94,19 +94,19 @@ extension Glm4v {
         let merge = vision.mergeSize
         precondition(grid.count > 0 && grid.height % merge == 0 && grid.width % merge == 0)
         precondition(patches.count == grid.count * vision.patchElementCount)
-        do {
+        do throws(BackendError) {
             let work = try VisionWork(vision, patchCount: grid.count, on: backend)
             unsafe backend.write(patches, to: work.patches)
-            embed(tower, grid, work)
+            embedPatches(tower, grid, work)
             for block in tower.blocks { run(block, tower, work) }
-            let values = try merge(tower, work)
+            let values = try mergePatches(tower, work)
             try backend.synchronize()
             return VisualFeatures(
                 values: values, grid: ImageGrid(height: grid.height / merge, width: grid.width / merge))
         } catch { throw .backend(error) }
     }
 
-    private func embed(_ tower: VisionTower, _ grid: ImageGrid, _ work: VisionWork) {
+    private func embedPatches(_ tower: VisionTower, _ grid: ImageGrid, _ work: VisionWork) {
         let vision = tower.configuration
         let order = patchOrder(grid: grid, merge: vision.mergeSize)
         backend.project(.plain(work.patches), tower.patchEmbed, .store(work.hidden, bias: tower.patchEmbedBias))
@@ -137,7 +137,7 @@ extension Glm4v {
     }
 
     /// Patches to visual tokens, in memory that outlives the tower's work.
-    private func merge(_ tower: VisionTower, _ work: VisionWork) throws(BackendError) -> Activation {
+    private func mergePatches(_ tower: VisionTower, _ work: VisionWork) throws(BackendError) -> Activation {
         let vision = tower.configuration
         let patchesPerToken = vision.mergeSize * vision.mergeSize
         let tokens = work.hidden.rows / patchesPerToken
@@ -166,7 +166,7 @@ extension Glm4v {
 }
 
 /// Activations of one image in the tower. Shapes: `P` patches, `V` tower width, `H` visual token width.
-private struct VisionWork {
+struct VisionWork {
     let patches: Activation
     let hidden: Activation
     let queries: Activation

@@ -8,23 +8,6 @@ struct PixelSize: Sendable, Equatable {
     var height: Int
 }
 
-/// How many patches an image is cut into; both sides are multiples of the merge size.
-public struct PatchGrid: Sendable, Equatable {
-    /// Patches from top to bottom.
-    public var height: Int
-    /// Patches from left to right.
-    public var width: Int
-
-    /// Describes a grid of `height` rows and `width` columns of patches.
-    public init(height: Int, width: Int) {
-        self.height = height
-        self.width = width
-    }
-
-    /// Patches in all.
-    public var patchCount: Int { height * width }
-}
-
 /// Resizes, normalises and flattens images as the reference `Glm4vImageProcessor` and `Glm46VImageProcessor` do,
 /// bit for bit up to the normalised bytes.
 ///
@@ -88,12 +71,12 @@ public struct ImagePreprocessor: Sendable {
 
     /// The grid that an image of `width x height` pixels is cut into after resizing: `writePatches` needs room for
     /// its `patchCount` rows.
-    public func grid(width: Int, height: Int) throws(ImagePreprocessorError) -> PatchGrid {
+    public func grid(width: Int, height: Int) throws(ImagePreprocessorError) -> ImageGrid {
         grid(of: try smartResize(PixelSize(width: width, height: height)))
     }
 
-    private func grid(of resized: PixelSize) -> PatchGrid {
-        PatchGrid(height: resized.height / patchSize, width: resized.width / patchSize)
+    private func grid(of resized: PixelSize) -> ImageGrid {
+        ImageGrid(height: resized.height / patchSize, width: resized.width / patchSize)
     }
 
     /// Writes the patches of an image.
@@ -110,14 +93,14 @@ public struct ImagePreprocessor: Sendable {
     public func writePatches(
         of pixels: Span<UInt8>, width: Int, height: Int, into patches: UnsafeMutableBufferPointer<Float>,
         rowStride: Int
-    ) throws(ImagePreprocessorError) -> PatchGrid {
+    ) throws(ImagePreprocessorError) -> ImageGrid {
         let size = PixelSize(width: width, height: height)
         let resized = try smartResize(size)
         let grid = grid(of: resized)
         precondition(pixels.count == width * height * 3, "the pixels do not fill the image")
         precondition(rowStride >= patchElementCount, "a row of \(rowStride) floats cannot hold a patch")
-        precondition(patches.count >= grid.patchCount * rowStride, "the patches do not fit")
-        unsafe clearPadding(of: patches, count: grid.patchCount, rowStride: rowStride)
+        precondition(patches.count >= grid.count * rowStride, "the patches do not fit")
+        unsafe clearPadding(of: patches, count: grid.count, rowStride: rowStride)
         let resampler = Resampler(from: size, to: resized)
         unsafe pixels.withUnsafeBufferPointer { source in
             unsafe resampler.forEachRow(of: source) { y, row in
@@ -137,7 +120,7 @@ public struct ImagePreprocessor: Sendable {
 
     /// Spreads one row of resized pixels, at height `y`, over the patches that it crosses.
     private func write(
-        row: UnsafeBufferPointer<UInt8>, y: Int, grid: PatchGrid,
+        row: UnsafeBufferPointer<UInt8>, y: Int, grid: ImageGrid,
         into patches: UnsafeMutableBufferPointer<Float>,
         rowStride: Int
     ) {

@@ -34,19 +34,6 @@ public struct VisualFeatures: Sendable {
     }
 }
 
-/// A size in patches or in visual tokens.
-public struct ImageGrid: Equatable, Sendable {
-    public let height: Int
-    public let width: Int
-
-    public init(height: Int, width: Int) {
-        self.height = height
-        self.width = width
-    }
-
-    public var count: Int { height * width }
-}
-
 /// A growing sequence of inputs.
 public struct InputSequence {
     /// An image and the index of its first visual token.
