@@ -1,0 +1,34 @@
+//! The choice of variants at run time: what this processor and its operating system can run.
+#include "variants.h"
+
+static int32_t append(const thimble_kernels *tables[], int32_t count, int32_t capacity,
+                      const thimble_kernels *table) {
+    if (count >= capacity) return count;
+    tables[count] = table;
+    return count + 1;
+}
+
+int32_t thimble_kernels_available(const thimble_kernels *tables[], int32_t capacity) {
+    int32_t count = append(tables, 0, capacity, thimble_kernels_scalar());
+#if defined(__x86_64__)
+    // The compiler's run time reports AVX and what builds on it only where the operating system saves the registers.
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
+        count = append(tables, count, capacity, &thimble_kernels_avx2);
+    }
+#elif defined(__aarch64__)
+    count = append(tables, count, capacity, &thimble_kernels_neon);
+#endif
+    return count;
+}
+
+int64_t thimble_attention_scratch_count(int64_t q_heads, int64_t kv_heads, int64_t head_size,
+                                        int64_t page_tokens) {
+    (void)page_tokens;  // keys are gathered in steps of their own size, whatever the pages' size is
+    int64_t group = q_heads / kv_heads;
+    (void)group;
+    int64_t queries = ATTENTION_ROWS * head_size, sums = ATTENTION_ROWS * head_size;
+    int64_t scores = ATTENTION_ROWS * ATTENTION_KEYS, keys_and_values = 2 * ATTENTION_KEYS * head_size;
+    int64_t largest_total_shrink = 3 * ATTENTION_ROWS;
+    return queries + sums + scores + keys_and_values + largest_total_shrink;
+}

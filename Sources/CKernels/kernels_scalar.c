@@ -1,0 +1,266 @@
+//! The kernels' definition: each one as plainly as C can say it. Other variants are tested against these.
+#include "float16.h"
+#include "variants.h"
+#include <math.h>
+
+// Products and sums stay separate on every machine, so that the definition has one value.
+#pragma STDC FP_CONTRACT OFF
+
+enum { block = THIMBLE_BLOCK, tile_rows = THIMBLE_TILE_ROWS, unit_bytes = 64 };
+
+// The address of the 32-bit word that holds input k of a row, for a type with `per_word` inputs a word.
+static const uint8_t *word_address(const thimble_weights *w, int64_t row, int64_t k, int64_t per_word) {
+    int64_t tile_bytes = w->padded_columns / per_word * unit_bytes;
+    return (const uint8_t *)w->codes + row / tile_rows * tile_bytes + k / per_word * unit_bytes
+         + row % tile_rows * 4;
+}
+
+static int32_t q4_code(const thimble_weights *w, int64_t row, int64_t k) {
+    uint8_t byte = word_address(w, row, k, 8)[k % 4];
+    return (k % 8 < 4 ? byte & 15 : byte >> 4) - 8;
+}
+
+static int32_t q8_code(const thimble_weights *w, int64_t row, int64_t k) {
+    return (int8_t)word_address(w, row, k, 4)[k % 4];
+}
+
+static float f16_value(const thimble_weights *w, int64_t row, int64_t k) {
+    uint16_t half;
+    memcpy(&half, word_address(w, row, k, 2) + k % 2 * 2, sizeof half);
+    return float_from_half(half);
+}
+
+static float f32_value(const thimble_weights *w, int64_t row, int64_t k) {
+    float value;
+    memcpy(&value, word_address(w, row, k, 1), sizeof value);
+    return value;
+}
+
+static float weight_scale(const thimble_weights *w, int64_t row, int64_t k) {
+    int64_t groups = w->padded_columns / w->group;
+    return float_from_half(w->scales[(row / tile_rows * groups + k / w->group) * tile_rows + row % tile_rows]);
+}
+
+static int64_t row_end(const thimble_weights *w, int64_t tile_end) {
+    return tile_end * tile_rows < w->rows ? tile_end * tile_rows : w->rows;
+}
+
+static void quantize(const float *x, int64_t count, int64_t padded, int8_t *codes, float *scales, int32_t *sums) {
+    for (int64_t begin = 0; begin < padded; begin += block) {
+        float largest = 0;
+        int finite = 1;
+        for (int64_t i = begin; i < begin + block && i < count; i++) {
+            if (!isfinite(x[i])) finite = 0;
+            if (fabsf(x[i]) > largest) largest = fabsf(x[i]);
+        }
+        int zero = !finite || largest < QUANTIZE_SMALLEST;
+        float inverse = zero ? 0 : 127 / largest;
+        int32_t sum = 0;
+        for (int64_t i = begin; i < begin + block; i++) {
+            codes[i] = zero || i >= count ? 0 : (int8_t)rintf(x[i] * inverse);
+            sum += codes[i];
+        }
+        scales[begin / block] = !finite ? NAN : zero ? 0 : largest / 127;
+        sums[begin / block] = sum;
+    }
+}
+
+typedef int32_t code_function(const thimble_weights *w, int64_t row, int64_t k);
+
+static inline void matmul_integer(code_function *code, const thimble_weights *w, const thimble_quantized *x,
+                                  int64_t tokens, int64_t tile_begin, int64_t tile_end, float *y,
+                                  int64_t y_stride) {
+    for (int64_t token = 0; token < tokens; token++) {
+        const int8_t *codes = x->codes + token * w->padded_columns;
+        const float *scales = x->scales + token * (w->padded_columns / block);
+        for (int64_t row = tile_begin * tile_rows; row < row_end(w, tile_end); row++) {
+            float sum = 0;
+            for (int64_t begin = 0; begin < w->padded_columns; begin += block) {
+                int32_t dot = 0;
+                for (int64_t k = begin; k < begin + block; k++) dot += code(w, row, k) * codes[k];
+                sum += weight_scale(w, row, begin) * scales[begin / block] * (float)dot;
+            }
+            y[token * y_stride + row] = sum;
+        }
+    }
+}
+
+static void matmul_q4(const thimble_weights *w, const thimble_quantized *x, int64_t tokens, int64_t tile_begin,
+                      int64_t tile_end, float *y, int64_t y_stride) {
+    matmul_integer(q4_code, w, x, tokens, tile_begin, tile_end, y, y_stride);
+}
+
+static void matmul_q8(const thimble_weights *w, const thimble_quantized *x, int64_t tokens, int64_t tile_begin,
+                      int64_t tile_end, float *y, int64_t y_stride) {
+    matmul_integer(q8_code, w, x, tokens, tile_begin, tile_end, y, y_stride);
+}
+
+typedef float value_function(const thimble_weights *w, int64_t row, int64_t k);
+
+static inline void matmul_float(value_function *value, const thimble_weights *w, const float *x, int64_t x_stride,
+                                int64_t tokens, int64_t tile_begin, int64_t tile_end, float *y,
+                                int64_t y_stride) {
+    for (int64_t token = 0; token < tokens; token++) {
+        for (int64_t row = tile_begin * tile_rows; row < row_end(w, tile_end); row++) {
+            float sum = 0;
+            for (int64_t k = 0; k < w->padded_columns; k++) sum += value(w, row, k) * x[token * x_stride + k];
+            y[token * y_stride + row] = sum;
+        }
+    }
+}
+
+static void matmul_f16(const thimble_weights *w, const float *x, int64_t x_stride, int64_t tokens,
+                       int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride) {
+    matmul_float(f16_value, w, x, x_stride, tokens, tile_begin, tile_end, y, y_stride);
+}
+
+static void matmul_f32(const thimble_weights *w, const float *x, int64_t x_stride, int64_t tokens,
+                       int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride) {
+    matmul_float(f32_value, w, x, x_stride, tokens, tile_begin, tile_end, y, y_stride);
+}
+
+void thimble_scalar_gather_row(const thimble_weights *w, int32_t bits, int64_t row, int64_t columns, float *y) {
+    for (int64_t k = 0; k < columns; k++) {
+        switch (bits) {
+            case 4: y[k] = weight_scale(w, row, k) * (float)q4_code(w, row, k); break;
+            case 8: y[k] = weight_scale(w, row, k) * (float)q8_code(w, row, k); break;
+            case 16: y[k] = f16_value(w, row, k); break;
+            default: y[k] = f32_value(w, row, k); break;
+        }
+    }
+}
+
+// 1 / sqrt(mean(x^2) + epsilon). In double, where the square of any float is finite.
+static float inverse_root_mean_square(const float *x, int64_t count, float epsilon) {
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) sum += (double)x[i] * x[i];
+    return (float)(1 / sqrt(sum / (double)count + epsilon));
+}
+
+// x is normalised before the weight multiplies it: the other order could overflow.
+static void rms_norm(const float *x, const float *weight, int64_t count, float epsilon, float *y) {
+    float inverse = inverse_root_mean_square(x, count, epsilon);
+    for (int64_t i = 0; i < count; i++) y[i] = x[i] * inverse * weight[i];
+}
+
+static void add_rms_norm(const float *x, const float *weight, int64_t count, float epsilon, float *residual) {
+    float inverse = inverse_root_mean_square(x, count, epsilon);
+    for (int64_t i = 0; i < count; i++) residual[i] += x[i] * inverse * weight[i];
+}
+
+static void layer_norm(const float *x, const float *weight, const float *bias, int64_t count, float epsilon,
+                       float *y) {
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) sum += x[i];
+    float mean = (float)(sum / (double)count);
+    double squares = 0;
+    for (int64_t i = 0; i < count; i++) squares += (double)(x[i] - mean) * (x[i] - mean);
+    float inverse = (float)(1 / sqrt(squares / (double)count + epsilon));
+    for (int64_t i = 0; i < count; i++) y[i] = (x[i] - mean) * inverse * weight[i] + bias[i];
+}
+
+static void add(const float *x, int64_t count, float *y) {
+    for (int64_t i = 0; i < count; i++) y[i] += x[i];
+}
+
+static void swiglu(const float *x, int64_t count, float *y) {
+    for (int64_t i = 0; i < count; i++) {
+        float gate = x[2 * i], up = x[2 * i + 1];
+        y[i] = gate / (1 + expf(-gate)) * up;
+    }
+}
+
+// 1 + erf(z) = erfc(-z), which does not cancel where z is far below zero.
+static void gelu(const float *x, int64_t count, float *y) {
+    for (int64_t i = 0; i < count; i++) y[i] = x[i] * 0.5f * erfcf(-x[i] * 0.70710678f);
+}
+
+static void rotate(float *a, float *b, float cosine, float sine) {
+    float first = *a, second = *b;
+    *a = first * cosine - second * sine;
+    *b = second * cosine + first * sine;
+}
+
+static void rope_interleaved(float *x, const float *cosines, const float *sines, int64_t pairs) {
+    for (int64_t i = 0; i < pairs; i++) rotate(&x[2 * i], &x[2 * i + 1], cosines[i], sines[i]);
+}
+
+static void rope_half(float *x, const float *cosines, const float *sines, int64_t pairs) {
+    for (int64_t i = 0; i < pairs; i++) rotate(&x[i], &x[i + pairs], cosines[i], sines[i]);
+}
+
+static void store_f16(const float *x, int64_t count, uint16_t *y) {
+    for (int64_t i = 0; i < count; i++) y[i] = half_from_float(x[i]);
+}
+
+// The key (part 0) or value (part 1) of a position.
+static const uint16_t *cached_row(const thimble_attention *a, int64_t kv_head, int64_t position, int64_t part) {
+    const uint16_t *page = a->pages + a->block_table[position / a->page_tokens] * a->page_stride;
+    int64_t head = part * a->kv_heads + kv_head;
+    return page + (head * a->page_tokens + position % a->page_tokens) * a->head_size;
+}
+
+static float score(const thimble_attention *a, const float *q, const uint16_t *key) {
+    float sum = 0;
+    for (int64_t i = 0; i < a->head_size; i++) sum += q[i] * a->scale * float_from_half(key[i]);
+    if (sum > ATTENTION_SCORE_LIMIT) sum = ATTENTION_SCORE_LIMIT;
+    if (sum < -ATTENTION_SCORE_LIMIT) sum = -ATTENTION_SCORE_LIMIT;
+    return sum;
+}
+
+// One query over `keys` positions by the online softmax (Milakov and Gimelshein, 2018): `out` and `total` are
+// relative to the largest score so far, and shrink when a larger one comes. No keys give zeros.
+static void attend(const thimble_attention *a, int64_t kv_head, const float *q, int64_t keys, float *out) {
+    float largest = -ATTENTION_SCORE_LIMIT;
+    float total = 0;
+    for (int64_t i = 0; i < a->head_size; i++) out[i] = 0;
+    for (int64_t position = 0; position < keys; position++) {
+        float s = score(a, q, cached_row(a, kv_head, position, 0));
+        const uint16_t *value = cached_row(a, kv_head, position, 1);
+        if (s > largest) {
+            float shrink = expf(largest - s);
+            for (int64_t i = 0; i < a->head_size; i++) out[i] *= shrink;
+            total *= shrink;
+            largest = s;
+        }
+        float weight = expf(s - largest);
+        for (int64_t i = 0; i < a->head_size; i++) out[i] += weight * float_from_half(value[i]);
+        total += weight;
+    }
+    for (int64_t i = 0; i < a->head_size; i++) out[i] = total == 0 ? 0 : out[i] / total;
+}
+
+static void attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin, int64_t token_end,
+                      float *scratch) {
+    (void)scratch;
+    int64_t group = a->q_heads / a->kv_heads;
+    for (int64_t token = token_begin; token < token_end; token++) {
+        int64_t keys = a->causal ? a->start + token + 1 : a->kv_length;
+        for (int64_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
+            attend(a, kv_head, a->q + token * a->q_stride + head * a->head_size, keys,
+                   a->out + token * a->out_stride + head * a->head_size);
+        }
+    }
+}
+
+static const thimble_kernels table = {
+    .name = "scalar",
+    .quantize = quantize,
+    .matmul_q4 = matmul_q4,
+    .matmul_q8 = matmul_q8,
+    .matmul_f16 = matmul_f16,
+    .matmul_f32 = matmul_f32,
+    .gather_row = thimble_scalar_gather_row,
+    .rms_norm = rms_norm,
+    .add_rms_norm = add_rms_norm,
+    .layer_norm = layer_norm,
+    .add = add,
+    .swiglu = swiglu,
+    .gelu = gelu,
+    .rope_interleaved = rope_interleaved,
+    .rope_half = rope_half,
+    .store_f16 = store_f16,
+    .attention = attention,
+};
+
+const thimble_kernels *thimble_kernels_scalar(void) { return &table; }

@@ -1,0 +1,359 @@
+//! The C tables as safe functions over arrays, and matrices in the tiled layout, for the kernels' tests.
+
+import CKernels
+import Tensors
+import Testing
+
+/// A seeded generator (SplitMix64: Steele, Lea and Flood, 2014), so that a failure repeats.
+struct SeededGenerator: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
+        return z ^ z >> 31
+    }
+
+    mutating func floats(_ count: Int, in range: ClosedRange<Float> = -1...1) -> [Float] {
+        (0..<count).map { _ in Float.random(in: range, using: &self) }
+    }
+}
+
+/// A matrix `W[rows, columns]` written to the tiled layout word by word, with the values that it stands for.
+struct TiledMatrix {
+    let layout: WeightLayout
+    var codes: [UInt8]
+    var scales: [UInt16]
+    /// What each element is worth, `[rows][columns]`.
+    var values: [Float]
+
+    /// Lays out `element(row, column)`: a code (`0...15` for q4, `-127...127` for q8) or, without scales, a value;
+    /// and `scale(row, group)` where there are scales.
+    init(
+        rows: Int, columns: Int, format: WeightFormat, scale: (Int, Int) -> Float16 = { _, _ in 1 },
+        element: (Int, Int) -> Float
+    ) {
+        layout = WeightLayout(rows: rows, columns: columns, format: format)
+        codes = [UInt8](repeating: format.type == .q4 ? 0x88 : 0, count: layout.codesByteCount)
+        scales = [UInt16](repeating: 0, count: layout.scalesByteCount / 2)
+        values = [Float](repeating: 0, count: rows * columns)
+        for row in 0..<rows {
+            let firstScale = row / 16 * layout.groupCount * 16 + row % 16
+            for group in 0..<layout.groupCount {
+                scales[firstScale + group * 16] = scale(row, group).bitPattern
+            }
+            for k in 0..<columns {
+                let e = element(row, k)
+                put(e, row: row, k: k)
+                values[row * columns + k] =
+                    switch format.type {
+                    case .f32: e
+                    case .f16: Float(Float16(e))
+                    case .q8: Float(scale(row, k / format.group)) * e
+                    case .q4: Float(scale(row, k / format.group)) * (e - 8)
+                    }
+            }
+        }
+    }
+
+    private mutating func put(_ element: Float, row: Int, k: Int) {
+        let perWord = layout.format.type.elementsPerWord
+        let word = row / 16 * layout.tileByteCount + k / perWord * 64 + row % 16 * 4
+        let within = k % perWord
+        switch layout.format.type {
+        case .f32: write(element.bitPattern, at: word)
+        case .f16: write(Float16(element).bitPattern, at: word + within * 2)
+        case .q8: codes[word + within] = UInt8(bitPattern: Int8(element))
+        case .q4:
+            let byte = word + within % 4
+            let code = UInt8(element)
+            codes[byte] = within < 4 ? codes[byte] & 0xf0 | code : codes[byte] & 0x0f | code << 4
+        }
+    }
+
+    private mutating func write<T: FixedWidthInteger>(_ bits: T, at offset: Int) {
+        for i in 0..<(T.bitWidth / 8) { codes[offset + i] = UInt8(truncatingIfNeeded: bits >> (i * 8)) }
+    }
+
+    /// A matrix of random codes and scales (or values in -1...1).
+    static func random(
+        rows: Int, columns: Int, format: WeightFormat, using generator: inout SeededGenerator
+    ) -> TiledMatrix {
+        let groups = (columns + 31) / 32
+        let scales = generator.floats(rows * groups, in: 0.01...0.02).map { Float16($0) }
+        let elements: [Float] = (0..<rows * columns).map { _ in
+            switch format.type {
+            case .q4: Float(Int.random(in: 0...15, using: &generator))
+            case .q8: Float(Int.random(in: -127...127, using: &generator))
+            case .f16, .f32: Float.random(in: -1...1, using: &generator)
+            }
+        }
+        return TiledMatrix(
+            rows: rows, columns: columns, format: format,
+            scale: { row, group in scales[row * groups + group] },
+            element: { row, k in elements[row * columns + k] })
+    }
+
+    func withWeights<R>(_ body: (UnsafePointer<thimble_weights>) -> R) -> R {
+        unsafe codes.withUnsafeBytes { codes in
+            unsafe scales.withUnsafeBufferPointer { scales in
+                var w = unsafe thimble_weights(
+                    codes: codes.baseAddress, scales: scales.baseAddress, rows: Int64(layout.rows),
+                    padded_columns: Int64(layout.paddedColumns), group: Int64(layout.format.group))
+                return unsafe body(&w)
+            }
+        }
+    }
+}
+
+/// Tokens quantized for an integer product.
+struct QuantizedTokens: Equatable {
+    var codes: [Int8]
+    var scales: [Float]
+    var sums: [Int32]
+}
+
+/// One variant's table, as functions over arrays of exactly the sizes that the contract names.
+@safe struct Kernels: CustomTestStringConvertible, @unchecked Sendable {
+    /// Tables are constants of the program.
+    let table: UnsafePointer<thimble_kernels>
+
+    var testDescription: String { unsafe String(cString: table.pointee.name) }
+
+    static let scalar = unsafe Kernels(table: thimble_kernels_scalar())
+
+    /// The variants this machine runs, scalar first.
+    static let available: [Kernels] = {
+        var tables = unsafe [UnsafePointer<thimble_kernels>?](repeating: nil, count: 8)
+        let count = unsafe thimble_kernels_available(&tables, 8)
+        return unsafe tables.prefix(Int(count)).map { unsafe Kernels(table: $0!) }
+    }()
+
+    func quantize(_ x: [Float], tokens: Int, padded: Int) -> QuantizedTokens {
+        let count = x.count / tokens
+        var q = QuantizedTokens(codes: [], scales: [], sums: [])
+        for token in 0..<tokens {
+            var codes = [Int8](repeating: 99, count: padded)
+            var scales = [Float](repeating: 99, count: padded / 32)
+            var sums = [Int32](repeating: 99, count: padded / 32)
+            let row = Array(x[token * count..<(token + 1) * count])
+            unsafe table.pointee.quantize(row, Int64(count), Int64(padded), &codes, &scales, &sums)
+            q.codes += codes
+            q.scales += scales
+            q.sums += sums
+        }
+        return q
+    }
+
+    /// `y[tokens][rows + 1]`: the last element of a token is `untouched`, and so are rows outside `tiles`.
+    func matmul(_ w: TiledMatrix, _ x: QuantizedTokens, tiles: Range<Int>, untouched: Float = -77) -> [Float]
+    {
+        let tokens = x.codes.count / w.layout.paddedColumns
+        let stride = w.layout.rows + 1
+        var y = [Float](repeating: untouched, count: tokens * stride)
+        let kernel = unsafe w.layout.format.type == .q4 ? table.pointee.matmul_q4! : table.pointee.matmul_q8!
+        unsafe x.codes.withUnsafeBufferPointer { codes in
+            unsafe x.scales.withUnsafeBufferPointer { scales in
+                unsafe x.sums.withUnsafeBufferPointer { sums in
+                    var q = unsafe thimble_quantized(
+                        codes: codes.baseAddress, scales: scales.baseAddress, sums: sums.baseAddress)
+                    unsafe w.withWeights { w in
+                        unsafe kernel(
+                            w, &q, Int64(tokens), Int64(tiles.lowerBound), Int64(tiles.upperBound), &y,
+                            Int64(stride))
+                    }
+                }
+            }
+        }
+        return y
+    }
+
+    /// The same from float32 `x[tokens][columns]`, which is padded here.
+    func matmul(_ w: TiledMatrix, _ x: [Float], tiles: Range<Int>, untouched: Float = -77) -> [Float] {
+        let columns = w.layout.columns
+        let padded = w.layout.paddedColumns
+        let tokens = x.count / columns
+        let stride = w.layout.rows + 1
+        var inputs = [Float](repeating: 0, count: tokens * padded)
+        for i in x.indices { inputs[i / columns * padded + i % columns] = x[i] }
+        var y = [Float](repeating: untouched, count: tokens * stride)
+        let kernel =
+            unsafe w.layout.format.type == .f16 ? table.pointee.matmul_f16! : table.pointee.matmul_f32!
+        unsafe w.withWeights { w in
+            unsafe kernel(
+                w, inputs, Int64(padded), Int64(tokens), Int64(tiles.lowerBound), Int64(tiles.upperBound), &y,
+                Int64(stride))
+        }
+        return y
+    }
+
+    func gatherRow(_ w: TiledMatrix, row: Int) -> [Float] {
+        var y = [Float](repeating: -77, count: w.layout.columns)
+        unsafe w.withWeights { pointer in
+            unsafe table.pointee.gather_row(
+                pointer, Int32(w.layout.format.type.bitCount), Int64(row), Int64(w.layout.columns), &y)
+        }
+        return y
+    }
+
+    func rmsNorm(_ x: [Float], weight: [Float], epsilon: Float) -> [Float] {
+        var y = [Float](repeating: -77, count: x.count)
+        unsafe table.pointee.rms_norm(x, weight, Int64(x.count), epsilon, &y)
+        return y
+    }
+
+    func addRMSNorm(_ x: [Float], weight: [Float], epsilon: Float, residual: [Float]) -> [Float] {
+        var y = residual
+        unsafe table.pointee.add_rms_norm(x, weight, Int64(x.count), epsilon, &y)
+        return y
+    }
+
+    func layerNorm(_ x: [Float], weight: [Float], bias: [Float], epsilon: Float) -> [Float] {
+        var y = [Float](repeating: -77, count: x.count)
+        unsafe table.pointee.layer_norm(x, weight, bias, Int64(x.count), epsilon, &y)
+        return y
+    }
+
+    func add(_ x: [Float], to y: [Float]) -> [Float] {
+        var y = y
+        unsafe table.pointee.add(x, Int64(x.count), &y)
+        return y
+    }
+
+    func swiglu(_ x: [Float]) -> [Float] {
+        var y = [Float](repeating: -77, count: x.count / 2)
+        unsafe table.pointee.swiglu(x, Int64(y.count), &y)
+        return y
+    }
+
+    /// In place, as the contract allows.
+    func gelu(_ x: [Float]) -> [Float] {
+        var y = x
+        unsafe y.withUnsafeMutableBufferPointer { y in
+            unsafe table.pointee.gelu(y.baseAddress, Int64(y.count), y.baseAddress)
+        }
+        return y
+    }
+
+    func rope(_ x: [Float], cosines: [Float], sines: [Float], interleaved: Bool) -> [Float] {
+        var y = x
+        let kernel = unsafe interleaved ? table.pointee.rope_interleaved! : table.pointee.rope_half!
+        unsafe kernel(&y, cosines, sines, Int64(cosines.count))
+        return y
+    }
+
+    func storeF16(_ x: [Float]) -> [UInt16] {
+        var y = [UInt16](repeating: 77, count: x.count)
+        unsafe table.pointee.store_f16(x, Int64(x.count), &y)
+        return y
+    }
+
+    /// Attention of every head for the query tokens of `tokens`; rows of other tokens hold -77.
+    func attention(_ c: AttentionCase, tokens: Range<Int>? = nil) -> [Float] {
+        let tokens = tokens ?? 0..<c.tokens
+        var out = [Float](repeating: -77, count: c.tokens * c.outStride)
+        // Scratch starts as NaN: a kernel that counts on its content fails.
+        let count = thimble_attention_scratch_count(
+            Int64(c.qHeads), Int64(c.kvHeads), Int64(c.headSize), Int64(c.pageTokens))
+        var scratch = [Float](repeating: .nan, count: Int(count))
+        unsafe c.q.withUnsafeBufferPointer { q in
+            unsafe c.pages.withUnsafeBufferPointer { pages in
+                unsafe c.blockTable.withUnsafeBufferPointer { blockTable in
+                    unsafe out.withUnsafeMutableBufferPointer { out in
+                        var a = unsafe thimble_attention(
+                            q: q.baseAddress, out: out.baseAddress, pages: pages.baseAddress,
+                            block_table: blockTable.baseAddress, q_stride: Int64(c.qStride),
+                            out_stride: Int64(c.outStride), page_stride: Int64(c.pageStride),
+                            page_tokens: Int64(c.pageTokens), q_heads: Int64(c.qHeads),
+                            kv_heads: Int64(c.kvHeads), head_size: Int64(c.headSize), start: Int64(c.start),
+                            kv_length: Int64(c.keyCount), causal: c.causal ? 1 : 0, scale: c.scale)
+                        for head in 0..<c.kvHeads {
+                            unsafe table.pointee.attention(
+                                &a, Int64(head), Int64(tokens.lowerBound), Int64(tokens.upperBound), &scratch)
+                        }
+                    }
+                }
+            }
+        }
+        return out
+    }
+}
+
+/// One attention problem in paged form: pages lie shuffled, and what no position owns is NaN.
+struct AttentionCase: CustomTestStringConvertible {
+    var qHeads = 4
+    var kvHeads = 2
+    var headSize = 64
+    var tokens = 5
+    var start = 0
+    var keyCount = 40
+    var pageTokens = 16
+    var causal = true
+    /// Queries, keys and values lie within plus and minus these.
+    var queryRange: Float = 1
+    var keyRange: Float = 1
+
+    var q: [Float] = []
+    var pages: [UInt16] = []
+    var blockTable: [Int32] = []
+
+    var qStride: Int { qHeads * headSize + 3 }
+    var outStride: Int { qHeads * headSize + 5 }
+    var pageStride: Int { 2 * kvHeads * pageTokens * headSize + 7 }
+    var scale: Float { 1 / Float(headSize).squareRoot() }
+
+    var testDescription: String {
+        "\(qHeads)/\(kvHeads) heads of \(headSize), \(tokens) tokens from \(start), \(keyCount) keys in pages of "
+            + "\(pageTokens), causal \(causal)"
+    }
+
+    /// Where the key (part 0) or value (part 1) of a position starts in `pages`.
+    func offset(part: Int, head: Int, position: Int) -> Int {
+        Int(blockTable[position / pageTokens]) * pageStride
+            + ((part * kvHeads + head) * pageTokens + position % pageTokens) * headSize
+    }
+
+    func filled(seed: UInt64) -> AttentionCase {
+        var filled = self
+        var generator = SeededGenerator(state: seed)
+        let pageCount = (keyCount + pageTokens - 1) / pageTokens
+        filled.blockTable = (0..<Int32(pageCount)).shuffled(using: &generator)
+        // The last page ends where its last value does: pages need no stride behind them.
+        filled.pages = [UInt16](repeating: Float16.nan.bitPattern, count: max(0, pageCount * pageStride - 7))
+        for part in 0..<2 {
+            let range = part == 0 ? keyRange : 1
+            for head in 0..<kvHeads {
+                for position in 0..<keyCount {
+                    let at = filled.offset(part: part, head: head, position: position)
+                    for i in 0..<headSize {
+                        let value = Float.random(in: -range...range, using: &generator)
+                        filled.pages[at + i] = Float16(value).bitPattern
+                    }
+                }
+            }
+        }
+        // Between rows of queries lies NaN.
+        filled.q = [Float](repeating: .nan, count: (tokens - 1) * qStride + qHeads * headSize)
+        for token in 0..<tokens {
+            for i in 0..<qHeads * headSize {
+                filled.q[token * qStride + i] = Float.random(in: -queryRange...queryRange, using: &generator)
+            }
+        }
+        return filled
+    }
+}
+
+/// The largest difference of two arrays; NaN where one of them is NaN and the other is not.
+func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
+    precondition(a.count == b.count)
+    var largest: Float = 0
+    for i in a.indices where a[i] != b[i] {
+        let difference = abs(a[i] - b[i])
+        if a[i].isNaN && b[i].isNaN { continue }
+        if difference.isNaN { return .nan }
+        largest = max(largest, difference)
+    }
+    return largest
+}
