@@ -1,0 +1,57 @@
+//! Holds the whole path, from a checkpoint folder to logits, against the reference framework's numbers.
+//!
+//! A failure here means that some operation, position, weight or pixel differs from the reference: look at the
+//! simplest case that fails first.
+
+import Documents
+import TestSupport
+import Testing
+import Thimble
+
+private func logits(
+    of reference: ReferenceCase, weights: WeightChoice, threads: Int = 2
+) throws -> (values: [Float], positions: Int) {
+    let folder = try TemporaryDirectory()
+    var options = ConversionOptions()
+    options.weights = weights
+    let path = folder.path("model.thimble")
+    _ = try convert(.folder(reference.folder.path), to: path, options)
+    var engineOptions = EngineOptions()
+    engineOptions.threadCount = threads
+    let engine = try Engine(modelPath: path, options: engineOptions)
+    var images: [RGBImage] = []
+    for url in try reference.images() { images.append(try loadImage(path: url.path)) }
+    var values: [Float] = []
+    let positions = try engine.logits(of: try reference.tokens().map { Int32($0) }, images: images) {
+        unsafe values.append(contentsOf: $0)
+    }
+    return (values, positions)
+}
+
+@Test(arguments: ReferenceCase.all)
+func logitsAtFloat16EqualTheReference(name: String) throws {
+    let reference = ReferenceCase(name: name)
+    let expected = try reference.logits()
+    let (values, positions) = try logits(of: reference, weights: .f16)
+    #expect(positions == (try reference.summary().positions))
+    let agreement = LogitsAgreement(
+        values, from: expected.floats(), vocabulary: expected.shape[1], nearTie: 0.02)
+    #expect(agreement.meanDivergence < 1e-4, "\(agreement)")
+    #expect(agreement.disagreements.isEmpty, "\(agreement)")
+}
+
+/// 8-bit weights with 8-bit activations move the logits a little, never far.
+@Test(arguments: ReferenceCase.all)
+func logitsAtEightBitsStayNearTheReference(name: String) throws {
+    let reference = ReferenceCase(name: name)
+    let expected = try reference.logits()
+    let (values, _) = try logits(of: reference, weights: .q8)
+    let agreement = LogitsAgreement(values, from: expected.floats(), vocabulary: expected.shape[1])
+    #expect(agreement.meanDivergence < 0.02, "\(agreement)")
+}
+
+@Test func oneThreadAndSeveralGiveTheSameLogits() throws {
+    let reference = ReferenceCase(name: "one-image")
+    let one = try logits(of: reference, weights: .q4, threads: 1).values
+    #expect(one == (try logits(of: reference, weights: .q4, threads: 3).values))
+}
