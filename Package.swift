@@ -52,6 +52,7 @@ let package = Package(
         // MARK: Tests
         .target(name: "TestSupport", dependencies: ["Tensors", "Documents"], path: "Tests/TestSupport", swiftSettings: swift),
         .testTarget(name: "TidyTests", swiftSettings: swift),
+        .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"], swiftSettings: swift),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers", "TestSupport"], swiftSettings: swift),
         .testTarget(

@@ -1,4 +1,4 @@
-//! Bicubic resampling with antialiasing, in the fixed point that the reference's image library uses for bytes.
+//! Bicubic resampling with antialiasing, in the reference's fixed point for bytes.
 
 /// The taps of one axis: each output position is a weighted sum of consecutive input positions.
 struct ResamplingTaps {
@@ -58,7 +58,7 @@ struct ResamplingTaps {
     }
 }
 
-/// Resizes RGB images of one size to another, a row at a time: only the rows under the vertical filter are held.
+/// Resizes RGB images of one size to another, a row at a time: only rows under the vertical filter are held.
 struct Resampler {
     private let source: PixelSize
     private let target: PixelSize
@@ -73,7 +73,7 @@ struct Resampler {
         vertical = ResamplingTaps(from: source.height, to: target.height)
     }
 
-    /// Calls `body` with each row of the resized image, from the top: its number, and `target.width x 3` bytes.
+    /// Calls `body` with each row of the resized image, from the top: its number, `target.width x 3` bytes.
     ///
     /// Both passes round to bytes, the horizontal one first, as the reference does.
     func forEachRow(of pixels: UnsafeBufferPointer<UInt8>, _ body: (Int, UnsafeBufferPointer<UInt8>) -> Void)

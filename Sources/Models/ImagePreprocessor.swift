@@ -8,12 +8,12 @@ struct PixelSize: Sendable, Equatable {
     var height: Int
 }
 
-/// Resizes, normalises and flattens images as the reference `Glm4vImageProcessor` and `Glm46VImageProcessor` do,
-/// bit for bit up to the normalised bytes.
+/// Resizes, normalises and flattens images as the reference's `Glm4vImageProcessor` and
+/// `Glm46VImageProcessor` do: the bytes between resizing and normalising are the same.
 ///
-/// A patch is a row of `channelCount x temporalPatchSize x patchSize x patchSize` floats, in that order; the frames
-/// of a still image are equal. Patches of one visual token (`mergeSize x mergeSize` of them, row by row) follow each
-/// other, and the tokens follow each other row by row.
+/// A patch is a row of `channelCount x temporalPatchSize x patchSize x patchSize` floats, in that order; the
+/// frames of a still image are equal. Patches of one visual token (`mergeSize x mergeSize` of them, row by
+/// row) follow each other, and the tokens follow each other row by row.
 public struct ImagePreprocessor: Sendable {
     let patchSize: Int
     let frameCount: Int
@@ -69,8 +69,8 @@ public struct ImagePreprocessor: Sendable {
     /// Floats of one patch.
     public var patchElementCount: Int { 3 * frameCount * patchSize * patchSize }
 
-    /// The grid that an image of `width x height` pixels is cut into after resizing: `writePatches` needs room for
-    /// its `patchCount` rows.
+    /// The grid that an image of `width x height` pixels is cut into after resizing: `writePatches` needs
+    /// room for its `count` rows.
     public func grid(width: Int, height: Int) throws(ImagePreprocessorError) -> ImageGrid {
         grid(of: try smartResize(PixelSize(width: width, height: height)))
     }
@@ -85,10 +85,10 @@ public struct ImagePreprocessor: Sendable {
     ///   - width: columns of the image.
     ///   - height: rows of the image.
     ///   - patches: receives `[patchCount, rowStride]` floats; what lies behind them is left alone.
-    ///   - rowStride: floats from one patch to the next, at least `patchElementCount`; the surplus is set to 0.
+    ///   - rowStride: floats from one patch to the next, at least `patchElementCount`; the surplus becomes 0.
     /// - Returns: the grid, as `grid(width:height:)` gives it.
-    /// - Throws: `ImagePreprocessorError` for a size that cannot be used. Buffers too small are the caller's fault
-    ///   and trap.
+    /// - Throws: `ImagePreprocessorError` for a size that cannot be used. Buffers too small are the caller's
+    ///   fault and trap.
     @discardableResult
     public func writePatches(
         of pixels: Span<UInt8>, width: Int, height: Int, into patches: UnsafeMutableBufferPointer<Float>,
