@@ -2,17 +2,18 @@
 #include "avx2.h"
 #if defined(__x86_64__)
 
+enum { integer_tokens = 4 };  // tokens that share a tile's unpacked codes
 enum { block = THIMBLE_BLOCK, tile_rows = THIMBLE_TILE_ROWS, unit_bytes = 64 };
 
 // One tile against consecutive tokens: pointers to the tile's codes and scales and to the first token's inputs.
 typedef struct {
     const uint8_t *codes;
     const uint16_t *scales;
-    int64_t blocks;            // blocks along a row
-    int64_t blocks_per_group;  // blocks that share a weight scale
-    const int8_t *x;           // [tokens][blocks * 32]
-    const float *x_scales;     // [tokens][blocks]
-    const int32_t *x_sums;     // [tokens][blocks]
+    int64_t blocks;         // blocks along a row
+    int32_t group_shift;    // 2^group_shift blocks share a weight scale
+    const int8_t *x;        // [tokens][blocks * 32]
+    const float *x_scales;  // [tokens][blocks]
+    const int32_t *x_sums;  // [tokens][blocks]
 } integer_tile;
 
 TEMPLATE i32x8 load_units(const uint8_t *p) { return _mm256_loadu_si256((const i32x8 *)p); }
@@ -30,37 +31,40 @@ TEMPLATE void add_scaled(f32x8 sums[2], f32x8 scale0, f32x8 scale1, float x_scal
     sums[1] = _mm256_fmadd_ps(_mm256_mul_ps(scale1, s), _mm256_cvtepi32_ps(dots1), sums[1]);
 }
 
-// Codes 0...15 multiply as unsigned bytes. A 16-bit lane gathers 16 products of a block, at most
-// 16 * 15 * 127 = 30480, so that one widening a block is enough; the 8 that codes are offset by leaves there too.
+// Codes 0...15 multiply as unsigned bytes, and a 16-bit lane gathers the 16 products of a block that fall to it, so
+// that one widening a block is enough. The offset of 8 that codes carry is taken off the lower lane of each pair
+// beforehand: that lane ends as (code - 8) * x over its own half of the block and -8 * x over the other, at most
+// 2 * 16 * 8 * 127 = 32512 in magnitude, and wrapping on the way there is harmless.
 TEMPLATE void block_q4(const integer_tile *t, int64_t b, const int64_t tokens, f32x8 scale0, f32x8 scale1,
                        f32x8 sums[][2]) {
-    const i32x8 low = _mm256_set1_epi8(15);
+    const i32x8 low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
     const uint8_t *codes = t->codes + b * (block / 8) * unit_bytes;
     const int8_t *x = t->x + b * block;
-    i32x8 dots[4][2];
-#pragma clang loop unroll(full)
-    for (int64_t unit = 0; unit < block / 8; unit++) {
-        i32x8 codes0 = load_units(codes + unit * unit_bytes), codes1 = load_units(codes + unit * unit_bytes + 32);
+    i32x8 dots[integer_tokens][2];
+    for (int64_t token = 0; token < tokens; token++) {
+        i32x8 sum = _mm256_set1_epi32(t->x_sums[token * t->blocks + b]);
+        dots[token][0] = dots[token][1] = _mm256_mullo_epi16(sum, _mm256_set1_epi32(-8 & 0xffff));
+    }
+    // Unrolled, this loop is turned inside out by the compiler, and unpacked codes spill.
+#pragma clang loop unroll(disable)
+    for (int64_t unit = 0; unit < block / 8; unit++, codes += unit_bytes, x += 8) {
+        i32x8 codes0 = load_units(codes), codes1 = load_units(codes + 32);
         i32x8 low0 = _mm256_and_si256(codes0, low), low1 = _mm256_and_si256(codes1, low);
         i32x8 high0 = _mm256_and_si256(_mm256_srli_epi16(codes0, 4), low);
         i32x8 high1 = _mm256_and_si256(_mm256_srli_epi16(codes1, 4), low);
 #pragma clang loop unroll(full)
         for (int64_t token = 0; token < tokens; token++) {
-            const int8_t *inputs = x + token * t->blocks * block + unit * 8;
+            const int8_t *inputs = x + token * t->blocks * block;
             i32x8 x0 = broadcast_four(inputs), x4 = broadcast_four(inputs + 4);
-            i32x8 first = _mm256_maddubs_epi16(low0, x0), second = _mm256_maddubs_epi16(low1, x0);
-            dots[token][0] = unit == 0 ? first : _mm256_add_epi16(dots[token][0], first);
-            dots[token][1] = unit == 0 ? second : _mm256_add_epi16(dots[token][1], second);
+            dots[token][0] = _mm256_add_epi16(dots[token][0], _mm256_maddubs_epi16(low0, x0));
+            dots[token][1] = _mm256_add_epi16(dots[token][1], _mm256_maddubs_epi16(low1, x0));
             dots[token][0] = _mm256_add_epi16(dots[token][0], _mm256_maddubs_epi16(high0, x4));
             dots[token][1] = _mm256_add_epi16(dots[token][1], _mm256_maddubs_epi16(high1, x4));
         }
     }
 #pragma clang loop unroll(full)
     for (int64_t token = 0; token < tokens; token++) {
-        const i32x8 ones = _mm256_set1_epi16(1);
-        i32x8 offset = _mm256_set1_epi32(8 * t->x_sums[token * t->blocks + b]);
-        i32x8 dots0 = _mm256_sub_epi32(_mm256_madd_epi16(dots[token][0], ones), offset);
-        i32x8 dots1 = _mm256_sub_epi32(_mm256_madd_epi16(dots[token][1], ones), offset);
+        i32x8 dots0 = _mm256_madd_epi16(dots[token][0], ones), dots1 = _mm256_madd_epi16(dots[token][1], ones);
         add_scaled(sums[token], scale0, scale1, t->x_scales[token * t->blocks + b], dots0, dots1);
     }
 }
@@ -71,19 +75,19 @@ TEMPLATE void block_q8(const integer_tile *t, int64_t b, const int64_t tokens, f
     const i32x8 ones = _mm256_set1_epi16(1);
     const uint8_t *codes = t->codes + b * (block / 4) * unit_bytes;
     const int8_t *x = t->x + b * block;
-    i32x8 dots[4][2];
-#pragma clang loop unroll(full)
-    for (int64_t unit = 0; unit < block / 4; unit++) {
-        i32x8 codes0 = load_units(codes + unit * unit_bytes), codes1 = load_units(codes + unit * unit_bytes + 32);
+    i32x8 dots[integer_tokens][2];
+    for (int64_t token = 0; token < tokens; token++) dots[token][0] = dots[token][1] = _mm256_setzero_si256();
+#pragma clang loop unroll(disable)
+    for (int64_t unit = 0; unit < block / 4; unit++, codes += unit_bytes, x += 4) {
+        i32x8 codes0 = load_units(codes), codes1 = load_units(codes + 32);
         i32x8 size0 = _mm256_abs_epi8(codes0), size1 = _mm256_abs_epi8(codes1);
 #pragma clang loop unroll(full)
         for (int64_t token = 0; token < tokens; token++) {
-            i32x8 inputs = broadcast_four(x + token * t->blocks * block + unit * 4);
+            i32x8 inputs = broadcast_four(x + token * t->blocks * block);
             i32x8 pairs0 = _mm256_maddubs_epi16(size0, _mm256_sign_epi8(inputs, codes0));
             i32x8 pairs1 = _mm256_maddubs_epi16(size1, _mm256_sign_epi8(inputs, codes1));
-            i32x8 fours0 = _mm256_madd_epi16(pairs0, ones), fours1 = _mm256_madd_epi16(pairs1, ones);
-            dots[token][0] = unit == 0 ? fours0 : _mm256_add_epi32(dots[token][0], fours0);
-            dots[token][1] = unit == 0 ? fours1 : _mm256_add_epi32(dots[token][1], fours1);
+            dots[token][0] = _mm256_add_epi32(dots[token][0], _mm256_madd_epi16(pairs0, ones));
+            dots[token][1] = _mm256_add_epi32(dots[token][1], _mm256_madd_epi16(pairs1, ones));
         }
     }
 #pragma clang loop unroll(full)
@@ -106,17 +110,15 @@ TEMPLATE void store_tile(const f32x8 sums[2], int64_t rows, float *y) {
 
 TEMPLATE void integer_panel(const integer_tile *t, const int32_t bits, const int64_t tokens, int64_t rows,
                             float *y, int64_t y_stride) {
-    f32x8 sums[4][2];
+    f32x8 sums[integer_tokens][2];
     for (int64_t token = 0; token < tokens; token++) sums[token][0] = sums[token][1] = _mm256_setzero_ps();
-    const uint16_t *scales = t->scales;
-    for (int64_t group = 0; group < t->blocks; group += t->blocks_per_group, scales += tile_rows) {
+    for (int64_t b = 0; b < t->blocks; b++) {
+        const uint16_t *scales = t->scales + (b >> t->group_shift) * tile_rows;
         f32x8 scale0 = f32x8_from_halves(scales), scale1 = f32x8_from_halves(scales + 8);
-        for (int64_t b = group; b < group + t->blocks_per_group; b++) {
-            if (bits == 4) {
-                block_q4(t, b, tokens, scale0, scale1, sums);
-            } else {
-                block_q8(t, b, tokens, scale0, scale1, sums);
-            }
+        if (bits == 4) {
+            block_q4(t, b, tokens, scale0, scale1, sums);
+        } else {
+            block_q8(t, b, tokens, scale0, scale1, sums);
         }
     }
     for (int64_t token = 0; token < tokens; token++) store_tile(sums[token], rows, y + token * y_stride);
@@ -133,7 +135,7 @@ TEMPLATE void matmul_integer(const int32_t bits, const thimble_weights *w, const
             .codes = (const uint8_t *)w->codes + tile * tile_bytes,
             .scales = w->scales + tile * tile_scales,
             .blocks = blocks,
-            .blocks_per_group = w->group / block,
+            .group_shift = w->group == 32 ? 0 : w->group == 64 ? 1 : 2,
         };
         for (int64_t token = 0; token < tokens; token += 4) {
             t.x = x->codes + token * w->padded_columns;

@@ -19,6 +19,8 @@ struct DecoderWork {
     let cosines: any BackendMemory
     let sines: any BackendMemory
     let logits: any BackendMemory
+    /// Where the host reads logits: `[logitRows, vocabulary]`.
+    let hostLogits: HostFloats
 
     init(_ text: TextConfiguration, on backend: any Backend) throws(BackendError) {
         func make(
@@ -34,7 +36,17 @@ struct DecoderWork {
         cosines = try make(text.rotarySize / 2, "rotary cosines")
         sines = try make(text.rotarySize / 2, "rotary sines")
         logits = try make(text.vocabularySize, "logits", rows: Self.logitRows)
+        hostLogits = HostFloats(count: Self.logitRows * text.vocabularySize)
     }
+}
+
+/// Floats of the host, owned.
+@safe final class HostFloats {
+    let values: UnsafeMutableBufferPointer<Float>
+
+    init(count: Int) { unsafe values = .allocate(capacity: count) }
+
+    deinit { unsafe values.deallocate() }
 }
 
 extension Glm4v {
@@ -148,16 +160,14 @@ extension Glm4v {
     ) {
         guard let last = layers.last else { preconditionFailure("a decoder has layers") }
         let vocabularySize = configuration.text.vocabularySize
-        let host = UnsafeMutableBufferPointer<Float>.allocate(
-            capacity: min(residual.rows, DecoderWork.logitRows) * vocabularySize)
-        defer { unsafe host.deallocate() }
         for start in stride(from: 0, to: residual.rows, by: DecoderWork.logitRows) {
             let rows = start..<min(start + DecoderWork.logitRows, residual.rows)
             let logits = Activation(work.logits, rows: rows.count, columns: vocabularySize)
             backend.project(
                 joined(residual.rows(rows), delta.rows(rows), last.postMLPNorm, then: finalNorm), head,
                 .store(logits, bias: nil))
-            let values = unsafe UnsafeMutableBufferPointer(rebasing: host[0..<rows.count * vocabularySize])
+            let values = unsafe UnsafeMutableBufferPointer(
+                rebasing: work.hostLogits.values[0..<rows.count * vocabularySize])
             unsafe backend.read(logits, into: values)
             unsafe receive(UnsafeBufferPointer(values))
         }

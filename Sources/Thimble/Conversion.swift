@@ -1,6 +1,13 @@
 //! Other projects' checkpoints to model files.
 
-/// What `Conversion` converts.
+internal import Checkpoints
+internal import Documents
+internal import Foundation
+internal import ModelFile
+internal import Tensors
+internal import Tokenizers
+
+/// What is converted.
 public enum ConversionSource: Sendable {
     /// A HuggingFace folder: config.json, safetensors, tokenizer.json and so on.
     case folder(String)
@@ -11,6 +18,14 @@ public enum ConversionSource: Sendable {
 /// How weights are stored.
 public enum WeightChoice: String, Sendable, CaseIterable {
     case f16, q8, q4
+
+    func format(group: Int) -> WeightFormat {
+        switch self {
+        case .f16: .f16
+        case .q8: .q8(group: group)
+        case .q4: .q4(group: group)
+        }
+    }
 }
 
 /// How a conversion is done.
@@ -31,17 +46,145 @@ public struct ConversionOptions: Sendable {
 }
 
 /// What a conversion made.
-public struct ConversionSummary: Sendable {
+public struct ConversionReport: Sendable {
+    /// Bytes of the model file.
     public var byteCount: Int
     public var tensorCount: Int
-    /// Things worth knowing: tensors stored otherwise than asked, what is missing from the folder.
+    /// Things worth knowing: tensors stored otherwise than asked, what the folder lacks.
     public var notes: [String]
 }
 
-/// Converts; `progress` hears the bytes done, the total, and the tensor at hand. The file appears whole or not at all.
+/// Converts; `progress` hears the bytes of the source that are done, their total, and the tensor at hand. The file
+/// appears whole or not at all.
 public func convert(
     _ source: ConversionSource, to path: String, _ options: ConversionOptions = ConversionOptions(),
     progress: (_ done: Int, _ total: Int, _ tensor: String) -> Void = { _, _, _ in }
-) throws(ThimbleError) -> ConversionSummary {
-    throw ThimbleError(.internal, "not wired yet")
+) throws(ThimbleError) -> ConversionReport {
+    guard [32, 64, 128].contains(options.group) else {
+        throw ThimbleError(.invalidArgument, "a group of \(options.group); it must be 32, 64 or 128")
+    }
+    let tensors = try tensorSource(source)
+    var notes: [String] = []
+    let packaging = try packaging(source, options, &notes)
+    let converter = Converter(
+        source: tensors, recipe: recipe(options),
+        threadCount: options.threadCount ?? ProcessInfo.processInfo.activeProcessorCount)
+    let summary: Checkpoints.ConversionSummary
+    do {
+        summary = try converter.write(to: path, packaging: packaging) { state in
+            progress(state.bytesDone, state.bytesTotal, state.tensor)
+        }
+    } catch { throw ThimbleError(error) }
+    notes += summary.widenedTensors.map { "\($0) passes float16's range and is stored as f32" }
+    if summary.ignoredTensorCount > 0 {
+        notes.append("\(summary.ignoredTensorCount) tensors of the checkpoint are not part of this architecture")
+    }
+    let byteCount = try translating { () throws(ModelFileError) in try ModelFile(path: path).byteCount }
+    return ConversionReport(byteCount: byteCount, tensorCount: summary.tensorCount, notes: notes)
+}
+
+private func tensorSource(_ source: ConversionSource) throws(ThimbleError) -> any TensorSource {
+    do {
+        switch source {
+        case .folder(let path): return try SafetensorsFolder(path: path)
+        case .random(let path, let seed):
+            return try RandomSource(
+                configuration: try HuggingFaceConfiguration.read(configurationPath: path), seed: seed)
+        }
+    } catch { throw ThimbleError(error) }
+}
+
+private func recipe(_ options: ConversionOptions) -> Recipe {
+    let format = options.weights.format(group: options.group)
+    let fallback: WeightChoice = options.weights == .q4 ? .q8 : options.weights
+    let sensitive = (options.sensitiveWeights ?? fallback).format(group: options.group)
+    return Recipe(decoder: format, embedding: sensitive, head: sensitive, vision: sensitive)
+}
+
+private func packaging(
+    _ source: ConversionSource, _ options: ConversionOptions, _ notes: inout [String]
+) throws(ThimbleError) -> Packaging {
+    var settings: String?
+    if let path = options.pageSettings {
+        let json = try readFile(path, limit: 1 << 20)
+        do { _ = try PageSettings(json: json) } catch { throw ThimbleError(.corrupt, "\(path): \(error)") }
+        settings = String(decoding: json, as: UTF8.self)
+    }
+    switch source {
+    case .random(let path, let seed):
+        return Packaging(
+            name: options.name ?? "random weights", creator: Version.creator,
+            source: "random, seed \(seed), shape of \(lastComponent(path))", licence: options.licence,
+            pageSettings: settings)
+    case .folder(let path):
+        let tokenizer = try FolderTokenizer(folder: path, notes: &notes)
+        return Packaging(
+            name: options.name ?? lastComponent(path), creator: Version.creator, source: lastComponent(path),
+            licence: options.licence, chatFormat: tokenizer.chatFormat?.rawValue, pageSettings: settings,
+            data: tokenizer.bytes.map { [(name: ModelSegment.tokenizer, bytes: $0)] } ?? [])
+    }
+}
+
+/// The tokenizer and the chat format of a HuggingFace folder; a folder may lack either.
+private struct FolderTokenizer {
+    let bytes: [UInt8]?
+    let chatFormat: ChatFormat?
+
+    init(folder: String, notes: inout [String]) throws(ThimbleError) {
+        let path = folder + "/tokenizer.json"
+        guard FileManager.default.fileExists(atPath: path) else {
+            notes.append("the folder has no tokenizer.json: the model takes token ids only")
+            (bytes, chatFormat) = (nil, nil)
+            return
+        }
+        do { bytes = try Tokenizer(json: try readFile(path, limit: 1 << 28)).serialized() } catch let error as TokenizerError {
+            throw ThimbleError(.unsupported, "\(path): \(error)")
+        } catch let error as ThimbleError { throw error } catch { throw ThimbleError(.internal, "\(path): \(error)") }
+        guard let template = try Self.template(folder) else {
+            notes.append("the folder has no chat template: write prompts with --raw")
+            chatFormat = nil
+            return
+        }
+        chatFormat = ChatFormat.recognize(template: template)
+        if chatFormat == nil { notes.append("the chat template is not known here: write prompts with --raw") }
+    }
+
+    /// chat_template.jinja, else the `chat_template` of chat_template.json or tokenizer_config.json.
+    private static func template(_ folder: String) throws(ThimbleError) -> String? {
+        let jinja = folder + "/chat_template.jinja"
+        if FileManager.default.fileExists(atPath: jinja) {
+            return String(decoding: try readFile(jinja, limit: 1 << 20), as: UTF8.self)
+        }
+        for name in ["chat_template.json", "tokenizer_config.json"] {
+            let path = folder + "/" + name
+            guard FileManager.default.fileExists(atPath: path) else { continue }
+            let data = Data(try readFile(path, limit: 1 << 26))
+            if let template = try? JSONDecoder().decode(TemplateHolder.self, from: data).chat_template {
+                return template
+            }
+        }
+        return nil
+    }
+
+    private struct TemplateHolder: Decodable {
+        /// The key's spelling in the file.
+        let chat_template: String?
+    }
+}
+
+private func lastComponent(_ path: String) -> String { URL(filePath: path).lastPathComponent }
+
+/// The bytes of a file of at most `limit` bytes.
+func readFile(_ path: String, limit: Int) throws(ThimbleError) -> [UInt8] {
+    guard let handle = FileHandle(forReadingAtPath: path) else {
+        throw ThimbleError(.inputMissing, "\(path): no such file, or it cannot be read")
+    }
+    let data: Data
+    do { data = try handle.read(upToCount: limit + 1) ?? Data() } catch {
+        throw ThimbleError(.io, "\(path): it cannot be read: \(error.localizedDescription)")
+    }
+    guard data.count <= limit else {
+        throw ThimbleError(.corrupt, "\(path): larger than \(limit) bytes, which no such file should be")
+    }
+    return Array(data)
 }

@@ -51,9 +51,9 @@ struct Sampler {
     }
 
     private func likeliest() -> Int32? {
-        var best: Int?
-        for index in logits.indices where logits[index] > (best.map { logits[$0] } ?? -.infinity) { best = index }
-        return best.map { Int32($0) }
+        var best = (index: -1, value: -Float.infinity)
+        for index in logits.indices where logits[index] > best.value { best = (index, logits[index]) }
+        return best.index < 0 ? nil : Int32(best.index)
     }
 
     /// Draws from the distribution that top-k, temperature, top-p and min-p leave, in that order.

@@ -1,7 +1,7 @@
-//! The version of this library and of the program built on it.
+//! Which Thimble this is.
 
-/// Versions follow semver.org.
+/// The version of this library and program.
 public enum Version {
-    /// The version of this build.
-    public static let current = "0.1.0"
+    public static let string = "0.1.0"
+    static let creator = "thimble \(string)"
 }

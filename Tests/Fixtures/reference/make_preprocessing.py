@@ -8,7 +8,7 @@
 A pixel of the test image at column x and row y has the channel values that `pixel` below gives. Stored are bytes
 before normalisation: the script checks that they determine the reference's floats.
 
-usage: make_preprocessing.py      needs requirements.txt
+usage: make_preprocessing.py      needs ../requirements.txt
 """
 
 import json

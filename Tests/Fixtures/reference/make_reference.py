@@ -11,7 +11,7 @@ Each folder is a checkpoint as its authors publish one, and
     features.npy   float32 [visual tokens of all images, hidden size], where there are images
     summary.json   positions, grids in patches, greedy continuation, largest magnitudes, deviation of the logits
 
-usage: make_reference.py [CASE ...]      needs requirements.txt; without a case, all are made
+usage: make_reference.py [CASE ...]      needs ../requirements.txt; without a case, all are made
 """
 
 import json

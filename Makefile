@@ -1,0 +1,53 @@
+# Builds, shows, tests. `make help` lists the targets; each can be run on a clean clone.
+
+SWIFT ?= swift
+# The tests are built apart, for they take other flags than the product: neither build undoes the other.
+TEST_BUILD := .build-test
+FIXTURE_ENVIRONMENT := .build-fixtures
+THIMBLE := .build/release/thimble
+
+BUILD_PACKAGES := libzstd-dev libxxhash-dev libfreetype-dev libpng-dev libjpeg-dev libwebp-dev pkg-config \
+	fonts-dejavu-core
+# 54 MB of glyphs, for pages in Chinese and Japanese.
+TEST_PACKAGES := fonts-noto-cjk
+
+DEMO_DOCUMENT ?= Examples/voyage.txt
+DEMO_QUESTION ?= What is the code of copper-kettle?
+
+SOURCES := Package.swift Sources Tests
+
+.PHONY: help deps test-deps check-swift build demo test lint format fixtures reader
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+deps: ## install the Debian packages that the build needs, where they are missing
+	@Scripts/install-packages $(BUILD_PACKAGES)
+
+test-deps: deps
+	@Scripts/install-packages $(TEST_PACKAGES)
+
+check-swift:
+	@Scripts/check-swift 6.3 $(SWIFT)
+
+build: deps check-swift ## build the program into .build/release/thimble
+	$(SWIFT) build -c release --product thimble
+
+demo: build ## read a document and answer a question about it (DEMO_DOCUMENT, DEMO_QUESTION)
+	$(THIMBLE) read $(DEMO_DOCUMENT) -q "$(DEMO_QUESTION)"
+
+test: test-deps lint ## check the formatting, and run every test
+	$(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path $(TEST_BUILD)
+
+lint: check-swift ## check the formatting
+	$(SWIFT) format lint --strict --recursive --parallel --configuration .swift-format $(SOURCES)
+
+format: check-swift ## format the sources
+	$(SWIFT) format --in-place --recursive --parallel --configuration .swift-format $(SOURCES)
+
+fixtures: ## make the committed fixtures anew (Python 3.11 or newer, network)
+	Scripts/make-fixtures $(FIXTURE_ENVIRONMENT)
+
+reader: build ## make Models/reader.thimble anew from CHECKPOINT=folder
+	@test -n "$(CHECKPOINT)" || { echo "say where the checkpoint is: make reader CHECKPOINT=folder" >&2; exit 1; }
+	$(THIMBLE) convert "$(CHECKPOINT)" Models/reader.thimble

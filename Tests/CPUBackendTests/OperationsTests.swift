@@ -1,0 +1,173 @@
+//! Holds the backend's composed operations, prologue and epilogue by name, against naive formulas in Double.
+
+import Tensors
+import Testing
+@testable import CPUBackend
+
+/// A backend with a few ways to put numbers in and take them out.
+private struct Bench {
+    let backend = CPUBackend(threadCount: 2)
+    var generator = SeededGenerator(state: 11)
+
+    mutating func random(_ rows: Int, _ columns: Int) throws -> (Activation, [Float]) {
+        let values = generator.floats(rows * columns)
+        return (try activation(values, rows, columns), values)
+    }
+
+    func activation(_ values: [Float], _ rows: Int, _ columns: Int) throws -> Activation {
+        let activation = Activation(
+            try backend.makeMemory(byteCount: values.count * 4, label: "test"), rows: rows, columns: columns)
+        unsafe values.withUnsafeBufferPointer { unsafe backend.write($0, to: activation) }
+        return activation
+    }
+
+    func values(_ activation: Activation) -> [Float] {
+        unsafe [Float](unsafeUninitializedCapacity: activation.rows * activation.columns) { buffer, count in
+            unsafe backend.read(activation, into: buffer)
+            count = unsafe buffer.count
+        }
+    }
+
+    mutating func vector(_ count: Int) throws -> (Vector, [Float]) {
+        let (activation, values) = try random(1, count)
+        return (Vector(activation.memory, offset: 0, count: count), values)
+    }
+
+    mutating func matrix(_ rows: Int, _ columns: Int) throws -> (Matrix, [Float]) {
+        let tiled = TiledMatrix.random(rows: rows, columns: columns, format: .f32, using: &generator)
+        let memory = try backend.makeMemory(byteCount: tiled.codes.count, label: "test")
+        unsafe backend.fill(memory) { bytes in unsafe bytes.copyBytes(from: tiled.codes) }
+        return (Matrix(layout: tiled.layout, memory: memory, codesOffset: 0, scalesOffset: 0), tiled.values)
+    }
+}
+
+private func product(_ x: [Float], _ w: [Float], rows: Int, columns: Int) -> [Double] {
+    let tokens = x.count / columns
+    return (0..<tokens * rows).map { index in
+        let (token, row) = (index / rows, index % rows)
+        return (0..<columns).reduce(0.0) { $0 + Double(x[token * columns + $1]) * Double(w[row * columns + $1]) }
+    }
+}
+
+private func rmsNorm(_ x: [Float], _ weight: [Float], _ epsilon: Double) -> [Float] {
+    let columns = weight.count
+    return x.indices.map { index in
+        let row = x[index / columns * columns..<(index / columns + 1) * columns]
+        let mean = row.reduce(0.0) { $0 + Double($1) * Double($1) } / Double(columns)
+        return Float(Double(x[index]) * Double(weight[index % columns]) / (mean + epsilon).squareRoot())
+    }
+}
+
+private func expectEqual(_ actual: [Float], _ expected: [Double], tolerance: Double = 2e-5) {
+    #expect(actual.count == expected.count)
+    let worst = zip(actual, expected).map { abs(Double($0) - $1) / max(1, abs($1)) }.max() ?? 0
+    #expect(worst < tolerance)
+}
+
+@Test(arguments: [(1, 24, 40), (5, 33, 37), (600, 18, 32)])
+func aPlainProjectionStoresWithItsBias(tokens: Int, rows: Int, columns: Int) throws {
+    var bench = Bench()
+    let (x, xs) = try bench.random(tokens, columns)
+    let (w, ws) = try bench.matrix(rows, columns)
+    let (bias, bs) = try bench.vector(rows)
+    let (y, _) = try bench.random(tokens, rows)
+    bench.backend.project(.plain(x), w, .store(y, bias: bias))
+    let expected = product(xs, ws, rows: rows, columns: columns).enumerated().map { $1 + Double(bs[$0 % rows]) }
+    expectEqual(bench.values(y), expected)
+}
+
+@Test func theResidualPrologueJoinsKeepsAndNormalises() throws {
+    var bench = Bench()
+    let (tokens, rows, columns) = (3, 20, 48)
+    let (x, xs) = try bench.random(tokens, columns)
+    let (delta, ds) = try bench.random(tokens, columns)
+    let ((deltaWeight, dw), (weight, nw)) = (try bench.vector(columns), try bench.vector(columns))
+    let (w, ws) = try bench.matrix(rows, columns)
+    let (y, ys) = try bench.random(tokens, rows)
+    bench.backend.project(
+        .residual(x, adding: delta, deltaWeight: deltaWeight, weight: weight, epsilon: 1e-5), w, .add(y))
+    let joined = zip(xs, rmsNorm(ds, dw, 1e-5)).map { $0 + $1 }
+    expectEqual(bench.values(x), joined.map { Double($0) })
+    let expected = product(rmsNorm(joined, nw, 1e-5), ws, rows: rows, columns: columns)
+    expectEqual(bench.values(y), zip(ys, expected).map { Double($0) + $1 })
+}
+
+@Test func theSwigluEpilogueTakesAlternatingRows() throws {
+    var bench = Bench()
+    let (tokens, rows, columns) = (4, 22, 32)
+    let (x, xs) = try bench.random(tokens, columns)
+    let (w, ws) = try bench.matrix(rows, columns)
+    let (y, _) = try bench.random(tokens, rows / 2)
+    bench.backend.project(.plain(x), w, .swiglu(y))
+    let product = product(xs, ws, rows: rows, columns: columns)
+    let expected = (0..<tokens * rows / 2).map { index in
+        let (gate, up) = (product[2 * index], product[2 * index + 1])
+        return gate / (1 + Double.exp(-gate)) * up
+    }
+    expectEqual(bench.values(y), expected)
+}
+
+@Test func attentionInputsRotateAndFillPages() throws {
+    var bench = Bench()
+    let (tokens, heads, kvHeads, headSize, columns, start) = (21, 2, 1, 8, 32, 13)
+    let rows = (heads + 2 * kvHeads) * headSize
+    let (x, xs) = try bench.random(tokens, columns)
+    let (w, ws) = try bench.matrix(rows, columns)
+    let angles = bench.generator.floats(tokens * 2)
+    let rotary = Rotary(
+        cosines: try bench.activation(angles.map { Float.cos($0) }, tokens, 2),
+        sines: try bench.activation(angles.map { Float.sin($0) }, tokens, 2), pairing: .interleaved)
+    let pageBytes = PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: 16)
+    let kv = PagedKV(
+        memory: try bench.backend.makeMemory(byteCount: 5 * pageBytes, label: "test"), offset: 0, kvHeads: kvHeads,
+        headSize: headSize, pageTokens: 16, blockTable: [4, 1, 3])
+    let (queries, _) = try bench.random(tokens, heads * headSize)
+    bench.backend.project(
+        .plain(x), w, .attentionInputs(queries: queries, bias: nil, rotary: rotary, kv: kv, start: start))
+
+    let plain = product(xs, ws, rows: rows, columns: columns)
+    func rotated(token: Int, head: Int, dimension: Int) -> Double {
+        let base = token * rows + head * headSize
+        let pair = dimension / 2
+        guard pair < 2 else { return plain[base + dimension] }
+        let angle = Double(angles[token * 2 + pair])
+        let (even, odd) = (plain[base + 2 * pair], plain[base + 2 * pair + 1])
+        return dimension % 2 == 0
+            ? even * Double.cos(angle) - odd * Double.sin(angle) : odd * Double.cos(angle) + even * Double.sin(angle)
+    }
+    expectEqual(
+        bench.values(queries),
+        (0..<tokens * heads * headSize).map {
+            rotated(
+                token: $0 / (heads * headSize), head: $0 / headSize % heads, dimension: $0 % headSize)
+        })
+    unsafe bench.backend.fill(kv.memory) { bytes in
+        let halves = unsafe bytes.assumingMemoryBound(to: Float16.self)
+        for token in 0..<tokens {
+            let position = start + token
+            let page = Int([4, 1, 3][position / 16])
+            for dimension in 0..<headSize {
+                let slot = page * pageBytes / 2 + position % 16 * headSize + dimension
+                let key = Double(unsafe halves[slot])
+                let value = Double(unsafe halves[slot + 16 * headSize])
+                #expect(abs(key - rotated(token: token, head: heads, dimension: dimension)) < 4e-3)
+                #expect(abs(value - plain[token * rows + (heads + 1) * headSize + dimension]) < 4e-3)
+            }
+        }
+    }
+}
+
+@Test func gatheredRowsAddUp() throws {
+    var bench = Bench()
+    let (table, ts) = try bench.vector(5 * 6)
+    let (y, ys) = try bench.random(3, 6)
+    let gather = WeightedGather(indices: [0, 4, 2, 2, 1, 3], weights: [1, 2, -1, 0.5, 0, 3], taps: 2)
+    bench.backend.addGathered(gather, table: table, to: y)
+    let expected = (0..<18).map { index in
+        (0..<2).reduce(Double(ys[index])) { sum, tap in
+            let at = index / 6 * 2 + tap
+            return sum + Double(gather.weights[at]) * Double(ts[Int(gather.indices[at]) * 6 + index % 6])
+        }
+    }
+    expectEqual(bench.values(y), expected)
+}
