@@ -1,0 +1,5 @@
+//! Types of other modules that this library's signatures name: who imports Thimble has them too.
+
+@_exported public import struct Documents.PageSettings
+@_exported public import struct Documents.RGBImage
+@_exported public import struct ModelFile.ModelDescription

@@ -1,0 +1,61 @@
+//! How the program ends: exit statuses after sysexits.h, and the one place that maps errors to them.
+
+import Thimble
+
+/// The exit statuses of the program.
+enum ExitStatus: Int32 {
+    case success = 0
+    case failure = 1
+    /// A command line that cannot be (EX_USAGE).
+    case usage = 64
+    /// A damaged or unsupported model, image or document (EX_DATAERR).
+    case badData = 65
+    /// An input that is not there (EX_NOINPUT).
+    case inputMissing = 66
+    /// No device does what was asked (EX_UNAVAILABLE).
+    case noDevice = 69
+    /// A fault of this program (EX_SOFTWARE).
+    case internalFault = 70
+    /// An output that cannot be created (EX_CANTCREAT).
+    case cannotCreate = 73
+    /// A read or a write that failed (EX_IOERR).
+    case inputOutput = 74
+    /// Ended by SIGINT: 128 + 2, as a shell reports it.
+    case interrupted = 130
+    /// The reader of standard output went away: 128 + SIGPIPE.
+    case brokenPipe = 141
+    /// Ended by SIGTERM: 128 + 15.
+    case terminated = 143
+
+    init(_ code: ThimbleError.Code) {
+        switch code {
+        case .invalidArgument: self = .usage
+        case .inputMissing: self = .inputMissing
+        case .corrupt, .unsupported: self = .badData
+        case .contextFull, .outOfMemory: self = .failure
+        case .io: self = .inputOutput
+        case .noDevice: self = .noDevice
+        case .cancelled: self = .interrupted
+        case .internal: self = .internalFault
+        }
+    }
+}
+
+/// Why a command did not succeed.
+struct Failure: Error {
+    let status: ExitStatus
+    /// One line that names the thing at fault, the fault and the mend; nil where the status says it all.
+    let message: String?
+
+    init(_ status: ExitStatus, _ message: String? = nil) {
+        self.status = status
+        self.message = message
+    }
+
+    init(_ error: ThimbleError) {
+        self.init(ExitStatus(error.code), error.message)
+    }
+
+    /// A fault of the command line.
+    static func usage(_ message: String) -> Failure { Failure(.usage, message) }
+}

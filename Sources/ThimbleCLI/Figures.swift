@@ -1,0 +1,28 @@
+//! Numbers as people read them.
+
+extension Double {
+    /// With `digits` decimals; not for values beyond 10^15.
+    func fixed(_ digits: Int) -> String {
+        guard isFinite, abs(self) < 1e15 else { return "\(self)" }
+        var scale = 1.0
+        for _ in 0..<digits { scale *= 10 }
+        let scaled = Int((abs(self) * scale).rounded())
+        let sign = self < 0 && scaled > 0 ? "-" : ""
+        guard digits > 0 else { return "\(sign)\(scaled)" }
+        let fraction = String(scaled % Int(scale))
+        let zeros = String(repeating: "0", count: digits - fraction.count)
+        return "\(sign)\(scaled / Int(scale)).\(zeros)\(fraction)"
+    }
+}
+
+extension Int {
+    /// As a size: `14.9 MiB`.
+    var asBytes: String {
+        var (value, unit) = (Double(self), "B")
+        for larger in ["KiB", "MiB", "GiB", "TiB"] where value >= 1024 { (value, unit) = (value / 1024, larger) }
+        return unit == "B" ? "\(self) B" : "\(value.fixed(1)) \(unit)"
+    }
+
+    /// With its noun: `1 page`, `2 pages`.
+    func of(_ noun: String) -> String { self == 1 ? "1 \(noun)" : "\(self) \(noun)s" }
+}
