@@ -72,7 +72,7 @@ public struct Converter: Sendable {
     /// Writes the model file at `path`; it appears when it is whole. `progress` is called before each tensor and at
     /// the end.
     public func write(
-        to path: String, packaging: Packaging, progress: ((ConversionProgress) -> Void)? = nil
+        to path: String, packaging: Packaging, progress: (ConversionProgress) -> Void = { _ in }
     ) throws(CheckpointError) -> ConversionSummary {
         let segments = try ModelPlan(source: source, recipe: recipe).segments()
         var state = ConversionProgress(
@@ -91,7 +91,7 @@ public struct Converter: Sendable {
             for var plan in segment.tensors {
                 let name = "\(segment.name)/\(plan.target.name)"
                 state.tensor = name
-                progress?(state)
+                progress(state)
                 if plan.format == .f16, try peak(plan) > Self.largestFloat16 {
                     plan.format = .f32
                     summary.widenedTensors.append(name)
@@ -103,7 +103,7 @@ public struct Converter: Sendable {
             try output { () throws(ModelFileError) in try writer.endSegment() }
         }
         state.tensor = ""
-        progress?(state)
+        progress(state)
         try commit(writer, packaging, summary)
         return summary
     }

@@ -20,7 +20,7 @@ public struct RGBImage: Sendable, Equatable {
 
     /// A picture of one colour.
     init(width: Int, height: Int, filledWith colour: Colour) {
-        self.init(
+        unsafe self.init(
             width: width, height: height,
             pixels: [UInt8](unsafeUninitializedCapacity: width * height * 3) { buffer, count in
                 for pixel in 0..<width * height {

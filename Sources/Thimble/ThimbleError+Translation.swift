@@ -36,6 +36,12 @@ extension ThimbleError {
                 + "raise --context if the model allows it")
     }
 
+    static func noTokenizer(_ path: String) -> ThimbleError {
+        ThimbleError(
+            .unsupported,
+            "\(path) has no tokenizer: convert again from a folder with tokenizer.json, or give token ids")
+    }
+
     init(_ error: ModelFileError) {
         let code: Code =
             switch error.code {
