@@ -1,4 +1,5 @@
-//! What the AVX2 files share. Include it inside no function: it opens the target attribute for the whole file.
+//! What the AVX2 files share. Include it inside no function: it opens the target attribute for the whole
+//! file.
 #pragma once
 #if defined(__x86_64__)
 #include "variants.h"
@@ -16,7 +17,9 @@
 typedef __m256 f32x8;
 typedef __m256i i32x8;
 
-TEMPLATE f32x8 f32x8_from_halves(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+TEMPLATE f32x8 f32x8_from_halves(const void *p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+}
 
 TEMPLATE float f32x8_sum(f32x8 v) {
     __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -30,7 +33,8 @@ TEMPLATE float f32x8_largest(f32x8 v) {
     return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 
-// exp(x) for x <= 0, relative error below 3e-7; 0 where the result would not be a normal float. NaN stays NaN.
+// exp(x) for x <= 0, relative error below 3e-7; 0 where the result would not be a normal float. NaN stays
+// NaN.
 //
 // x = n ln 2 + r with |r| <= ln 2 / 2; e^r is its Taylor polynomial of degree 6, whose remainder is below
 // r^7 / 7! = 1.2e-7; 2^n goes straight into the exponent bits.
@@ -67,6 +71,6 @@ void thimble_avx2_matmul_f16(const thimble_weights *w, const float *x, int64_t x
                              int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride);
 void thimble_avx2_matmul_f32(const thimble_weights *w, const float *x, int64_t x_stride, int64_t tokens,
                              int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride);
-void thimble_avx2_attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin, int64_t token_end,
-                            float *scratch);
+void thimble_avx2_attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin,
+                            int64_t token_end, float *scratch);
 #endif

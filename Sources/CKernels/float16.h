@@ -32,7 +32,8 @@ static inline float float_from_half(uint16_t half) {
     return float_from_bits(sign | (exponent + 112) << 23 | fraction << 13);
 }
 
-// The float16 nearest to x, ties to even, saturating at +-65504. NaN stays NaN and keeps the top of its payload.
+// The float16 nearest to x, ties to even, saturating at +-65504. NaN stays NaN and keeps the top of its
+// payload.
 static inline uint16_t half_from_float(float x) {
     uint32_t bits = float_bits(x);
     uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);

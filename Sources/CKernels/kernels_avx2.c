@@ -20,7 +20,8 @@ TEMPLATE void store_part(float *p, int64_t count, f32x8 x) {
     }
 }
 
-static void quantize(const float *x, int64_t count, int64_t padded, int8_t *codes, float *scales, int32_t *sums) {
+static void quantize(const float *x, int64_t count, int64_t padded, int8_t *codes, float *scales,
+                     int32_t *sums) {
     const i32x8 in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     for (int64_t begin = 0; begin < padded; begin += 32, x += 32, codes += 32) {
         f32x8 v[4], largest = _mm256_setzero_ps();
@@ -65,7 +66,8 @@ static double sum_of_squares(const float *x, int64_t count, float shift) {
     for (int64_t i = 0; i < count; i += 8) {
         f32x8 v = _mm256_sub_ps(load_part(x + i, count - i), set1(shift));
         if (count - i < 8) v = _mm256_and_ps(v, _mm256_castsi256_ps(lanes_below(count - i)));
-        __m256d a = _mm256_cvtps_pd(_mm256_castps256_ps128(v)), b = _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
+        __m256d a = _mm256_cvtps_pd(_mm256_castps256_ps128(v)),
+                b = _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
         low = _mm256_fmadd_pd(a, a, low);
         high = _mm256_fmadd_pd(b, b, high);
     }
@@ -138,8 +140,8 @@ static void swiglu(const float *x, int64_t count, float *y) {
     }
 }
 
-// gelu(x) = x erfc(-x / sqrt 2) / 2. erfc of a magnitude z is a polynomial in 1 / (1 + p z) times e^(-z^2), with
-// an absolute error below 1.5e-7 (Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26).
+// gelu(x) = x erfc(-x / sqrt 2) / 2. erfc of a magnitude z is a polynomial in 1 / (1 + p z) times e^(-z^2),
+// with an absolute error below 1.5e-7 (Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26).
 TEMPLATE f32x8 gelu_of(f32x8 x) {
     f32x8 z = _mm256_mul_ps(magnitude(x), set1(0.70710678f));
     f32x8 t = _mm256_div_ps(set1(1), _mm256_fmadd_ps(z, set1(0.3275911f), set1(1)));

@@ -2,8 +2,9 @@
 #include "avx2.h"
 #if defined(__x86_64__)
 
-// The softmax is online (Milakov and Gimelshein, 2018): sums of a row are relative to its largest score so far.
-// Query heads that share a kv head are rows of one block, so that a key is converted once for all of them.
+// The softmax is online (Milakov and Gimelshein, 2018): sums of a row are relative to its largest score so
+// far. Query heads that share a kv head are rows of one block, so that a key is converted once for all of
+// them.
 enum { most_rows = ATTENTION_ROWS, most_keys = ATTENTION_KEYS, panel_rows = 6, panel_lanes = 16 };
 
 // A block of query rows in the caller's scratch.
@@ -12,14 +13,14 @@ typedef struct {
     int64_t kv_head;
     int64_t first_row;  // rows count (token, head of the group) pairs from token 0
     int64_t rows;
-    float *queries;     // [rows][head_size], scaled
-    float *sums;        // [rows][head_size]
-    float *scores;      // [rows][most_keys]
-    float *keys;        // [head_size][most_keys]
-    float *values;      // [most_keys][head_size]
-    float *largest;     // [rows]
-    float *total;       // [rows]
-    float *shrink;      // [rows]: what the step multiplies sums by
+    float *queries;  // [rows][head_size], scaled
+    float *sums;     // [rows][head_size]
+    float *scores;   // [rows][most_keys]
+    float *keys;     // [head_size][most_keys]
+    float *values;   // [most_keys][head_size]
+    float *largest;  // [rows]
+    float *total;    // [rows]
+    float *shrink;   // [rows]: what the step multiplies sums by
 } query_block;
 
 static query_block block_in(float *scratch, const thimble_attention *a, int64_t kv_head) {
@@ -88,8 +89,8 @@ TEMPLATE void transpose(f32x8 v[8]) {
     }
 }
 
-// Converts keys (transposed) and values of positions first..<first + count; the rest of the last vector becomes
-// zeros, since scratch may hold NaN.
+// Converts keys (transposed) and values of positions first..<first + count; the rest of the last vector
+// becomes zeros, since scratch may hold NaN.
 static void load_keys_and_values(const query_block *q, int64_t first, int64_t count) {
     int64_t size = q->a->head_size;
     int64_t padded = (count + panel_lanes - 1) / panel_lanes * panel_lanes;
@@ -98,7 +99,8 @@ static void load_keys_and_values(const query_block *q, int64_t first, int64_t co
         for (int64_t i = 0; i < 8; i++) rows[i] = key + i < count ? cached_row(q, first + key + i, 0) : NULL;
         for (int64_t d = 0; d < size; d += 8) {
             f32x8 v[8];
-            for (int64_t i = 0; i < 8; i++) v[i] = rows[i] ? f32x8_from_halves(rows[i] + d) : _mm256_setzero_ps();
+            for (int64_t i = 0; i < 8; i++)
+                v[i] = rows[i] ? f32x8_from_halves(rows[i] + d) : _mm256_setzero_ps();
             transpose(v);
             for (int64_t i = 0; i < 8; i++) _mm256_storeu_ps(q->keys + (d + i) * most_keys + key, v[i]);
         }
@@ -111,8 +113,8 @@ static void load_keys_and_values(const query_block *q, int64_t first, int64_t co
     }
 }
 
-// out[row][lane] = out[row][lane] * shrink[row] + sum over k of left[row][k] * right[k][lane], for `rows` rows and
-// `vectors` vectors of lanes; without `shrink`, out starts at zero.
+// out[row][lane] = out[row][lane] * shrink[row] + sum over k of left[row][k] * right[k][lane], for `rows`
+// rows and `vectors` vectors of lanes; without `shrink`, out starts at zero.
 TEMPLATE void product_panel(const int64_t rows, const int64_t vectors, const float *left, int64_t left_stride,
                             const float *right, int64_t right_stride, int64_t depth, const float *shrink,
                             float *out, int64_t out_stride) {
@@ -141,18 +143,19 @@ TEMPLATE void product_panel(const int64_t rows, const int64_t vectors, const flo
     }
 }
 
-#define PANEL(R)                                                                                               \
-    case R:                                                                                                    \
-        if (lanes == 8) {                                                                                      \
-            product_panel(R, 1, left, left_stride, right, right_stride, depth, shrink, out, out_stride);       \
-        } else {                                                                                               \
-            product_panel(R, 2, left, left_stride, right, right_stride, depth, shrink, out, out_stride);       \
-        }                                                                                                      \
+#define PANEL(R)                                                                                             \
+    case R:                                                                                                  \
+        if (lanes == 8) {                                                                                    \
+            product_panel(R, 1, left, left_stride, right, right_stride, depth, shrink, out, out_stride);     \
+        } else {                                                                                             \
+            product_panel(R, 2, left, left_stride, right, right_stride, depth, shrink, out, out_stride);     \
+        }                                                                                                    \
         break
 
 // The product for at most 6 rows and for 8 or 16 lanes.
 static void product(int64_t rows, int64_t lanes, const float *left, int64_t left_stride, const float *right,
-                    int64_t right_stride, int64_t depth, const float *shrink, float *out, int64_t out_stride) {
+                    int64_t right_stride, int64_t depth, const float *shrink, float *out,
+                    int64_t out_stride) {
     switch (rows) {
         PANEL(1);
         PANEL(2);
@@ -166,7 +169,8 @@ static void product(int64_t rows, int64_t lanes, const float *left, int64_t left
 // Turns a row's `keys` scores into weights e^(score - largest) in place, the rest up to `padded` into zeros.
 static void weigh(const query_block *q, int64_t row, int64_t keys, int64_t padded) {
     float *scores = q->scores + row * most_keys;
-    const f32x8 limit = _mm256_set1_ps(ATTENTION_SCORE_LIMIT), lowest = _mm256_set1_ps(-ATTENTION_SCORE_LIMIT);
+    const f32x8 limit = _mm256_set1_ps(ATTENTION_SCORE_LIMIT),
+                lowest = _mm256_set1_ps(-ATTENTION_SCORE_LIMIT);
     f32x8 largest = _mm256_set1_ps(q->largest[row]);
     for (int64_t key = 0; key < keys; key += 8) {
         // With NaN, these return their second operand: a NaN score stays NaN and never becomes the largest.
@@ -205,8 +209,8 @@ static void attend(const query_block *q, int64_t first, int64_t count) {
             weigh(q, i, keys < count ? keys : count, padded);
         }
         for (int64_t d = 0; d < size; d += panel_lanes) {
-            product(rows, size - d < panel_lanes ? 8 : panel_lanes, scores, most_keys, q->values + d, size, count,
-                    q->shrink + row, q->sums + row * size + d, size);
+            product(rows, size - d < panel_lanes ? 8 : panel_lanes, scores, most_keys, q->values + d, size,
+                    count, q->shrink + row, q->sums + row * size + d, size);
         }
     }
 }
@@ -217,13 +221,14 @@ static void store_outputs(const query_block *q) {
         f32x8 inverse = _mm256_set1_ps(q->total[row] == 0 ? 0 : 1 / q->total[row]);
         float *out = a->out + row_token(q, row) * a->out_stride + row_head(q, row) * a->head_size;
         for (int64_t i = 0; i < a->head_size; i += 8) {
-            _mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_loadu_ps(q->sums + row * a->head_size + i), inverse));
+            _mm256_storeu_ps(out + i,
+                             _mm256_mul_ps(_mm256_loadu_ps(q->sums + row * a->head_size + i), inverse));
         }
     }
 }
 
-void thimble_avx2_attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin, int64_t token_end,
-                            float *scratch) {
+void thimble_avx2_attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin,
+                            int64_t token_end, float *scratch) {
     int64_t group = a->q_heads / a->kv_heads;
     query_block q = block_in(scratch, a, kv_head);
     for (int64_t row = token_begin * group; row < token_end * group; row += most_rows) {

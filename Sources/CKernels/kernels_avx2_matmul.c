@@ -5,7 +5,8 @@
 enum { integer_tokens = 4 };  // tokens that share a tile's unpacked codes
 enum { block = THIMBLE_BLOCK, tile_rows = THIMBLE_TILE_ROWS, unit_bytes = 64 };
 
-// One tile against consecutive tokens: pointers to the tile's codes and scales and to the first token's inputs.
+// One tile against consecutive tokens: pointers to the tile's codes and scales and to the first token's
+// inputs.
 typedef struct {
     const uint8_t *codes;
     const uint16_t *scales;
@@ -31,10 +32,10 @@ TEMPLATE void add_scaled(f32x8 sums[2], f32x8 scale0, f32x8 scale1, float x_scal
     sums[1] = _mm256_fmadd_ps(_mm256_mul_ps(scale1, s), _mm256_cvtepi32_ps(dots1), sums[1]);
 }
 
-// Codes 0...15 multiply as unsigned bytes, and a 16-bit lane gathers the 16 products of a block that fall to it, so
-// that one widening a block is enough. The offset of 8 that codes carry is taken off the lower lane of each pair
-// beforehand: that lane ends as (code - 8) * x over its own half of the block and -8 * x over the other, at most
-// 2 * 16 * 8 * 127 = 32512 in magnitude, and wrapping on the way there is harmless.
+// Codes 0...15 multiply as unsigned bytes, and a 16-bit lane gathers the 16 products of a block that fall to
+// it, so that one widening a block is enough. The offset of 8 that codes carry is taken off the lower lane of
+// each pair beforehand: that lane ends as (code - 8) * x over its own half of the block and -8 * x over the
+// other, at most 2 * 16 * 8 * 127 = 32512 in magnitude, and wrapping on the way there is harmless.
 TEMPLATE void block_q4(const integer_tile *t, int64_t b, const int64_t tokens, f32x8 scale0, f32x8 scale1,
                        f32x8 sums[][2]) {
     const i32x8 low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
@@ -64,7 +65,8 @@ TEMPLATE void block_q4(const integer_tile *t, int64_t b, const int64_t tokens, f
     }
 #pragma clang loop unroll(full)
     for (int64_t token = 0; token < tokens; token++) {
-        i32x8 dots0 = _mm256_madd_epi16(dots[token][0], ones), dots1 = _mm256_madd_epi16(dots[token][1], ones);
+        i32x8 dots0 = _mm256_madd_epi16(dots[token][0], ones),
+              dots1 = _mm256_madd_epi16(dots[token][1], ones);
         add_scaled(sums[token], scale0, scale1, t->x_scales[token * t->blocks + b], dots0, dots1);
     }
 }
@@ -125,7 +127,8 @@ TEMPLATE void integer_panel(const integer_tile *t, const int32_t bits, const int
 }
 
 TEMPLATE void matmul_integer(const int32_t bits, const thimble_weights *w, const thimble_quantized *x,
-                             int64_t tokens, int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride) {
+                             int64_t tokens, int64_t tile_begin, int64_t tile_end, float *y,
+                             int64_t y_stride) {
     int64_t tile_bytes = w->padded_columns * bits / 32 * unit_bytes;
     int64_t tile_scales = w->padded_columns / w->group * tile_rows;
     int64_t blocks = w->padded_columns / block;
@@ -135,7 +138,9 @@ TEMPLATE void matmul_integer(const int32_t bits, const thimble_weights *w, const
             .codes = (const uint8_t *)w->codes + tile * tile_bytes,
             .scales = w->scales + tile * tile_scales,
             .blocks = blocks,
-            .group_shift = w->group == 32 ? 0 : w->group == 64 ? 1 : 2,
+            .group_shift = w->group == 32   ? 0
+                           : w->group == 64 ? 1
+                                            : 2,
         };
         for (int64_t token = 0; token < tokens; token += 4) {
             t.x = x->codes + token * w->padded_columns;
@@ -171,7 +176,8 @@ enum { float_tokens = 6 };
 TEMPLATE void float_panel(const float *weights, int64_t columns, const float *x, int64_t x_stride,
                           const int64_t tokens, f32x8 sums[][2]) {
     for (int64_t k = 0; k < columns; k++) {
-        f32x8 w0 = _mm256_loadu_ps(weights + k * tile_rows), w1 = _mm256_loadu_ps(weights + k * tile_rows + 8);
+        f32x8 w0 = _mm256_loadu_ps(weights + k * tile_rows),
+              w1 = _mm256_loadu_ps(weights + k * tile_rows + 8);
 #pragma clang loop unroll(full)
         for (int64_t token = 0; token < tokens; token++) {
             f32x8 input = _mm256_broadcast_ss(x + token * x_stride + k);
@@ -198,8 +204,8 @@ TEMPLATE void float_tokens_product(const float *weights, int64_t columns, const 
     for (int64_t token = 0; token < tokens; token++) store_tile(sums[token], rows, y + token * y_stride);
 }
 
-static void float_tile(const float *weights, int64_t columns, const float *x, int64_t x_stride, int64_t tokens,
-                       int64_t rows, float *y, int64_t y_stride, int more) {
+static void float_tile(const float *weights, int64_t columns, const float *x, int64_t x_stride,
+                       int64_t tokens, int64_t rows, float *y, int64_t y_stride, int more) {
     for (; tokens > 0; tokens -= float_tokens, x += float_tokens * x_stride, y += float_tokens * y_stride) {
         switch (tokens) {
             case 1: float_tokens_product(weights, columns, x, x_stride, 1, rows, y, y_stride, more); break;
@@ -215,20 +221,22 @@ static void float_tile(const float *weights, int64_t columns, const float *x, in
 // Widens units of float16 (16 rows by an even and an odd column) to float32[columns][16].
 static void widen_columns(const uint8_t *units, int64_t columns, float *out) {
     // Within 16 bytes, the even column's four rows go to the low half and the odd column's to the high half.
-    const i32x8 part = _mm256_broadcastsi128_si256(
-        _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15));
+    const i32x8 part =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15));
     for (int64_t k = 0; k < columns; k += 2, units += unit_bytes, out += 2 * tile_rows) {
         for (int64_t half = 0; half < 2; half++) {
             i32x8 parted = _mm256_shuffle_epi8(load_units(units + half * 32), part);
             i32x8 columns_apart = _mm256_permute4x64_epi64(parted, 0xd8);
             _mm256_storeu_ps(out + half * 8, _mm256_cvtph_ps(_mm256_castsi256_si128(columns_apart)));
-            _mm256_storeu_ps(out + tile_rows + half * 8, _mm256_cvtph_ps(_mm256_extracti128_si256(columns_apart, 1)));
+            _mm256_storeu_ps(out + tile_rows + half * 8,
+                             _mm256_cvtph_ps(_mm256_extracti128_si256(columns_apart, 1)));
         }
     }
 }
 
 // One token: lanes are a row's even and odd columns side by side as they lie, and are added at the end.
-static void f16_tile_one_token(const uint8_t *units, int64_t columns, const float *x, int64_t rows, float *y) {
+static void f16_tile_one_token(const uint8_t *units, int64_t columns, const float *x, int64_t rows,
+                               float *y) {
     f32x8 sums[2][4];
     for (int64_t i = 0; i < 8; i++) sums[i / 4][i % 4] = _mm256_setzero_ps();
     for (int64_t k = 0; k < columns; k += 4, units += 2 * unit_bytes) {
@@ -279,7 +287,8 @@ void thimble_avx2_matmul_f32(const thimble_weights *w, const float *x, int64_t x
         int64_t row = tile * tile_rows, rows = w->rows - row;
         for (int64_t k = 0; k < w->padded_columns; k += chunk) {
             int64_t columns = w->padded_columns - k < chunk ? w->padded_columns - k : chunk;
-            float_tile(weights + k * tile_rows, columns, x + k, x_stride, tokens, rows, y + row, y_stride, k > 0);
+            float_tile(weights + k * tile_rows, columns, x + k, x_stride, tokens, rows, y + row, y_stride,
+                       k > 0);
         }
     }
 }

@@ -1,5 +1,9 @@
 //! The choice of variants at run time: what this processor and its operating system can run.
 #include "variants.h"
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
 static int32_t append(const thimble_kernels *tables[], int32_t count, int32_t capacity,
                       const thimble_kernels *table) {
@@ -11,13 +15,14 @@ static int32_t append(const thimble_kernels *tables[], int32_t count, int32_t ca
 int32_t thimble_kernels_available(const thimble_kernels *tables[], int32_t capacity) {
     int32_t count = append(tables, 0, capacity, thimble_kernels_scalar());
 #if defined(__x86_64__)
-    // The compiler's run time reports AVX and what builds on it only where the operating system saves the registers.
+    // The compiler's run time reports AVX and what builds on it only where the operating system saves the
+    // registers.
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
         count = append(tables, count, capacity, &thimble_kernels_avx2);
     }
-#elif defined(__aarch64__)
-    count = append(tables, count, capacity, &thimble_kernels_neon);
+#elif defined(__aarch64__) && defined(__linux__)
+    if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) count = append(tables, count, capacity, &thimble_kernels_neon);
 #endif
     return count;
 }

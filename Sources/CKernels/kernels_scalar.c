@@ -12,7 +12,7 @@ enum { block = THIMBLE_BLOCK, tile_rows = THIMBLE_TILE_ROWS, unit_bytes = 64 };
 static const uint8_t *word_address(const thimble_weights *w, int64_t row, int64_t k, int64_t per_word) {
     int64_t tile_bytes = w->padded_columns / per_word * unit_bytes;
     return (const uint8_t *)w->codes + row / tile_rows * tile_bytes + k / per_word * unit_bytes
-         + row % tile_rows * 4;
+           + row % tile_rows * 4;
 }
 
 static int32_t q4_code(const thimble_weights *w, int64_t row, int64_t k) {
@@ -38,14 +38,16 @@ static float f32_value(const thimble_weights *w, int64_t row, int64_t k) {
 
 static float weight_scale(const thimble_weights *w, int64_t row, int64_t k) {
     int64_t groups = w->padded_columns / w->group;
-    return float_from_half(w->scales[(row / tile_rows * groups + k / w->group) * tile_rows + row % tile_rows]);
+    return float_from_half(
+        w->scales[(row / tile_rows * groups + k / w->group) * tile_rows + row % tile_rows]);
 }
 
 static int64_t row_end(const thimble_weights *w, int64_t tile_end) {
     return tile_end * tile_rows < w->rows ? tile_end * tile_rows : w->rows;
 }
 
-static void quantize(const float *x, int64_t count, int64_t padded, int8_t *codes, float *scales, int32_t *sums) {
+void thimble_scalar_quantize(const float *x, int64_t count, int64_t padded, int8_t *codes, float *scales,
+                             int32_t *sums) {
     for (int64_t begin = 0; begin < padded; begin += block) {
         float largest = 0;
         int finite = 1;
@@ -85,21 +87,21 @@ static inline void matmul_integer(code_function *code, const thimble_weights *w,
     }
 }
 
-static void matmul_q4(const thimble_weights *w, const thimble_quantized *x, int64_t tokens, int64_t tile_begin,
-                      int64_t tile_end, float *y, int64_t y_stride) {
+static void matmul_q4(const thimble_weights *w, const thimble_quantized *x, int64_t tokens,
+                      int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride) {
     matmul_integer(q4_code, w, x, tokens, tile_begin, tile_end, y, y_stride);
 }
 
-static void matmul_q8(const thimble_weights *w, const thimble_quantized *x, int64_t tokens, int64_t tile_begin,
-                      int64_t tile_end, float *y, int64_t y_stride) {
+static void matmul_q8(const thimble_weights *w, const thimble_quantized *x, int64_t tokens,
+                      int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride) {
     matmul_integer(q8_code, w, x, tokens, tile_begin, tile_end, y, y_stride);
 }
 
 typedef float value_function(const thimble_weights *w, int64_t row, int64_t k);
 
-static inline void matmul_float(value_function *value, const thimble_weights *w, const float *x, int64_t x_stride,
-                                int64_t tokens, int64_t tile_begin, int64_t tile_end, float *y,
-                                int64_t y_stride) {
+static inline void matmul_float(value_function *value, const thimble_weights *w, const float *x,
+                                int64_t x_stride, int64_t tokens, int64_t tile_begin, int64_t tile_end,
+                                float *y, int64_t y_stride) {
     for (int64_t token = 0; token < tokens; token++) {
         for (int64_t row = tile_begin * tile_rows; row < row_end(w, tile_end); row++) {
             float sum = 0;
@@ -119,7 +121,8 @@ static void matmul_f32(const thimble_weights *w, const float *x, int64_t x_strid
     matmul_float(f32_value, w, x, x_stride, tokens, tile_begin, tile_end, y, y_stride);
 }
 
-void thimble_scalar_gather_row(const thimble_weights *w, int32_t bits, int64_t row, int64_t columns, float *y) {
+void thimble_scalar_gather_row(const thimble_weights *w, int32_t bits, int64_t row, int64_t columns,
+                               float *y) {
     for (int64_t k = 0; k < columns; k++) {
         switch (bits) {
             case 4: y[k] = weight_scale(w, row, k) * (float)q4_code(w, row, k); break;
@@ -138,18 +141,19 @@ static float inverse_root_mean_square(const float *x, int64_t count, float epsil
 }
 
 // x is normalised before the weight multiplies it: the other order could overflow.
-static void rms_norm(const float *x, const float *weight, int64_t count, float epsilon, float *y) {
+void thimble_scalar_rms_norm(const float *x, const float *weight, int64_t count, float epsilon, float *y) {
     float inverse = inverse_root_mean_square(x, count, epsilon);
     for (int64_t i = 0; i < count; i++) y[i] = x[i] * inverse * weight[i];
 }
 
-static void add_rms_norm(const float *x, const float *weight, int64_t count, float epsilon, float *residual) {
+void thimble_scalar_add_rms_norm(const float *x, const float *weight, int64_t count, float epsilon,
+                                 float *residual) {
     float inverse = inverse_root_mean_square(x, count, epsilon);
     for (int64_t i = 0; i < count; i++) residual[i] += x[i] * inverse * weight[i];
 }
 
-static void layer_norm(const float *x, const float *weight, const float *bias, int64_t count, float epsilon,
-                       float *y) {
+void thimble_scalar_layer_norm(const float *x, const float *weight, const float *bias, int64_t count,
+                               float epsilon, float *y) {
     double sum = 0;
     for (int64_t i = 0; i < count; i++) sum += x[i];
     float mean = (float)(sum / (double)count);
@@ -159,11 +163,11 @@ static void layer_norm(const float *x, const float *weight, const float *bias, i
     for (int64_t i = 0; i < count; i++) y[i] = (x[i] - mean) * inverse * weight[i] + bias[i];
 }
 
-static void add(const float *x, int64_t count, float *y) {
+void thimble_scalar_add(const float *x, int64_t count, float *y) {
     for (int64_t i = 0; i < count; i++) y[i] += x[i];
 }
 
-static void swiglu(const float *x, int64_t count, float *y) {
+void thimble_scalar_swiglu(const float *x, int64_t count, float *y) {
     for (int64_t i = 0; i < count; i++) {
         float gate = x[2 * i], up = x[2 * i + 1];
         y[i] = gate / (1 + expf(-gate)) * up;
@@ -171,7 +175,7 @@ static void swiglu(const float *x, int64_t count, float *y) {
 }
 
 // 1 + erf(z) = erfc(-z), which does not cancel where z is far below zero.
-static void gelu(const float *x, int64_t count, float *y) {
+void thimble_scalar_gelu(const float *x, int64_t count, float *y) {
     for (int64_t i = 0; i < count; i++) y[i] = x[i] * 0.5f * erfcf(-x[i] * 0.70710678f);
 }
 
@@ -181,20 +185,21 @@ static void rotate(float *a, float *b, float cosine, float sine) {
     *b = second * cosine + first * sine;
 }
 
-static void rope_interleaved(float *x, const float *cosines, const float *sines, int64_t pairs) {
+void thimble_scalar_rope_interleaved(float *x, const float *cosines, const float *sines, int64_t pairs) {
     for (int64_t i = 0; i < pairs; i++) rotate(&x[2 * i], &x[2 * i + 1], cosines[i], sines[i]);
 }
 
-static void rope_half(float *x, const float *cosines, const float *sines, int64_t pairs) {
+void thimble_scalar_rope_half(float *x, const float *cosines, const float *sines, int64_t pairs) {
     for (int64_t i = 0; i < pairs; i++) rotate(&x[i], &x[i + pairs], cosines[i], sines[i]);
 }
 
-static void store_f16(const float *x, int64_t count, uint16_t *y) {
+void thimble_scalar_store_f16(const float *x, int64_t count, uint16_t *y) {
     for (int64_t i = 0; i < count; i++) y[i] = half_from_float(x[i]);
 }
 
 // The key (part 0) or value (part 1) of a position.
-static const uint16_t *cached_row(const thimble_attention *a, int64_t kv_head, int64_t position, int64_t part) {
+static const uint16_t *cached_row(const thimble_attention *a, int64_t kv_head, int64_t position,
+                                  int64_t part) {
     const uint16_t *page = a->pages + a->block_table[position / a->page_tokens] * a->page_stride;
     int64_t head = part * a->kv_heads + kv_head;
     return page + (head * a->page_tokens + position % a->page_tokens) * a->head_size;
@@ -245,21 +250,21 @@ static void attention(const thimble_attention *a, int64_t kv_head, int64_t token
 
 static const thimble_kernels table = {
     .name = "scalar",
-    .quantize = quantize,
+    .quantize = thimble_scalar_quantize,
     .matmul_q4 = matmul_q4,
     .matmul_q8 = matmul_q8,
     .matmul_f16 = matmul_f16,
     .matmul_f32 = matmul_f32,
     .gather_row = thimble_scalar_gather_row,
-    .rms_norm = rms_norm,
-    .add_rms_norm = add_rms_norm,
-    .layer_norm = layer_norm,
-    .add = add,
-    .swiglu = swiglu,
-    .gelu = gelu,
-    .rope_interleaved = rope_interleaved,
-    .rope_half = rope_half,
-    .store_f16 = store_f16,
+    .rms_norm = thimble_scalar_rms_norm,
+    .add_rms_norm = thimble_scalar_add_rms_norm,
+    .layer_norm = thimble_scalar_layer_norm,
+    .add = thimble_scalar_add,
+    .swiglu = thimble_scalar_swiglu,
+    .gelu = thimble_scalar_gelu,
+    .rope_interleaved = thimble_scalar_rope_interleaved,
+    .rope_half = thimble_scalar_rope_half,
+    .store_f16 = thimble_scalar_store_f16,
     .attention = attention,
 };
 

@@ -2,8 +2,9 @@
 #pragma once
 #include "CKernels.h"
 
-// Query rows (a token with a head of the group) that an attention pass holds at once, and keys it takes in a step.
-// Keys cost one conversion from float16 a pass, so that more rows make them cheaper; scratch grows with both.
+// Query rows (a token with a head of the group) that an attention pass holds at once, and keys it takes in a
+// step. Keys cost one conversion from float16 a pass, so that more rows make them cheaper; scratch grows with
+// both.
 #define ATTENTION_ROWS 48
 #define ATTENTION_KEYS 64
 
@@ -13,8 +14,23 @@
 // A block whose largest magnitude is below this quantizes to zeros: 127 / magnitude must be a finite float.
 #define QUANTIZE_SMALLEST 0x1p-120f
 
-// A matrix row is read one word a cache line, so that no vector unit helps: every variant uses the definition.
-void thimble_scalar_gather_row(const thimble_weights *w, int32_t bits, int64_t row, int64_t columns, float *y);
+// Kernels of the definition that other variants may list as their own. Gathering a row is one of them
+// everywhere: it reads one word a cache line, so that no vector unit helps.
+void thimble_scalar_gather_row(const thimble_weights *w, int32_t bits, int64_t row, int64_t columns,
+                               float *y);
+void thimble_scalar_quantize(const float *x, int64_t count, int64_t padded, int8_t *codes, float *scales,
+                             int32_t *sums);
+void thimble_scalar_rms_norm(const float *x, const float *weight, int64_t count, float epsilon, float *y);
+void thimble_scalar_add_rms_norm(const float *x, const float *weight, int64_t count, float epsilon,
+                                 float *residual);
+void thimble_scalar_layer_norm(const float *x, const float *weight, const float *bias, int64_t count,
+                               float epsilon, float *y);
+void thimble_scalar_add(const float *x, int64_t count, float *y);
+void thimble_scalar_swiglu(const float *x, int64_t count, float *y);
+void thimble_scalar_gelu(const float *x, int64_t count, float *y);
+void thimble_scalar_rope_interleaved(float *x, const float *cosines, const float *sines, int64_t pairs);
+void thimble_scalar_rope_half(float *x, const float *cosines, const float *sines, int64_t pairs);
+void thimble_scalar_store_f16(const float *x, int64_t count, uint16_t *y);
 
 #if defined(__x86_64__)
 extern const thimble_kernels thimble_kernels_avx2;

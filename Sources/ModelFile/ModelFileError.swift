@@ -40,10 +40,13 @@ public struct ModelFileError: Error, Sendable, Equatable, CustomStringConvertibl
         self.detail = detail
     }
 
-    /// One line: the file, the place, the fault and the mend.
-    public var description: String {
-        let place = offset.map { " at byte \($0)" } ?? ""
-        return "\(file)\(place): \(detail)\(mend)"
+    /// One line: the file, the fault, the place and the mend.
+    public var description: String { "\(file): \(reason)" }
+
+    /// The description without the file.
+    public var reason: String {
+        let place = offset.map { " (at byte \($0))" } ?? ""
+        return "\(detail)\(place)\(mend)"
     }
 
     private var mend: String {

@@ -22,7 +22,7 @@ extension Engine {
     func encode(_ image: RGBImage) throws(ThimbleError) -> VisualFeatures {
         let preprocessor = try requirePreprocessor()
         let grid = try patchGrid(of: image)
-        let patches = unsafe UnsafeMutableBufferPointer<Float>.allocate(
+        let patches = UnsafeMutableBufferPointer<Float>.allocate(
             capacity: grid.count * preprocessor.patchElementCount)
         defer { unsafe patches.deallocate() }
         do {

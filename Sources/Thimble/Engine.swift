@@ -87,7 +87,8 @@ public final class Engine {
         loadSeconds = start.duration(to: clock.now).seconds
     }
 
-    private static func tokenizer(of file: ModelFile) throws(ThimbleError) -> Tokenizer? {
+    /// The tokenizer in the file; nil where there is none.
+    static func tokenizer(of file: ModelFile) throws(ThimbleError) -> Tokenizer? {
         guard file.segment(named: ModelSegment.tokenizer) != nil else { return nil }
         let bytes = try translating { () throws(ModelFileError) in try file.data(named: ModelSegment.tokenizer) }
         let tokenizer: Tokenizer
@@ -131,10 +132,12 @@ public final class Engine {
     }
 
     /// How text is drawn on pages for this model: the settings in its file, else Glyph's.
-    public func pageSettings() throws(ThimbleError) -> PageSettings {
+    public func pageSettings() throws(ThimbleError) -> PageSettings { try Self.pageSettings(of: file) }
+
+    static func pageSettings(of file: ModelFile) throws(ThimbleError) -> PageSettings {
         guard let json = file.manifest.model.pageSettings else { return PageSettings() }
         do { return try PageSettings(json: Array(json.utf8)) } catch {
-            throw ThimbleError(.corrupt, "\(path): page settings: \(error)")
+            throw ThimbleError(.corrupt, "\(file.path): page settings: \(error)")
         }
     }
 
@@ -151,11 +154,7 @@ public final class Engine {
     }
 
     func requireTokenizer() throws(ThimbleError) -> Tokenizer {
-        guard let tokenizer else {
-            throw ThimbleError(
-                .unsupported,
-                "\(path) has no tokenizer: convert again from a folder with tokenizer.json, or give token ids")
-        }
+        guard let tokenizer else { throw .noTokenizer(path) }
         return tokenizer
     }
 

@@ -57,7 +57,7 @@ public struct ModelInspection {
 
     /// The file's tokenizer, to be kept where several texts are encoded.
     public func textCodec() throws(ThimbleError) -> TextCodec {
-        guard let tokenizer = try Engine.tokenizer(of: file) else { throw .noTokenizer(file.path) }
+        guard let tokenizer = try Engine.tokenizer(of: file) else { throw .noTokenizer(path) }
         return TextCodec(path: file.path, tokenizer: tokenizer)
     }
 }
@@ -69,7 +69,7 @@ public struct TextCodec {
 
     /// The ids of a text; with `parsesSpecialTokens`, special tokens' spellings become those tokens.
     public func encode(_ text: String, parsesSpecialTokens: Bool = false) -> [Int32] {
-        parsesSpecialTokens ? tokenizer.encodeTrusted(text) : tokenizer.encode(text)
+        parsesSpecialTokens ? tokenizer.encode(trusted: text) : tokenizer.encode(text)
     }
 
     /// The text of ids.

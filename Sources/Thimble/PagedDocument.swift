@@ -1,6 +1,7 @@
 //! Files to page images: what `read` shows the model.
 
 public import Documents
+internal import Foundation
 
 /// One document, ready to be drawn page by page.
 public struct PagedDocument {
@@ -17,11 +18,20 @@ public struct PagedDocument {
     public init(path: String, settings: PageSettings) throws(ThimbleError) {
         name = path
         do {
-            switch try DocumentSource.load(path: path) {
+            switch try Self.load(path) {
             case .text(let text): content = .text(text, try TextDocument(text: text, settings: settings))
             case .image(let image): content = .image(image)
             }
         } catch { throw ThimbleError(error) }
+    }
+
+    private static func load(_ path: String) throws(DocumentError) -> DocumentSource {
+        guard path == "-" else { return try DocumentSource.load(path: path) }
+        let limit = DocumentLimits().maxTextBytes
+        guard let input = try? FileHandle.standardInput.read(upToCount: limit + 1) else {
+            throw DocumentError(.unreadable, "standard input cannot be read")
+        }
+        return try DocumentSource.load(bytes: Array(input), name: "standard input")
     }
 
     public var pageCount: Int {
@@ -43,5 +53,17 @@ public struct PagedDocument {
             do { return try document.page(index) } catch { throw ThimbleError(error) }
         case .image(let image): return image
         }
+    }
+}
+
+/// Decodes an image file: PNG, JPEG or WebP, whatever its name says.
+public func loadImage(path: String) throws(ThimbleError) -> RGBImage {
+    do {
+        guard case .image(let image) = try DocumentSource.load(path: path) else {
+            throw ThimbleError(.unsupported, "\(path) is no image; images are PNG, JPEG or WebP files")
+        }
+        return image
+    } catch let error as DocumentError { throw ThimbleError(error) } catch let error as ThimbleError { throw error } catch {
+        throw ThimbleError(.internal, "\(path): \(error)")
     }
 }

@@ -47,9 +47,9 @@ public final class Session {
         let tokenizer = try engine.requireTokenizer()
         let prompt: [PromptPiece]
         do {
-            prompt = try PromptPiece.split(
-                format.promptIDs(
-                    messages.map(\.chatMessage), tokenizer: tokenizer, enableThinking: options.thinks))
+            let options = ChatOptions(enablesThinking: options.thinks)
+            prompt = PromptPiece.split(
+                try format.prompt(messages.map(\.chatMessage), tokenizer: tokenizer, options: options))
         } catch { throw ThimbleError(.unsupported, "\(engine.path): \(error)") }
         let images = messages.flatMap(\.images)
         let result = try answer(prompt, images: images, options, shouldStop: shouldStop, receive: receive)
@@ -64,7 +64,7 @@ public final class Session {
         shouldStop: () -> Bool = { false }, receive: (String) -> Void
     ) throws(ThimbleError) -> GenerationResult {
         let tokenizer = try engine.requireTokenizer()
-        let ids = tokenizer.encodeTrusted(text)
+        let ids = tokenizer.encode(trusted: text)
         return try answer(
             PromptPiece.split(ids, imageToken: engine.imageToken), images: images, options, shouldStop: shouldStop,
             receive: receive)
@@ -139,7 +139,14 @@ enum PromptPiece: Equatable {
     case token(Int32)
     case image
 
-    /// Tokens, with the placeholder as `.image`.
+    /// The ids of a rendered conversation.
+    static func split(_ prompt: ChatPrompt) -> [PromptPiece] {
+        var pieces = prompt.ids.map { PromptPiece.token($0) }
+        for position in prompt.imagePositions { pieces[position] = .image }
+        return pieces
+    }
+
+    /// Ids in which every placeholder is an image.
     static func split(_ tokens: [Int32], imageToken: Int32?) -> [PromptPiece] {
         tokens.map { $0 == imageToken ? .image : .token($0) }
     }
@@ -148,5 +155,23 @@ enum PromptPiece: Equatable {
 extension Message {
     var images: [RGBImage] {
         items.compactMap { if case .image(let image) = $0 { image } else { nil } }
+    }
+
+    /// The message as a chat format takes it: images by their places.
+    var chatMessage: ChatMessage {
+        let role: ChatMessage.Role =
+            switch self.role {
+            case .system: .system
+            case .user: .user
+            case .assistant: .assistant
+            }
+        return ChatMessage(
+            role,
+            items.map {
+                switch $0 {
+                case .text(let text): .text(text)
+                case .image: .image
+                }
+            })
     }
 }

@@ -1,6 +1,8 @@
 //! How the modules' own errors become the one that leaves this library.
 
+internal import Checkpoints
 internal import Documents
+internal import Glibc
 internal import ModelFile
 internal import Models
 internal import Tensors
@@ -33,4 +35,47 @@ extension ThimbleError {
             "the prompt needs \(needed) tokens and the context holds \(capacity): shorten it, give fewer pages, or "
                 + "raise --context if the model allows it")
     }
+
+    static func noTokenizer(_ path: String) -> ThimbleError {
+        ThimbleError(
+            .unsupported,
+            "\(path) has no tokenizer: convert again from a folder with tokenizer.json, or give token ids")
+    }
+
+    init(_ error: ModelFileError) {
+        let code: Code =
+            switch error.code {
+            case .notAModelFile, .truncated, .damaged, .limit, .missing: .corrupt
+            case .unsupportedVersion: .unsupported
+            case .changed, .outOfSpace: .io
+            case .system: isMissing(error.file) ? .inputMissing : .io
+            }
+        self.init(code, error.description)
+    }
+
+    init(_ error: CheckpointError) {
+        let code: Code =
+            switch error.code {
+            case .unreadable: .inputMissing
+            case .malformed, .tensor, .value: .corrupt
+            case .unsupported: .unsupported
+            case .output: .io
+            }
+        self.init(code, error.description)
+    }
+
+    init(_ error: DocumentError) {
+        let code: Code =
+            switch error.kind {
+            case .unreadable, .font: .inputMissing
+            case .unsupported: .unsupported
+            case .malformed, .empty, .tooLarge: .corrupt
+            case .settings: .invalidArgument
+            case .outOfMemory: .outOfMemory
+            }
+        self.init(code, error.message)
+    }
 }
+
+/// Whether there is nothing at `path`.
+private func isMissing(_ path: String) -> Bool { unsafe access(path, F_OK) != 0 }

@@ -28,7 +28,7 @@ import Testing
         try ModelFile(path: path).verify()
     }
 
-    @Test(arguments: [100, 5000, 300_000]) func aFullDiskIsAClearErrorAndLeavesNothing(space: Int) throws {
+    @Test(arguments: [200, 5000, 100_000]) func aFullDiskIsAClearErrorAndLeavesNothing(space: Int) throws {
         let folder = try TemporaryFolder()
         let path = folder.file("m.thimble")
         let error = #expect(throws: ModelFileError.self) {

@@ -1,7 +1,9 @@
-// The CPU's kernels: one table of functions a variant. The scalar table is the definition; every other variant is
-// tested against it over odd shapes. Matrices lie in the tiled layout that Tensors/WeightLayout.swift describes.
+//! The CPU's kernels: one table of functions a variant. The scalar table is the definition; every other
+//! variant is tested against it over odd shapes. Matrices lie in the tiled layout that
+//! Tensors/WeightLayout.swift describes.
 //
-// All pointers are valid for the shapes stated, and are the caller's; no kernel allocates, and none keeps a pointer.
+// All pointers are valid for the shapes stated, and are the caller's; no kernel allocates, and none keeps a
+// pointer.
 #pragma once
 #include <stdint.h>
 #include <stddef.h>
@@ -20,31 +22,33 @@ typedef struct {
     int64_t group;           // 32, 64 or 128; 0 for f32 and f16
 } thimble_weights;
 
-// Activations quantized for an integer product: x[token][input] = scales[token][input / 32] * codes[token][input].
+// Activations quantized for an integer product:
+// x[token][input] = scales[token][input / 32] * codes[token][input].
 typedef struct {
-    const int8_t *codes;   // [tokens][padded_columns], in -127...127
-    const float *scales;   // [tokens][padded_columns / 32]
-    const int32_t *sums;   // [tokens][padded_columns / 32]: sum of the block's codes
+    const int8_t *codes;  // [tokens][padded_columns], in -127...127
+    const float *scales;  // [tokens][padded_columns / 32]
+    const int32_t *sums;  // [tokens][padded_columns / 32]: sum of the block's codes
 } thimble_quantized;
 
 // One attention: queries of consecutive positions over keys and values in pages.
-// A page holds float16 [2: key, value][kv_heads][page_tokens][head_size]; page p starts at pages + p * page_stride.
+// A page holds float16 [2: key, value][kv_heads][page_tokens][head_size].
+// Page p starts at pages + p * page_stride.
 typedef struct {
-    const float *q;              // [tokens][q_stride], head h of a token at + h * head_size
-    float *out;                  // [tokens][out_stride], likewise
+    const float *q;  // [tokens][q_stride], head h of a token at + h * head_size
+    float *out;      // [tokens][out_stride], likewise
     const uint16_t *pages;
     const int32_t *block_table;  // [ceil(kv_length / page_tokens)]: page of each run of page_tokens positions
     int64_t q_stride;            // floats
     int64_t out_stride;          // floats
     int64_t page_stride;         // float16 elements
     int64_t page_tokens;
-    int64_t q_heads;             // a multiple of kv_heads
+    int64_t q_heads;  // a multiple of kv_heads
     int64_t kv_heads;
-    int64_t head_size;           // a multiple of 8, at most THIMBLE_MAX_HEAD_SIZE
-    int64_t start;               // position of the first query; causal: query i sees keys 0...start + i
-    int64_t kv_length;           // keys in the pages; start + tokens <= kv_length when causal
-    int32_t causal;              // 0: every query sees every key
-    float scale;                 // multiplies q . k
+    int64_t head_size;  // a multiple of 8, at most THIMBLE_MAX_HEAD_SIZE
+    int64_t start;      // position of the first query; causal: query i sees keys 0...start + i
+    int64_t kv_length;  // keys in the pages; start + tokens <= kv_length when causal
+    int32_t causal;     // 0: every query sees every key
+    float scale;        // multiplies q . k
 } thimble_attention;
 
 #define THIMBLE_MAX_HEAD_SIZE 256
@@ -53,9 +57,11 @@ typedef struct {
 typedef struct {
     const char *name;
 
-    // Quantizes x[count] (one token, count <= padded) to blocks; inputs from count to padded become zero codes.
-    // scale = max|x| / 127 of the block; code = round to nearest even; a block with an element that is not finite gets scale NaN.
-    void (*quantize)(const float *x, int64_t count, int64_t padded, int8_t *codes, float *scales, int32_t *sums);
+    // Quantizes x[count] (one token, count <= padded) to blocks; inputs from count to padded become zero
+    // codes. scale = max|x| / 127 of the block; code = round to nearest even. A block below 2^-120 becomes
+    // zeros with scale 0; one with an element that is not finite, zeros with scale NaN.
+    void (*quantize)(const float *x, int64_t count, int64_t padded, int8_t *codes, float *scales,
+                     int32_t *sums);
 
     // y[token][row] for the rows of tiles tile_begin..<tile_end and all tokens; y[token * y_stride + row].
     // Rows beyond w->rows are not written. Float32 accumulation across blocks, int32 within.
@@ -72,12 +78,14 @@ typedef struct {
     // Writes row `row` of w, dequantized, to y[columns].
     void (*gather_row)(const thimble_weights *w, int32_t bits, int64_t row, int64_t columns, float *y);
 
-    // y[i] = x[i] * weight[i] / sqrt(mean(x^2) + epsilon). y may be x. The sum of squares survives x near 1e30.
+    // y[i] = x[i] * weight[i] / sqrt(mean(x^2) + epsilon). y may be x.
+    // The sum of squares survives x near 1e30.
     void (*rms_norm)(const float *x, const float *weight, int64_t count, float epsilon, float *y);
     // residual[i] += x[i] * weight[i] / sqrt(mean(x^2) + epsilon)
     void (*add_rms_norm)(const float *x, const float *weight, int64_t count, float epsilon, float *residual);
     // y[i] = (x[i] - mean) / sqrt(variance + epsilon) * weight[i] + bias[i]. y may be x.
-    void (*layer_norm)(const float *x, const float *weight, const float *bias, int64_t count, float epsilon, float *y);
+    void (*layer_norm)(const float *x, const float *weight, const float *bias, int64_t count, float epsilon,
+                       float *y);
     // y[i] += x[i]
     void (*add)(const float *x, int64_t count, float *y);
     // y[i] = silu(x[2i]) * x[2i + 1]: gate and up rows alternate. y may be x.
@@ -91,14 +99,16 @@ typedef struct {
     // float16 from float32, to nearest even, saturating at +-65504; NaN stays NaN.
     void (*store_f16)(const float *x, int64_t count, uint16_t *y);
 
-    // Attention of the q heads that share kv_head, for query tokens token_begin..<token_end. Float32 online softmax.
-    // scratch holds thimble_attention_scratch_count floats and belongs to the calling thread.
+    // Attention of the q heads that share kv_head, for query tokens token_begin..<token_end. Float32 online
+    // softmax; scores are held within +-3e38, so that one beyond float32 gives no NaN. A query without keys
+    // gets zeros. scratch holds thimble_attention_scratch_count floats and belongs to the calling thread.
     void (*attention)(const thimble_attention *a, int64_t kv_head, int64_t token_begin, int64_t token_end,
                       float *scratch);
 } thimble_kernels;
 
 // Floats of scratch an attention call needs, whatever the variant.
-int64_t thimble_attention_scratch_count(int64_t q_heads, int64_t kv_heads, int64_t head_size, int64_t page_tokens);
+int64_t thimble_attention_scratch_count(int64_t q_heads, int64_t kv_heads, int64_t head_size,
+                                        int64_t page_tokens);
 
 // The definition.
 const thimble_kernels *thimble_kernels_scalar(void);

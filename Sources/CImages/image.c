@@ -1,0 +1,36 @@
+//! The header check and the result of a failure, the same for every codec.
+#include "image.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+bool cimages_reserve(cimages_image *image, uint64_t width, uint64_t height, cimages_limits limits) {
+    image->width = width > UINT32_MAX ? UINT32_MAX : (uint32_t)width;
+    image->height = height > UINT32_MAX ? UINT32_MAX : (uint32_t)height;
+    if (width == 0 || height == 0) {
+        cimages_fail(image, CIMAGES_MALFORMED, "the header gives a width or height of zero");
+        return false;
+    }
+    // Divided rather than multiplied, so that no header can overflow the check.
+    if (width > limits.max_width || height > limits.max_height || width > limits.max_pixels / height ||
+        width > SIZE_MAX / 3 / height) {
+        cimages_fail(image, CIMAGES_TOO_LARGE, "the header asks for more pixels than the limit");
+        return false;
+    }
+    // Zeroed, so that no codec's omission can show the process's old memory as pixels.
+    image->pixels = calloc((size_t)(width * height), 3);
+    if (image->pixels == NULL) {
+        cimages_fail(image, CIMAGES_OUT_OF_MEMORY, "no memory for the pixels");
+        return false;
+    }
+    return true;
+}
+
+void cimages_fail(cimages_image *image, cimages_status status, const char *message) {
+    free(image->pixels);
+    image->pixels = NULL;
+    image->status = status;
+    snprintf(image->message, sizeof image->message, "%s", message);
+}
+
+void cimages_free(void *memory) { free(memory); }

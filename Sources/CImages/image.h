@@ -1,0 +1,12 @@
+//! What the three codecs share: the header check and the result of a failure.
+#pragma once
+
+#include "CImages.h"
+
+#include <stdbool.h>
+
+/// Checks a header's size against the limits and allocates the RGB pixels. False leaves the reason in `image`.
+bool cimages_reserve(cimages_image *image, uint64_t width, uint64_t height, cimages_limits limits);
+
+/// Drops the pixels and records why.
+void cimages_fail(cimages_image *image, cimages_status status, const char *message);

@@ -1,0 +1,167 @@
+//! PNG through libpng's low-level interface; its longjmp ends in this file.
+#include "image.h"
+
+#include <png.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/// The most memory that libpng may take for one ancillary chunk, and the most such chunks it may keep.
+enum { CHUNK_BYTES_MAX = 8 << 20, CHUNK_COUNT_MAX = 1000 };
+
+typedef struct {
+    const uint8_t *bytes;
+    size_t size;
+    size_t position;
+    char *message;
+    size_t message_size;
+} png_input;
+
+static void on_error(png_structp png, png_const_charp text) {
+    png_input *input = png_get_error_ptr(png);
+    snprintf(input->message, input->message_size, "%s", text);
+    longjmp(png_jmpbuf(png), 1);
+}
+
+static void on_warning(png_structp png, png_const_charp text) {
+    (void)png;
+    (void)text;
+}
+
+static void on_read(png_structp png, png_bytep target, size_t count) {
+    png_input *input = png_get_io_ptr(png);
+    if (count > input->size - input->position) {
+        png_error(png, "the file ends before its last chunk");
+    }
+    memcpy(target, input->bytes + input->position, count);
+    input->position += count;
+}
+
+/// Sets libpng's transformations so that each row comes out as 8-bit RGB. Alpha is dropped, not composed: the
+/// models' own preprocessing (PIL's `convert("RGB")`) does the same.
+static void ask_for_rgb(png_structp png, png_infop info) {
+    int colour = png_get_color_type(png, info);
+    int depth = png_get_bit_depth(png, info);
+    if (colour == PNG_COLOR_TYPE_PALETTE) {
+        png_set_palette_to_rgb(png);
+    }
+    if (!(colour & PNG_COLOR_MASK_COLOR)) {
+        if (depth < 8) {
+            png_set_expand_gray_1_2_4_to_8(png);
+        }
+        png_set_gray_to_rgb(png);
+    }
+    if (depth == 16) {
+        png_set_strip_16(png);
+    }
+    if ((colour & PNG_COLOR_MASK_ALPHA) || png_get_valid(png, info, PNG_INFO_tRNS)) {
+        png_set_strip_alpha(png);
+    }
+}
+
+static void read_png(png_structp png, png_infop info, cimages_image *image, cimages_limits limits,
+                     png_bytep *volatile *rows) {
+    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+    png_set_chunk_malloc_max(png, CHUNK_BYTES_MAX);
+    png_set_chunk_cache_max(png, CHUNK_COUNT_MAX);
+    png_read_info(png, info);
+    uint32_t height = png_get_image_height(png, info);
+    if (!cimages_reserve(image, png_get_image_width(png, info), height, limits)) {
+        return;
+    }
+    ask_for_rgb(png, info);
+    png_set_interlace_handling(png);
+    png_read_update_info(png, info);
+    size_t stride = (size_t)image->width * 3;
+    if (png_get_rowbytes(png, info) != stride) {
+        png_error(png, "its rows are of an unsupported kind");
+    }
+    *rows = calloc(height, sizeof **rows);
+    if (*rows == NULL) {
+        png_error(png, "no memory for the row table");
+    }
+    for (uint32_t row = 0; row < height; row++) {
+        (*rows)[row] = image->pixels + row * stride;
+    }
+    png_read_image(png, *rows);
+    png_read_end(png, NULL);
+}
+
+cimages_image cimages_decode_png(const uint8_t *bytes, size_t size, cimages_limits limits) {
+    cimages_image image = {0};
+    char message[160] = "the PNG is malformed";
+    png_input input = {bytes, size, 0, message, sizeof message};
+    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &input, on_error, on_warning);
+    png_infop info = png == NULL ? NULL : png_create_info_struct(png);
+    png_bytep *volatile rows = NULL;
+    if (info == NULL) {
+        png_destroy_read_struct(&png, NULL, NULL);
+        cimages_fail(&image, CIMAGES_OUT_OF_MEMORY, "no memory for the PNG decoder");
+        return image;
+    }
+    png_set_read_fn(png, &input, on_read);
+    if (setjmp(png_jmpbuf(png)) == 0) {
+        read_png(png, info, &image, limits, &rows);
+    } else {
+        cimages_fail(&image, CIMAGES_MALFORMED, message);
+    }
+    free(rows);
+    png_destroy_read_struct(&png, &info, NULL);
+    return image;
+}
+
+typedef struct {
+    cimages_file *file;
+    size_t capacity;
+} png_output;
+
+static void on_write(png_structp png, png_bytep source, size_t count) {
+    png_output *output = png_get_io_ptr(png);
+    cimages_file *file = output->file;
+    if (count > output->capacity - file->size) {
+        size_t capacity = output->capacity * 2 > file->size + count ? output->capacity * 2 : file->size + count;
+        uint8_t *grown = realloc(file->bytes, capacity);
+        if (grown == NULL) {
+            png_error(png, "no memory for the encoded file");
+        }
+        file->bytes = grown;
+        output->capacity = capacity;
+    }
+    memcpy(file->bytes + file->size, source, count);
+    file->size += count;
+}
+
+static void on_flush(png_structp png) { (void)png; }
+
+cimages_file cimages_encode_png(const uint8_t *pixels, uint32_t width, uint32_t height, uint32_t channels) {
+    cimages_file file = {0};
+    png_input faults = {NULL, 0, 0, file.message, sizeof file.message};
+    png_output output = {&file, 0};
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &faults, on_error, on_warning);
+    png_infop info = png == NULL ? NULL : png_create_info_struct(png);
+    if (info == NULL) {
+        png_destroy_write_struct(&png, NULL);
+        file.status = CIMAGES_OUT_OF_MEMORY;
+        snprintf(file.message, sizeof file.message, "no memory for the PNG encoder");
+        return file;
+    }
+    png_set_write_fn(png, &output, on_write, on_flush);
+    if (setjmp(png_jmpbuf(png)) == 0) {
+        int colour = channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB;
+        png_set_IHDR(png, info, width, height, 8, colour, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+                     PNG_FILTER_TYPE_DEFAULT);
+        png_write_info(png, info);
+        for (uint32_t row = 0; row < height; row++) {
+            png_write_row(png, pixels + (size_t)row * width * channels);
+        }
+        png_write_end(png, NULL);
+    } else {
+        free(file.bytes);
+        file.bytes = NULL;
+        file.size = 0;
+        file.status = CIMAGES_MALFORMED;
+    }
+    png_destroy_write_struct(&png, &info);
+    return file;
+}

@@ -1,0 +1,190 @@
+//! Breaking lines between characters, for texts with Chinese characters.
+
+/// One character of a paragraph that breaks anywhere, or a line break.
+struct CJKUnit {
+    /// Nil for a line break without a character.
+    var ink: Ink?
+    var isBreak: Bool
+    var startsFragment: Bool
+}
+
+/// A paragraph that breaks between characters, as ReportLab's CJK wrapping has it.
+///
+/// What is left of such a paragraph after a page break is put together again from its broken lines and broken anew:
+/// ReportLab then sets a space where a line ended and forgets line breaks that ended a line with text. Page counts
+/// depend on it, so it is done here too.
+struct CJKText {
+    private(set) var units: [CJKUnit]
+
+    init(_ text: FragmentedText) {
+        units = []
+        units.reserveCapacity(text.inks.count + text.fragments.count)
+        for fragment in text.fragments {
+            if fragment.isBreak {
+                units.append(CJKUnit(ink: nil, isBreak: true, startsFragment: true))
+            }
+            for position in fragment.inks {
+                units.append(
+                    CJKUnit(
+                        ink: text.inks[position], isBreak: false,
+                        startsFragment: position == fragment.inks.lowerBound))
+            }
+        }
+    }
+
+    private init(units: [CJKUnit]) {
+        self.units = units
+    }
+
+    /// Whether the paragraph is one fragment, whose lines ReportLab trims of white space.
+    private var isPlain: Bool {
+        guard let first = units.firstIndex(where: \.startsFragment) else { return true }
+        return !units[(first + 1)...].contains(where: \.startsFragment)
+    }
+
+    /// A line as ranges of units.
+    struct Line {
+        var units: Range<Int>
+        var extraSpace: Double
+        var endsAtBreak: Bool
+        var isTrimmed: Bool
+    }
+
+    /// Breaks the paragraph into at most `limit` lines.
+    func lines(widths: LineWidths, limit: Int, _ measure: FontMeasure) -> [Line] {
+        let plain = isPlain
+        var lines: [Line] = []
+        var start = 0
+        var used = 0.0
+        var position = 0
+        // A single break and nothing else is an empty paragraph.
+        if plain && units.allSatisfy({ $0.ink == nil }) { return [] }
+        while position < units.count && lines.count < limit {
+            let unit = units[position]
+            let advance = unit.ink.map { measure.width(of: $0.scalar) } ?? 0
+            let maxWidth = widths[lines.count]
+            position += 1
+            used += advance
+            let isBreak = unit.isBreak && !plain
+            guard isBreak || (used > maxWidth + 1e-6 && used > 0) else { continue }
+            var extraSpace = maxWidth - used
+            if !isBreak, let ink = unit.ink {
+                extraSpace += stepBack(from: &position, lineStart: start, ink, advance, measure)
+            }
+            var range = start..<position
+            if plain { range = trimmed(range) }
+            lines.append(Line(units: range, extraSpace: extraSpace, endsAtBreak: isBreak, isTrimmed: plain))
+            start = position
+            used = 0
+        }
+        if used > 0 && lines.count < limit {
+            let extraSpace = widths[lines.count] - used
+            lines.append(
+                Line(units: start..<units.count, extraSpace: extraSpace, endsAtBreak: false, isTrimmed: plain))
+        }
+        return lines
+    }
+
+    /// Moves the end of an overfull line back: to a space or a CJK character where the line ends in another script
+    /// (but not beyond half the line), and by one character unless that may not start a line.
+    /// - Returns: the width that the line regains.
+    private func stepBack(
+        from position: inout Int, lineStart: Int, _ ink: Ink, _ advance: Double, _ measure: FontMeasure
+    ) -> Double {
+        var regained = 0.0
+        var last = ink.scalar
+        var lastAdvance = advance
+        if last < 0x3000 {
+            let limit = (lineStart + position) >> 1
+            var candidate = position - 1
+            while candidate > limit {
+                let scalar = units[candidate].ink?.scalar ?? 0
+                let isSpace = scalar == Ink.space || scalar == Ink.nonBreakingSpace
+                if (isSpace || scalar >= 0x3000) && candidate + 1 < position {
+                    let next = candidate + 1
+                    for unit in units[(next + 1)..<position] {
+                        regained += unit.ink.map { measure.width(of: $0.scalar) } ?? 0
+                    }
+                    last = units[next].ink?.scalar ?? 0
+                    lastAdvance = measure.width(of: last)
+                    position = next + 1
+                    break
+                }
+                candidate -= 1
+            }
+        }
+        if !Self.mayNotStartLine.contains(last) && position > lineStart + 1 {
+            position -= 1
+            regained += lastAdvance
+        }
+        return regained
+    }
+
+    private func trimmed(_ range: Range<Int>) -> Range<Int> {
+        func isSpace(_ position: Int) -> Bool {
+            let scalar = units[position].ink?.scalar
+            return scalar == Ink.space || scalar == Ink.nonBreakingSpace
+        }
+        var start = range.lowerBound
+        var end = range.upperBound
+        while start < end && isSpace(start) { start += 1 }
+        while start < end && isSpace(end - 1) { end -= 1 }
+        return start..<end
+    }
+
+    /// The text of a line, ready to be drawn.
+    func broken(_ line: Line) -> BrokenLine {
+        let inks = units[line.units].compactMap(\.ink)
+        let nonBreaking = inks.count { $0.scalar == Ink.nonBreakingSpace }
+        return BrokenLine(
+            inks: inks, extraSpace: line.extraSpace, gaps: nonBreaking, endsAtBreak: line.endsAtBreak,
+            start: TextPosition())
+    }
+
+    /// The paragraph that the lines from one on make up, as ReportLab rebuilds it.
+    func rebuilt(from lines: ArraySlice<Line>) -> CJKText {
+        var rebuilt: [CJKUnit] = []
+        for (number, line) in zip(lines.indices, lines) {
+            if line.isTrimmed {
+                rebuilt.append(contentsOf: units[line.units])
+                continue
+            }
+            // Runs of one colour become one fragment with the properties of its first unit.
+            var runColour: UInt8?
+            var runIsBreak = false
+            for unit in units[line.units] {
+                let colour = unit.ink?.colour ?? 0
+                let starts = colour != runColour
+                if starts {
+                    runColour = colour
+                    runIsBreak = unit.isBreak
+                }
+                if let ink = unit.ink {
+                    rebuilt.append(CJKUnit(ink: ink, isBreak: runIsBreak, startsFragment: starts))
+                } else if starts && line.units.count == 1 && number == lines.endIndex - 1 {
+                    rebuilt.append(CJKUnit(ink: nil, isBreak: true, startsFragment: true))
+                }
+            }
+            if number < lines.endIndex - 1 {
+                let last = units[line.units].last
+                let lastInk = last?.ink ?? units[line.units].last(where: { $0.ink != nil })?.ink
+                if lastInk?.scalar != Ink.space {
+                    let colour = lastInk?.colour ?? 0
+                    rebuilt.append(
+                        CJKUnit(
+                            ink: Ink(Ink.space, colour: colour), isBreak: lastInk == nil || runIsBreak,
+                            startsFragment: lastInk == nil))
+                }
+            }
+        }
+        if let first = lines.first, first.isTrimmed, !rebuilt.isEmpty {
+            for position in rebuilt.indices { rebuilt[position].startsFragment = position == 0 }
+        }
+        return CJKText(units: rebuilt)
+    }
+
+    /// Closing punctuation, small kana and the like, which hang over the margin rather than start a line.
+    private static let mayNotStartLine = Set(
+        ("!',.:;?!\")]、。」』】〕］】）々―ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮーヵヶ゛゜・ヽヾゝゞ―‐°′″℃￠％‰")
+            .unicodeScalars.map(\.value))
+}

@@ -1,0 +1,121 @@
+//! Files and bytes to documents: which kind they are, and their content.
+
+import FoundationEssentials
+
+/// What a file or stream holds.
+public enum DocumentSource: Sendable, Equatable {
+    /// Text, to be laid out on pages.
+    case text(String)
+    /// An image, which is one page as it is.
+    case image(RGBImage)
+
+    /// Reads a file; its kind is known by its content, not its name.
+    /// - Throws: `unreadable`, `tooLarge`, and what `init(bytes:name:limits:)` throws.
+    public static func load(
+        path: String, limits: DocumentLimits = DocumentLimits()
+    ) throws(DocumentError) -> DocumentSource {
+        guard let handle = InputFile(path: path) else {
+            throw DocumentError(.unreadable, "\(path) cannot be opened as a file")
+        }
+        // No limit of ours on an image is smaller in the file than this many bytes a pixel.
+        let most = max(limits.maxTextBytes, limits.image.maxPixels * 4)
+        guard let bytes = handle.read(atMost: most) else {
+            throw DocumentError(.tooLarge, "\(path) has more than \(most) bytes, or reading it failed")
+        }
+        return try load(bytes: bytes, name: path, limits: limits)
+    }
+
+    /// Takes bytes that are already in memory, as from standard input.
+    /// - Parameter name: what messages call them.
+    /// - Throws: `empty`, `malformed` (with the offset of the first byte that is not UTF-8), `tooLarge`,
+    ///   `unsupported`.
+    public static func load(
+        bytes: [UInt8], name: String, limits: DocumentLimits = DocumentLimits()
+    ) throws(DocumentError) -> DocumentSource {
+        guard !bytes.isEmpty else { throw DocumentError(.empty, "\(name) is empty") }
+        if ImageFormat(sniffing: bytes) != nil {
+            do {
+                return .image(try RGBImage(decoding: bytes, limits: limits.image))
+            } catch {
+                throw DocumentError(error.kind, "\(name): \(error.message)")
+            }
+        }
+        if let format = foreignFormat(bytes) {
+            throw DocumentError(.unsupported, "\(name) is \(format); \(supported)")
+        }
+        guard bytes.count <= limits.maxTextBytes else {
+            throw DocumentError(
+                .tooLarge, "\(name) has \(bytes.count) bytes of text; the limit is \(limits.maxTextBytes)")
+        }
+        var content = bytes[...]
+        if content.starts(with: [0xEF, 0xBB, 0xBF]) { content = content.dropFirst(3) }
+        guard let text = String(validating: content, as: UTF8.self) else {
+            throw DocumentError(
+                .malformed,
+                "\(name) is not UTF-8 text: the byte at offset \(firstInvalidByte(content)) does not belong; "
+                    + supported)
+        }
+        guard !text.isEmpty else { throw DocumentError(.empty, "\(name) is empty") }
+        return .text(text)
+    }
+
+    private static let supported =
+        "supported are UTF-8 text (plain or Markdown) and PNG, JPEG and WebP images"
+
+    /// The name of a known format that is not read.
+    private static func foreignFormat(_ bytes: [UInt8]) -> String? {
+        let signatures: [(String, [UInt8])] = [
+            ("a PDF", Array("%PDF-".utf8)), ("a ZIP archive (DOCX, EPUB or the like)", [0x50, 0x4B, 0x03, 0x04]),
+            ("a GIF image", Array("GIF8".utf8)), ("a TIFF image", [0x49, 0x49, 0x2A, 0x00]),
+            ("a TIFF image", [0x4D, 0x4D, 0x00, 0x2A]), ("a gzip file", [0x1F, 0x8B]),
+            ("an RTF file", Array("{\\rtf".utf8)), ("UTF-16 text", [0xFF, 0xFE]), ("UTF-16 text", [0xFE, 0xFF]),
+        ]
+        return signatures.first { bytes.starts(with: $0.1) }?.0
+    }
+
+    /// The offset in the file of the first byte that is no part of well-formed UTF-8.
+    private static func firstInvalidByte(_ bytes: ArraySlice<UInt8>) -> Int {
+        var position = bytes.startIndex
+        while position < bytes.endIndex {
+            let length =
+                switch bytes[position] {
+                case 0x00...0x7F: 1
+                case 0xC2...0xDF: 2
+                case 0xE0...0xEF: 3
+                case 0xF0...0xF4: 4
+                default: 0
+                }
+            guard length > 0, position + length <= bytes.endIndex,
+                String(validating: bytes[position..<position + length], as: UTF8.self) != nil
+            else { break }
+            position += length
+        }
+        return position
+    }
+}
+
+/// A file that is read up to a limit, whatever its size claims.
+private struct InputFile {
+    private let data: Data?
+    private let size: Int
+
+    init?(path: String) {
+        guard let attributes = try? FileManager.default.attributesOfItem(atPath: path),
+            let type = attributes[.type] as? FileAttributeType, type == .typeRegular || type == .typeSymbolicLink,
+            let size = attributes[.size] as? Int
+        else { return nil }
+        self.size = size
+        data = nil
+        self.path = path
+    }
+
+    private let path: String
+
+    /// All bytes, or nil where there are more than `limit` or reading fails.
+    func read(atMost limit: Int) -> [UInt8]? {
+        guard size <= limit, let data = try? Data(contentsOf: URL(filePath: path)), data.count <= limit else {
+            return nil
+        }
+        return Array(data)
+    }
+}

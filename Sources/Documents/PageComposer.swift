@@ -1,0 +1,142 @@
+//! Paragraphs to pages: which line stands where.
+
+/// A line of text at its place. Lengths are points; `baseline` and edges are measured up from the page's bottom, as in
+/// a PDF.
+struct PlacedLine {
+    var inks: [Ink]
+    var x: Double
+    var baseline: Double
+    /// What each space is wider (or narrower) than the font has it.
+    var wordSpacing: Double
+}
+
+/// A paragraph's share of a page: its background, and the lines upon it.
+struct PlacedParagraph {
+    var left: Double
+    var bottom: Double
+    var width: Double
+    var height: Double
+    var lines: [PlacedLine]
+}
+
+/// Places paragraphs on pages one after the other, as ReportLab's frames do, down to the order of additions, since a
+/// page is full or not by comparisons of sums.
+struct PageComposer {
+    private let settings: PageSettings
+    private let measure: FontMeasure
+    private let pageLimit: Int
+    private(set) var pages: [[PlacedParagraph]] = [[]]
+
+    private let left: Double
+    private let bottom: Double
+    private let top: Double
+    private let width: Double
+    private var y: Double
+    private var isAtTop = true
+    private var spaceAfterPrevious = 0.0
+
+    init(_ settings: PageSettings, pageLimit: Int, _ measure: FontMeasure) {
+        self.settings = settings
+        self.measure = measure
+        self.pageLimit = pageLimit
+        let padding = PageSettings.framePadding
+        left = settings.marginX + padding
+        bottom = settings.marginY + padding
+        top = settings.marginY + (settings.pageHeight - 2 * settings.marginY) - padding
+        width = settings.frameWidth
+        y = top
+    }
+
+    /// Places a whole paragraph, on as many pages as it needs.
+    /// - Throws: `tooLarge` when it needs more pages than allowed.
+    mutating func append(_ paragraph: Paragraph) throws(DocumentError) {
+        var paragraph = paragraph
+        var wasPostponed = false
+        let leading = settings.lineHeight
+        let pageCapacity = Int((top - bottom) / leading) + 2
+        while true {
+            let spaceBefore = isAtTop ? 0 : max(settings.spaceBefore - spaceAfterPrevious, 0)
+            let available = y - bottom - spaceBefore
+            if available > 0 {
+                let capacity = Int(available / leading)
+                let lines = paragraph.broken(
+                    width: width - settings.leftIndent - settings.rightIndent, limit: capacity + 1,
+                    rest: (pageLimit - pages.count + 2) * pageCapacity, measure)
+                if lines.isComplete {
+                    let height = Double(lines.lines.count) * leading + spaceBefore
+                    if y - height >= bottom - 1e-6 || lines.lines.count <= capacity {
+                        place(lines.lines, of: paragraph, spaceBefore: spaceBefore, endsParagraph: true)
+                        return
+                    }
+                }
+                if capacity >= 2 {
+                    let (head, tail) = paragraph.split(lines, after: capacity)
+                    place(head, of: paragraph, spaceBefore: spaceBefore, endsParagraph: false)
+                    paragraph = tail
+                    wasPostponed = false
+                    continue
+                }
+            }
+            guard !wasPostponed else {
+                throw DocumentError(
+                    .settings, "a page of \(settings.pageHeight) points has no room for two lines of \(leading)")
+            }
+            wasPostponed = true
+            try startPage()
+        }
+    }
+
+    private mutating func startPage() throws(DocumentError) {
+        guard pages.count < pageLimit else {
+            throw DocumentError(
+                .tooLarge,
+                "the text needs more than \(pageLimit) pages; raise the page limit or shorten the text")
+        }
+        pages.append([])
+        y = top
+        isAtTop = true
+        spaceAfterPrevious = 0
+    }
+
+    private mutating func place(
+        _ lines: [BrokenLine], of paragraph: Paragraph, spaceBefore: Double, endsParagraph: Bool
+    ) {
+        let height = Double(lines.count) * settings.lineHeight
+        let before = y
+        y -= height + spaceBefore
+        var placed = PlacedParagraph(
+            left: left + settings.leftIndent, bottom: y,
+            width: width - (settings.leftIndent + settings.rightIndent), height: height, lines: [])
+        let first = y + height - settings.fontSize
+        for (number, line) in lines.enumerated() where !line.inks.isEmpty {
+            let isLast = number == lines.count - 1
+            let indent = number == 0 ? paragraph.firstLineIndent : 0
+            let staysRagged = line.endsAtBreak || (isLast && endsParagraph)
+            let (shift, spacing) = position(line, staysRagged: staysRagged)
+            placed.lines.append(
+                PlacedLine(
+                    inks: line.inks, x: left + settings.leftIndent + indent + shift,
+                    baseline: first - Double(number) * settings.lineHeight, wordSpacing: spacing))
+        }
+        pages[pages.count - 1].append(placed)
+        y -= settings.spaceAfter
+        spaceAfterPrevious = settings.spaceAfter
+        if y != before { isAtTop = false }
+    }
+
+    /// How far a line moves right, and what its spaces gain.
+    private func position(_ line: BrokenLine, staysRagged: Bool) -> (shift: Double, spacing: Double) {
+        let extra = line.extraSpace
+        let isTight = extra <= -1e-8
+        if settings.alignment == .justify {
+            let isPlain = (extra > -1e-8 && extra <= 1e-8) || (staysRagged && (extra > -1e-8 || line.endsAtBreak))
+            return (0, isPlain || line.gaps <= 0 ? 0 : extra / Double(line.gaps))
+        }
+        if isTight && line.gaps > 0 { return (0, extra / Double(line.gaps)) }
+        switch settings.alignment {
+        case .left, .justify: return (0, 0)
+        case .center: return (0.5 * extra, 0)
+        case .right: return (extra, 0)
+        }
+    }
+}
