@@ -24,6 +24,9 @@ public final class Session {
     /// Adds a message to the conversation. Nothing is computed yet.
     public func append(_ message: Message) { messages.append(message) }
 
+    /// Takes the last message back, one that could not be answered; what was computed before it stays.
+    public func removeLastMessage() { _ = messages.popLast() }
+
     /// Forgets the conversation.
     public func clear() {
         messages = []

@@ -19,7 +19,9 @@ extension Int {
     /// As a size: `14.9 MiB`.
     var asBytes: String {
         var (value, unit) = (Double(self), "B")
-        for larger in ["KiB", "MiB", "GiB", "TiB"] where value >= 1024 { (value, unit) = (value / 1024, larger) }
+        for larger in ["KiB", "MiB", "GiB", "TiB"] where value >= 1024 {
+            (value, unit) = (value / 1024, larger)
+        }
         return unit == "B" ? "\(self) B" : "\(value.fixed(1)) \(unit)"
     }
 

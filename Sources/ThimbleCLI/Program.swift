@@ -1,1 +1,89 @@
-@main struct Program { static func main() {} }
+//! The program's entry: parses the command line, runs the command, and turns every error into one line and a status.
+
+import ArgumentParser
+import Glibc
+import Thimble
+
+@main
+struct Program: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "thimble",
+        abstract: "Read long documents with a small vision-language model, on this machine.",
+        discussion: """
+            Examples:
+              thimble read letter.txt -q "What does it ask for?"
+              thimble run model.thimble "Describe the picture." --image photo.jpg
+              thimble chat model.thimble
+
+            Answers go to standard output, everything else to standard error. Environment: THIMBLE_MODEL,
+            THIMBLE_THREADS, THIMBLE_DEVICE, THIMBLE_CONTEXT; flags win over them.
+            """,
+        version: "thimble \(Version.string)",
+        subcommands: [
+            RunCommand.self, ChatCommand.self, ReadCommand.self, ConvertCommand.self, InspectCommand.self,
+            TokenizeCommand.self, LogitsCommand.self, BenchCommand.self,
+        ])
+
+    /// Says what is here and what to do next.
+    func run() throws {
+        var lines = ["thimble \(Version.string)", ""]
+        for device in DeviceDescription.available {
+            lines.append(
+                "device   \(device.name), \(device.variant) kernels, \(device.threadCount.of("thread"))")
+        }
+        lines.append(
+            "model    \(Environment.model ?? DefaultModel.bundled ?? "none found; read --help says where")")
+        lines += [
+            "",
+            "next     thimble read FILE -q \"QUESTION\"",
+            "         thimble run MODEL \"PROMPT\"",
+            "         thimble --help",
+        ]
+        try StandardStream.output.write(lines.joined(separator: "\n") + "\n")
+    }
+
+    static func main() {
+        Interrupt.install()
+        let status: ExitStatus
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+            status = .success
+        } catch {
+            status = report(error)
+        }
+        exit(status.rawValue)
+    }
+
+    /// Tells the person what went wrong, and says how the program ends.
+    private static func report(_ error: any Error) -> ExitStatus {
+        let failure: Failure
+        switch error {
+        case let error as Failure: failure = error
+        case let error as ThimbleError: failure = Failure(error)
+        default:
+            switch exitCode(for: error) {
+            case .success:
+                // Help, the version, or a completion script was asked for.
+                do throws(Failure) {
+                    try StandardStream.output.write(fullMessage(for: error) + "\n")
+                    return .success
+                } catch {
+                    failure = error
+                }
+            case .validationFailure:
+                failure = .usage("\(message(for: error)); see thimble \(helpCommand)--help")
+            default: failure = Failure(.internalFault, "internal: \(error)")
+            }
+        }
+        if let message = failure.message { StandardStream.note("thimble: \(message)") }
+        return failure.status
+    }
+
+    /// The command of this command line and a space, where there is one.
+    private static var helpCommand: String {
+        let names = configuration.subcommands.map { $0._commandName }
+        guard CommandLine.arguments.count > 1, names.contains(CommandLine.arguments[1]) else { return "" }
+        return CommandLine.arguments[1] + " "
+    }
+}

@@ -18,7 +18,9 @@ struct StandardStream {
     func write(_ text: String) throws(Failure) {
         var bytes = Array((isTerminal ? text.withoutTerminalControls : text).utf8)[...]
         while !bytes.isEmpty {
-            let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            let count = unsafe bytes.withUnsafeBytes {
+                unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
+            }
             if count >= 0 {
                 bytes.removeFirst(count)
             } else {
@@ -52,7 +54,8 @@ extension String {
     /// drive the terminal.
     var withoutTerminalControls: String {
         func isControl(_ scalar: Unicode.Scalar) -> Bool {
-            scalar.properties.generalCategory == .control && scalar != "\n" && scalar != "\t" && scalar != "\r"
+            scalar.properties.generalCategory == .control && scalar != "\n" && scalar != "\t"
+                && scalar != "\r"
         }
         guard unicodeScalars.contains(where: isControl) else { return self }
         var kept = UnicodeScalarView()
@@ -63,7 +66,9 @@ extension String {
     /// The text with control characters, line ends included, as spaces.
     var onOneLine: String {
         var line = UnicodeScalarView()
-        for scalar in unicodeScalars { line.append(scalar.properties.generalCategory == .control ? " " : scalar) }
+        for scalar in unicodeScalars {
+            line.append(scalar.properties.generalCategory == .control ? " " : scalar)
+        }
         return String(line)
     }
 }

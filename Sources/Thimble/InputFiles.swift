@@ -1,0 +1,31 @@
+//! Files that a person names: images and page settings in, pages out.
+
+internal import Documents
+
+/// Reads a PNG, JPEG or WebP file.
+public func loadImage(path: String) throws(ThimbleError) -> RGBImage {
+    let source: DocumentSource
+    do { source = try DocumentSource.load(path: path) } catch { throw ThimbleError(error) }
+    guard case .image(let image) = source else {
+        throw ThimbleError(.unsupported, "\(path): not an image; give PNG, JPEG or WebP")
+    }
+    return image
+}
+
+/// Reads page settings, as Glyph's JSON has them.
+public func loadPageSettings(path: String) throws(ThimbleError) -> PageSettings {
+    let json = try readFile(path, limit: 1 << 20)
+    do { return try PageSettings(json: json) } catch { throw ThimbleError(.corrupt, "\(path): \(error)") }
+}
+
+/// The bytes of a PNG file of a page.
+public func encodePNG(_ image: RGBImage) throws(ThimbleError) -> [UInt8] {
+    do { return try image.encodedPNG() } catch { throw ThimbleError(error) }
+}
+
+extension Engine {
+    /// How many tokens an image takes in a prompt.
+    public func imageTokenCount(of image: RGBImage) throws(ThimbleError) -> Int {
+        try visualGrid(of: image).count
+    }
+}

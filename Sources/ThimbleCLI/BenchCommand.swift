@@ -1,0 +1,101 @@
+//! `thimble bench`: how fast a model runs here.
+
+import ArgumentParser
+import Thimble
+
+struct BenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Measure prefill and decode speed.",
+        discussion: """
+            The median of the repetitions counts; one more is run before them and does not.
+
+            Examples:
+              thimble bench model.thimble
+              thimble bench model.thimble -p 128 -n 32 --threads 2 --json
+            """)
+
+    @Argument(help: "The model file.", completion: .file(extensions: ["thimble"]))
+    var file: String
+
+    @Option(name: [.customShort("p"), .customLong("prompt-tokens")], help: "Tokens of the prompt.")
+    var promptTokens = 512
+
+    @Option(name: [.customShort("n"), .customLong("generated-tokens")], help: "Tokens to generate.")
+    var generatedTokens = 64
+
+    @Option(name: .shortAndLong, help: "How often to measure.")
+    var repetitions = 3
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    @OptionGroup var engineFlags: EngineFlags
+
+    func validate() throws {
+        guard promptTokens >= 0, generatedTokens >= 0, promptTokens + generatedTokens > 0, repetitions > 0
+        else {
+            throw ValidationError("-p and -n must be 0 or more and not both 0, --repetitions 1 or more")
+        }
+    }
+
+    func run() throws {
+        let engine = try engineFlags.load(file)
+        let result = try engine.benchmark(
+            promptTokens: promptTokens, generatedTokens: generatedTokens, repetitions: repetitions)
+        let report = BenchmarkReport(
+            result, engine: engine, bytes: try ModelInspection(modelPath: file).byteCount)
+        if json { return try JSONLine.write(report) }
+        try StandardStream.output.write(report.lines.map { $0 + "\n" }.joined())
+    }
+}
+
+/// What `bench` prints.
+private struct BenchmarkReport: Encodable {
+    var model: String
+    /// Of the model file.
+    var bytes: Int
+    var device: String
+    var variant: String
+    var threads: Int
+    var promptTokens: Int
+    var generatedTokens: Int
+    var prefillSeconds: [Double]
+    var decodeSeconds: [Double]
+    var prefillTokensPerSecond: Double?
+    var decodeTokensPerSecond: Double?
+    var loadSeconds: Double
+    var peakMemoryBytes: Int?
+
+    init(_ result: BenchmarkResult, engine: Engine, bytes: Int) {
+        model = engine.description.name
+        self.bytes = bytes
+        device = engine.device.name
+        variant = engine.device.variant
+        threads = engine.device.threadCount
+        promptTokens = result.promptTokens
+        generatedTokens = result.generatedTokens
+        prefillSeconds = result.prefillSeconds
+        decodeSeconds = result.decodeSeconds
+        prefillTokensPerSecond = result.prefillTokensPerSecond
+        decodeTokensPerSecond = result.decodeTokensPerSecond
+        loadSeconds = engine.loadSeconds
+        peakMemoryBytes = PeakMemory.bytes()
+    }
+
+    var lines: [String] {
+        var lines = [
+            "model         \(model), \(bytes.asBytes)",
+            "device        \(device), \(variant) kernels, \(threads.of("thread"))",
+        ]
+        if let rate = prefillTokensPerSecond {
+            lines.append("prefill       \(rate.fixed(1)) tokens/s over \(promptTokens.of("token"))")
+        }
+        if let rate = decodeTokensPerSecond {
+            lines.append("decode        \(rate.fixed(1)) tokens/s over \(generatedTokens.of("token"))")
+        }
+        lines.append("load          \(loadSeconds.fixed(2)) s")
+        if let peakMemoryBytes { lines.append("peak memory   \(peakMemoryBytes.asBytes)") }
+        return lines.map(\.onOneLine)
+    }
+}

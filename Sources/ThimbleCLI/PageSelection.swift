@@ -1,0 +1,31 @@
+//! Which pages of a document: `3`, `1-10`, `2,5-7`, `4-`.
+
+import ArgumentParser
+
+/// A choice of pages, counted from 1.
+struct PageSelection: ExpressibleByArgument, Equatable {
+    private let ranges: [ClosedRange<Int>]
+
+    init?(argument: String) {
+        var ranges: [ClosedRange<Int>] = []
+        for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
+            let ends = part.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let first = Int(ends[0]), first >= 1 else { return nil }
+            let isOpen = ends.count == 2 && ends[1].isEmpty
+            guard let last = isOpen ? .max : Int(ends[ends.count - 1]), last >= first else { return nil }
+            ranges.append(first...last)
+        }
+        self.ranges = ranges
+    }
+
+    /// The indexes, from 0, that are chosen of `count` pages, in the document's order.
+    func indexes(of count: Int) throws(Failure) -> [Int] {
+        for range in ranges
+        where range.lowerBound > count || (range.upperBound > count && range.upperBound != .max) {
+            let page = range.lowerBound > count ? range.lowerBound : range.upperBound
+            throw .usage(
+                "--pages names page \(page), and there \(count == 1 ? "is" : "are") \(count.of("page"))")
+        }
+        return (0..<count).filter { index in ranges.contains { $0.contains(index + 1) } }
+    }
+}
