@@ -42,7 +42,7 @@ extension ImagePreprocessor {
             resizedHeight = (height * growth / factor).rounded(.up) * factor
             resizedWidth = (width * growth / factor).rounded(.up) * factor
         }
-        // The doubles are below 2^53 here: sides of at most 2^24 and a growth of at most 2^20.
+        // The doubles are below 2^53 here: sides of at most 2^28 and a growth of at most 2^20.
         return try checked(PixelSize(width: Int(resizedWidth), height: Int(resizedHeight)))
     }
 

@@ -75,6 +75,13 @@ public struct ImagePreprocessor: Sendable {
         grid(of: try smartResize(PixelSize(width: width, height: height)))
     }
 
+    /// Bytes of host memory that `writePatches` holds while it works on an image of `width x height` pixels,
+    /// pixels and patches not counted.
+    public func scratchByteCount(width: Int, height: Int) throws(ImagePreprocessorError) -> Int {
+        let size = PixelSize(width: width, height: height)
+        return Resampler(from: size, to: try smartResize(size)).scratchByteCount
+    }
+
     private func grid(of resized: PixelSize) -> ImageGrid {
         ImageGrid(height: resized.height / patchSize, width: resized.width / patchSize)
     }

@@ -1,5 +1,6 @@
 //! Holds the backend's composed operations, prologue and epilogue by name, against naive formulas in Double.
 
+import Foundation
 import Tensors
 import Testing
 @testable import CPUBackend
@@ -102,7 +103,7 @@ func aPlainProjectionStoresWithItsBias(tokens: Int, rows: Int, columns: Int) thr
     let product = product(xs, ws, rows: rows, columns: columns)
     let expected = (0..<tokens * rows / 2).map { index in
         let (gate, up) = (product[2 * index], product[2 * index + 1])
-        return gate / (1 + Double.exp(-gate)) * up
+        return gate / (1 + exp(-gate)) * up
     }
     expectEqual(bench.values(y), expected)
 }
@@ -115,8 +116,8 @@ func aPlainProjectionStoresWithItsBias(tokens: Int, rows: Int, columns: Int) thr
     let (w, ws) = try bench.matrix(rows, columns)
     let angles = bench.generator.floats(tokens * 2)
     let rotary = Rotary(
-        cosines: try bench.activation(angles.map { Float.cos($0) }, tokens, 2),
-        sines: try bench.activation(angles.map { Float.sin($0) }, tokens, 2), pairing: .interleaved)
+        cosines: try bench.activation(angles.map { cos($0) }, tokens, 2),
+        sines: try bench.activation(angles.map { sin($0) }, tokens, 2), pairing: .interleaved)
     let pageBytes = PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: 16)
     let kv = PagedKV(
         memory: try bench.backend.makeMemory(byteCount: 5 * pageBytes, label: "test"), offset: 0, kvHeads: kvHeads,
@@ -133,7 +134,7 @@ func aPlainProjectionStoresWithItsBias(tokens: Int, rows: Int, columns: Int) thr
         let angle = Double(angles[token * 2 + pair])
         let (even, odd) = (plain[base + 2 * pair], plain[base + 2 * pair + 1])
         return dimension % 2 == 0
-            ? even * Double.cos(angle) - odd * Double.sin(angle) : odd * Double.cos(angle) + even * Double.sin(angle)
+            ? even * cos(angle) - odd * sin(angle) : odd * cos(angle) + even * sin(angle)
     }
     expectEqual(
         bench.values(queries),

@@ -148,6 +148,13 @@ private func patchesAreThoseOfTheReference(image: PixelCase) throws {
     #expect(order == [0, 1, 4, 5, 2, 3, 6, 7])
 }
 
+@Test func scratchMemoryIsAFewRows() throws {
+    let preprocessor = try preprocessor()
+    let bytes = try preprocessor.scratchByteCount(width: 1080, height: 2400)
+    // Five rows under the filter, and the taps; the whole resized image would be 7.9 MB.
+    #expect((1092 * 3 * 5..<200_000).contains(bytes))
+}
+
 @Test func aFlatImageStaysFlat() throws {
     let preprocessor = try preprocessor()
     let pixels = [UInt8](repeating: 255, count: 77 * 333 * 3)

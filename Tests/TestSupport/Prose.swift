@@ -175,8 +175,7 @@ extension Prose {
         "evening breeze", "spring tide",
     ]
     private static let seasons = [
-        "spring", "summer", "autumn", "winter", "the wet months", "harvest time", "early March",
-        "late October",
+        "spring", "summer", "autumn", "winter", "harvest season", "fishing season",
     ]
 
     /// Words that keys are made of.

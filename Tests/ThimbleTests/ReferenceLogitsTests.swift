@@ -4,6 +4,7 @@
 //! simplest case that fails first.
 
 import Documents
+import Foundation
 import TestSupport
 import Testing
 import Thimble
@@ -22,15 +23,15 @@ private func logits(
     var images: [RGBImage] = []
     for url in try reference.images() { images.append(try loadImage(path: url.path)) }
     var values: [Float] = []
-    let positions = try engine.logits(of: try reference.tokens().map { Int32($0) }, images: images) {
-        unsafe values.append(contentsOf: $0)
+    let tokens = try reference.tokens().map { Int32($0) }
+    let positions = try unsafe engine.logits(of: tokens, images: images) { rows in
+        unsafe values.append(contentsOf: rows)
     }
     return (values, positions)
 }
 
 @Test(arguments: ReferenceCase.all)
-func logitsAtFloat16EqualTheReference(name: String) throws {
-    let reference = ReferenceCase(name: name)
+func logitsAtFloat16EqualTheReference(reference: ReferenceCase) throws {
     let expected = try reference.logits()
     let (values, positions) = try logits(of: reference, weights: .f16)
     #expect(positions == (try reference.summary().positions))
@@ -42,8 +43,7 @@ func logitsAtFloat16EqualTheReference(name: String) throws {
 
 /// 8-bit weights with 8-bit activations move the logits a little, never far.
 @Test(arguments: ReferenceCase.all)
-func logitsAtEightBitsStayNearTheReference(name: String) throws {
-    let reference = ReferenceCase(name: name)
+func logitsAtEightBitsStayNearTheReference(reference: ReferenceCase) throws {
     let expected = try reference.logits()
     let (values, _) = try logits(of: reference, weights: .q8)
     let agreement = LogitsAgreement(values, from: expected.floats(), vocabulary: expected.shape[1])

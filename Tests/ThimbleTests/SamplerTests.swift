@@ -1,5 +1,6 @@
 //! Holds the sampler: greedy is the likeliest token, filters keep what they say, a seed repeats.
 
+import Foundation
 import Testing
 @testable import Thimble
 
@@ -34,7 +35,7 @@ private func options(_ change: (inout SamplingOptions) -> Void) -> SamplingOptio
 
 @Test func drawsFollowTheDistribution() {
     // Probabilities 0.5, 0.3, 0.2: 20,000 draws come within four standard deviations.
-    let logits = [0.5, 0.3, 0.2].map { Float.log($0) }
+    let logits = [0.5, 0.3, 0.2].map { log(Float($0)) }
     let draws = sample(options { $0.temperature = 1; $0.seed = 1 }, logits, count: 20_000)
     for (token, probability) in [0.5, 0.3, 0.2].enumerated() {
         let share = Double(draws.count { $0 == Int32(token) }) / 20_000
@@ -48,13 +49,13 @@ private func options(_ change: (inout SamplingOptions) -> Void) -> SamplingOptio
 }
 
 @Test func topPKeepsTheFewestThatReachIt() {
-    let logits = [0.5, 0.3, 0.15, 0.05].map { Float.log($0) }
+    let logits = [0.5, 0.3, 0.15, 0.05].map { log(Float($0)) }
     let draws = sample(options { $0.temperature = 1; $0.topP = 0.7; $0.seed = 3 }, logits, count: 500)
     #expect(Set(draws) == [0, 1])
 }
 
 @Test func minPDropsTheUnlikely() {
-    let logits = [0.6, 0.3, 0.1].map { Float.log($0) }
+    let logits = [0.6, 0.3, 0.1].map { log(Float($0)) }
     let draws = sample(options { $0.temperature = 1; $0.minP = 0.4; $0.seed = 4 }, logits, count: 500)
     #expect(Set(draws) == [0, 1])
 }
