@@ -1,16 +1,7 @@
-//! Files that a person names: images and page settings in, pages out.
+//! Page settings in, pages out: the files beside documents and models.
 
 internal import Documents
-
-/// Reads a PNG, JPEG or WebP file.
-public func loadImage(path: String) throws(ThimbleError) -> RGBImage {
-    let source: DocumentSource
-    do { source = try DocumentSource.load(path: path) } catch { throw ThimbleError(error) }
-    guard case .image(let image) = source else {
-        throw ThimbleError(.unsupported, "\(path): not an image; give PNG, JPEG or WebP")
-    }
-    return image
-}
+internal import Models
 
 /// Reads page settings, as Glyph's JSON has them.
 public func loadPageSettings(path: String) throws(ThimbleError) -> PageSettings {

@@ -15,7 +15,7 @@ enum Answer {
         let result = try stream(isShown: !report.json, generate)
         let summary = AnswerReport(result, engine: engine, pages: pages)
         if report.json { try JSONLine.write(summary) }
-        if showsStats { summary.lines.forEach(StandardStream.note) }
+        if showsStats { StandardStream.note(summary.lines) }
         if result.finishReason == .cancelled { try Interrupt.check() }
     }
 

@@ -14,14 +14,14 @@ struct Chat {
     private var images: [RGBImage] = []
     private var last: GenerationResult?
 
-    private static let help = """
-        /image FILE    show the model an image with the next message
-        /system TEXT   start anew, with TEXT told to the model first; without TEXT, with nothing
-        /clear         start anew
-        /stats         figures of the last answer
-        /exit, /bye    leave
-        \"\"\"            begins and ends a message of several lines
-        """
+    private static let help = [
+        "/image FILE    show the model an image with the next message",
+        "/system TEXT   start anew, with TEXT told to the model first; without TEXT, with nothing",
+        "/clear         start anew",
+        "/stats         figures of the last answer",
+        "/exit, /bye    leave",
+        "\"\"\"            begins and ends a message of several lines",
+    ]
 
     init(engine: Engine, options: GenerationOptions, system: String?, showsStats: Bool) {
         self.engine = engine
@@ -85,7 +85,7 @@ struct Chat {
         let rest = words.count > 1 ? String(words[1]) : ""
         switch words[0] {
         case "/exit", "/bye": return true
-        case "/help", "/?": StandardStream.note(lines: Self.help)
+        case "/help", "/?": StandardStream.note(Self.help)
         case "/clear": restart()
         case "/system":
             system = rest.isEmpty ? nil : rest
@@ -93,7 +93,7 @@ struct Chat {
         case "/image": show(rest)
         case "/stats":
             guard let last else { return false }
-            AnswerReport(last, engine: engine, pages: nil).lines.forEach(StandardStream.note)
+            StandardStream.note(AnswerReport(last, engine: engine, pages: nil).lines)
         default: StandardStream.note("no command \(words[0]); /help lists them")
         }
         return false
@@ -124,19 +124,12 @@ struct Chat {
             images = []
             last = result
             if showsStats {
-                AnswerReport(result, engine: engine, pages: nil).lines.forEach(StandardStream.note)
+                StandardStream.note(AnswerReport(result, engine: engine, pages: nil).lines)
             }
             if let failure = Interrupt.take(), failure.status == .terminated { throw failure }
         } catch let error as ThimbleError {
             session.removeLastMessage()
             StandardStream.note(error.message)
         }
-    }
-}
-
-extension StandardStream {
-    /// Notes each line of a text.
-    fileprivate static func note(lines text: String) {
-        text.split(separator: "\n").map(String.init).forEach(note)
     }
 }

@@ -1,7 +1,7 @@
 //! `thimble convert`: checkpoints to model files.
 
-import ArgumentParser
-import Thimble
+public import ArgumentParser
+public import Thimble
 
 extension WeightChoice: ExpressibleByArgument {}
 

@@ -64,7 +64,7 @@ struct InspectCommand: ParsableCommand {
         ]
         if let vision = model.configuration.vision {
             lines.append(
-                "vision        \(vision.layerCount) layers, width \(vision.hiddenSize), patches of \(vision.patchSize)"
+                "vision        \(vision.depth) layers, width \(vision.hiddenSize), patches of \(vision.patchSize)"
             )
         }
         lines.append("context       \(text.maximumPositions.of("token"))")

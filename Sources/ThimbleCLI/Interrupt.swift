@@ -18,8 +18,8 @@ enum Interrupt {
         // Swift initializes statics on first use, which a signal handler must not be.
         pending.store(0, ordering: .relaxed)
         isAwaited.store(false, ordering: .relaxed)
-        _ = unsafe signal(SIGPIPE, SIG_IGN)
-        var action = unsafe sigaction()
+        _ = signal(SIGPIPE, SIG_IGN)
+        var action = sigaction()
         unsafe action.__sigaction_handler.sa_handler = { number in Interrupt.arrive(number) }
         // Without SA_RESTART, a read from the terminal returns.
         for number in [SIGINT, SIGTERM] { unsafe sigaction(number, &action, nil) }

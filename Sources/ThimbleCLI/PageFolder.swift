@@ -15,17 +15,19 @@ struct PageFolder: ~Copyable {
     /// Makes the folder where it is missing.
     init(path: String) throws(Failure) {
         var isFolder = false
-        isNew = !FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
-        guard isNew || isFolder else {
+        let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+        guard isFolder || !exists else {
             throw Failure(.cannotCreate, "\(path): is no folder; name another with -o")
         }
-        self.path = path
-        staging = "\(path)/.thimble-\(ProcessInfo.processInfo.processIdentifier).partial"
+        let staging = "\(path)/.thimble-\(getpid()).partial"
         do {
             try FileManager.default.createDirectory(atPath: staging, withIntermediateDirectories: true)
         } catch {
-            throw Failure(.cannotCreate, "\(path): cannot be created or written; name another folder with -o")
+            throw Failure(.cannotCreate, "\(path): cannot be created or written; name another with -o")
         }
+        self.path = path
+        self.staging = staging
+        isNew = !exists
     }
 
     deinit {

@@ -52,7 +52,7 @@ struct Program: ParsableCommand {
         } catch {
             status = report(error)
         }
-        exit(status.rawValue)
+        Glibc.exit(status.rawValue)
     }
 
     /// Tells the person what went wrong, and says how the program ends.

@@ -32,6 +32,9 @@ struct StandardStream {
     /// Writes a line to the person who watches; that nobody may be watching is no error.
     static func note(_ line: String) { try? error.write(line.onOneLine + "\n") }
 
+    /// Writes lines, as the above does.
+    static func note(_ lines: [String]) { for line in lines { note(line) } }
+
     /// Returns where the write is worth trying again.
     private func recover(from code: Int32) throws(Failure) {
         switch code {
