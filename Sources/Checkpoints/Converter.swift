@@ -52,8 +52,8 @@ public struct ConversionSummary: Sendable, Equatable {
     public var widenedTensors: [String]
 }
 
-/// Converts a checkpoint. Holds a few tiles of rows at a time, never a tensor; beside them the writer holds the
-/// scales of one segment.
+/// Converts a checkpoint. Holds a few tiles of rows at a time, never a tensor; beside them the writer holds
+/// the scales of one segment.
 public struct Converter: Sendable {
     public let source: any TensorSource
     public let recipe: Recipe
@@ -69,8 +69,8 @@ public struct Converter: Sendable {
         self.threadCount = max(1, threadCount)
     }
 
-    /// Writes the model file at `path`; it appears when it is whole. `progress` is called before each tensor and at
-    /// the end.
+    /// Writes the model file at `path`; it appears when it is whole. `progress` is called before each tensor
+    /// and at the end.
     public func write(
         to path: String, packaging: Packaging, progress: ((ConversionProgress) -> Void)? = nil
     ) throws(CheckpointError) -> ConversionSummary {

@@ -2,8 +2,8 @@
 
 public import ModelFile
 
-/// Tensors of random values: about normal with a deviation of 0.02, norms near 1. The same seed gives the same
-/// weights, however they are cut when read.
+/// Tensors of random values: about normal with a deviation of 0.02, norms near 1. The same seed gives the
+/// same weights, however they are cut when read.
 public struct RandomSource: TensorSource {
     public let configuration: ModelConfiguration
     public let seed: UInt64

@@ -2,7 +2,8 @@
 
 public import ModelFile
 
-/// A checkpoint folder: config.json, and model.safetensors or the shards that model.safetensors.index.json lists.
+/// A checkpoint folder: config.json, and model.safetensors or the shards that model.safetensors.index.json
+/// lists.
 public struct SafetensorsFolder: TensorSource {
     public let configuration: ModelConfiguration
     public let location: String
@@ -84,8 +85,8 @@ public struct SafetensorsFolder: TensorSource {
         let count = rows.count * tensor.columns
         precondition(
             rows.upperBound <= tensor.rows && values.count >= count, "rows are read into room for them")
-        // The stored bytes land at the end of the room for the floats, and are widened from the front: float i
-        // ends where stored element i begins, or before.
+        // The stored bytes land at the end of the room for the floats, and are widened from the front: float
+        // i ends where stored element i begins, or before.
         let room = unsafe UnsafeMutableRawBufferPointer(
             UnsafeMutableBufferPointer(rebasing: values[..<count]))
         let stored = unsafe UnsafeMutableRawBufferPointer(

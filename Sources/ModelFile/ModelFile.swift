@@ -4,8 +4,8 @@ import FoundationEssentials
 
 /// An open model file. Reading is safe from several threads at once.
 ///
-/// FORMAT.md describes the file byte by byte. Opening checks the header, the block index and the manifest; the
-/// blocks of a segment are checked as they are read.
+/// FORMAT.md describes the file byte by byte. Opening checks the header, the block index and the manifest;
+/// the blocks of a segment are checked as they are read.
 public final class ModelFile: Sendable {
     public let path: String
     public let manifest: Manifest

@@ -103,8 +103,8 @@ public struct ModelSchema: Sendable, Equatable {
 }
 
 extension ModelFile {
-    /// Checks that every segment and tensor that the file's configuration calls for is there, with its shape, so
-    /// that model code may index by name without further checks. Further segments are allowed.
+    /// Checks that every segment and tensor that the file's configuration calls for is there, with its shape,
+    /// so that model code may index by name without further checks. Further segments are allowed.
     public func checkSchema() throws(ModelFileError) {
         for expected in ModelSchema(manifest.model.configuration).segments {
             guard let segment = segment(named: expected.name), segment.entry.kind == .weights else {
