@@ -6,7 +6,9 @@ public import Tensors
 public struct Recipe: Sendable, Equatable {
     /// The decoder's layers.
     public var decoder: WeightFormat
+    /// The token embedding.
     public var embedding: WeightFormat
+    /// The output matrix.
     public var head: WeightFormat
     /// Patch embedding, vision blocks and merger.
     public var vision: WeightFormat

@@ -4,9 +4,13 @@
 public struct ModelSchema: Sendable, Equatable {
     /// One tensor: `[rows, columns]`, or `[rows]` for a vector.
     public struct Tensor: Sendable, Equatable {
+        /// Unique in its segment.
         public var name: String
+        /// How elements are ordered.
         public var kind: TensorEntry.Kind
+        /// Outputs of a matrix, elements of a vector.
         public var rows: Int
+        /// Inputs of a matrix; 1 for a vector.
         public var columns: Int
 
         static func matrix(_ name: String, _ rows: Int, _ columns: Int) -> Tensor {
@@ -20,10 +24,13 @@ public struct ModelSchema: Sendable, Equatable {
 
     /// One segment.
     public struct Segment: Sendable, Equatable {
+        /// Unique in the file.
         public var name: String
+        /// In the order of their planes.
         public var tensors: [Tensor]
     }
 
+    /// In file order.
     public let segments: [Segment]
 
     /// Precondition: the configuration is valid.
