@@ -18,6 +18,7 @@ public struct CheckpointError: Error, Sendable, Equatable, CustomStringConvertib
         case output
     }
 
+    /// The kind of fault.
     public let code: Code
     /// Path of the file at fault.
     public let file: String

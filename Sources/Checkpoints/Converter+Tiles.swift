@@ -7,7 +7,8 @@ import Tensors
 
 /// Packed tiles of one matrix, waiting to be written.
 ///
-/// Unchecked: threads pack different tiles, each of which has bytes of its own, and nobody reads before they end.
+/// Unchecked: threads pack different tiles, each of which has bytes of its own, and nobody reads before they
+/// end.
 @safe final class TileChunk: @unchecked Sendable {
     let layout: WeightLayout
     /// Tiles there is room for.
@@ -27,7 +28,8 @@ import Tensors
         unsafe scales.deallocate()
     }
 
-    /// Packs what `reader` holds as tile `index` of the chunk; returns a row whose scale cannot be stored, or nil.
+    /// Packs what `reader` holds as tile `index` of the chunk; returns a row whose scale cannot be stored, or
+    /// nil.
     func pack(_ index: Int, _ reader: borrowing TileReader, _ packer: borrowing TilePacker) -> Int? {
         precondition(index < tileCapacity)
         return unsafe packer.pack(

@@ -11,6 +11,7 @@ public struct Packaging: Sendable {
     public var creator: String
     /// Where the weights came from.
     public var source: String?
+    /// The licence the weights are under.
     public var licence: String?
     /// Raw name of the chat format.
     public var chatFormat: String?
@@ -19,6 +20,7 @@ public struct Packaging: Sendable {
     /// Data segments by name, such as `tokenizer`; written first, in this order.
     public var data: [(name: String, bytes: [UInt8])]
 
+    /// Makes a packaging of its parts.
     public init(
         name: String, creator: String, source: String? = nil, licence: String? = nil,
         chatFormat: String? = nil,
@@ -36,7 +38,9 @@ public struct Packaging: Sendable {
 
 /// How far a conversion is, in bytes of the source.
 public struct ConversionProgress: Sendable, Equatable {
+    /// Bytes of the source that are converted.
     public var bytesDone: Int
+    /// Bytes of the source that the model is made of.
     public var bytesTotal: Int
     /// The tensor that is next, as `segment/tensor`; empty at the end.
     public var tensor: String
@@ -52,11 +56,14 @@ public struct ConversionSummary: Sendable, Equatable {
     public var widenedTensors: [String]
 }
 
-/// Converts a checkpoint. Holds a few tiles of rows at a time, never a tensor; beside them the writer holds the
-/// scales of one segment.
+/// Converts a checkpoint. Holds a few tiles of rows at a time, never a tensor; beside them the writer holds
+/// the scales of one segment.
 public struct Converter: Sendable {
+    /// Where the weights come from.
     public let source: any TensorSource
+    /// How they are stored.
     public let recipe: Recipe
+    /// Threads that read, pack and compress.
     public let threadCount: Int
 
     /// Beyond this float16 is infinite.
@@ -69,8 +76,8 @@ public struct Converter: Sendable {
         self.threadCount = max(1, threadCount)
     }
 
-    /// Writes the model file at `path`; it appears when it is whole. `progress` is called before each tensor and at
-    /// the end.
+    /// Writes the model file at `path`; it appears when it is whole. `progress` is called before each tensor
+    /// and at the end.
     public func write(
         to path: String, packaging: Packaging, progress: (ConversionProgress) -> Void = { _ in }
     ) throws(CheckpointError) -> ConversionSummary {

@@ -4,8 +4,8 @@
 ///
 /// Weights are finite; the caller has checked. Where a scale would be beyond float16, nil is returned.
 enum GroupQuantizer {
-    /// Adding and subtracting 1.5 * 2^23 rounds a small float to the nearest integer, ties to even; between the two
-    /// the integer is in the low bits.
+    /// Adding and subtracting 1.5 * 2^23 rounds a small float to the nearest integer, ties to even; between
+    /// the two the integer is in the low bits.
     private static let rounder: Float = 12_582_912
     /// Below this no float16 scale but zero describes a group.
     private static let smallestPeak: Float = 1e-7
@@ -28,9 +28,10 @@ enum GroupQuantizer {
         return scale
     }
 
-    /// q4: the scale whose codes have the least squared error among the candidates below, each refitted to its
-    /// codes by least squares and rounded to float16. Scales may be negative: codes reach -8 on one side and 7 on
-    /// the other, and the sign decides which side the group's peak is on. Writes `count` codes of 0...15.
+    /// q4: the scale whose codes have the least squared error among the candidates below, each refitted to
+    /// its codes by least squares and rounded to float16. Scales may be negative: codes reach -8 on one side
+    /// and 7 on the other, and the sign decides which side the group's peak is on. Writes `count` codes of
+    /// 0...15.
     static func q4(
         _ weights: UnsafePointer<Float>, count: Int, codes: UnsafeMutablePointer<UInt8>
     ) -> Float16? {
@@ -45,8 +46,9 @@ enum GroupQuantizer {
         var leastError: Float = 0
         for divisor in divisors {
             let (products, squares) = unsafe sums(weights, count: count, inverse: divisor / peak)
-            // The least-squares scale has the error -products^2 / squares, and rounding it gains nothing: a candidate
-            // that is no better than the best so far need not be rounded, which costs more than the sums.
+            // The least-squares scale has the error -products^2 / squares, and rounding it gains nothing: a
+            // candidate that is no better than the best so far need not be rounded, which costs more than the
+            // sums.
             guard squares > 0, products * products > -leastError * squares else { continue }
             let scale = Float16(products / squares)
             let value = Float(scale)
@@ -62,8 +64,8 @@ enum GroupQuantizer {
         return best
     }
 
-    /// What the group's peak is divided by for a candidate scale: the code it would have. The span around -8 and 7
-    /// lets the peak clip a little where that serves the rest of the group.
+    /// What the group's peak is divided by for a candidate scale: the code it would have. The span around -8
+    /// and 7 lets the peak clip a little where that serves the rest of the group.
     private static let divisors: [Float] = [
         -10, -9.2, -8.6, -8.2, -8, -7.7, -7.3, -7, -6.6, -6.2, -5.6, 6.6, 7, 7.5, 8.2,
     ]

@@ -4,8 +4,9 @@ public import ModelFile
 
 /// Reads the configuration files of a folder that `transformers` wrote.
 ///
-/// Keys, defaults and spellings are those of the `glm4v` and `glm4` configuration classes of transformers 4.5x and
-/// 5.x; both token-id sets (GLM-4.1V and GLM-4.6V) and both ways to spell the rotary settings are read.
+/// Keys, defaults and spellings are those of the `glm4v` and `glm4` configuration classes of transformers
+/// 4.5x and 5.x; both token-id sets (GLM-4.1V and GLM-4.6V) and both ways to spell the rotary settings are
+/// read.
 public enum HuggingFaceConfiguration {
     /// The configuration of the model in `folder`: config.json, and generation_config.json and
     /// preprocessor_config.json where they are present.

@@ -44,8 +44,8 @@ struct ModelPlan {
 
     // MARK: Names
 
-    /// The names of a decoder's tensor: transformers 4.52 and later, text-only and early checkpoints, and 4.5x
-    /// checkpoints of image models.
+    /// The names of a decoder's tensor: transformers 4.52 and later, text-only and early checkpoints, and
+    /// 4.5x checkpoints of image models.
     private func textTensor(_ name: String, _ shape: [Int]) throws(CheckpointError) -> [TensorPlan.Part] {
         var prefixes = ["model.language_model.", "model.", "language_model.model."]
         if source.configuration.vision == nil { prefixes.swapAt(0, 1) }

@@ -2,12 +2,16 @@
 
 public import ModelFile
 
-/// Tensors of random values: about normal with a deviation of 0.02, norms near 1. The same seed gives the same
-/// weights, however they are cut when read.
+/// Tensors of random values: about normal with a deviation of 0.02, norms near 1. The same seed gives the
+/// same weights, however they are cut when read.
 public struct RandomSource: TensorSource {
+    /// The configuration whose tensors are made up.
     public let configuration: ModelConfiguration
+    /// Decides every value.
     public let seed: UInt64
+    /// Words for error messages.
     public var location: String { "random weights" }
+    /// Nil: there is every tensor.
     public var tensorCount: Int? { nil }
 
     /// Throws when the configuration is not one that can be computed with.
@@ -19,10 +23,12 @@ public struct RandomSource: TensorSource {
         self.seed = seed
     }
 
+    /// A tensor of the first name and of the shape asked for.
     public func tensor(_ names: [String], shape: [Int]) throws(CheckpointError) -> SourceTensor {
         SourceTensor(name: names[0], shape: shape, elementByteCount: 2)
     }
 
+    /// Generates the values of `rows`.
     public func read(
         _ tensor: SourceTensor, rows: Range<Int>, into values: UnsafeMutableBufferPointer<Float>
     ) throws(CheckpointError) {

@@ -6,7 +6,9 @@ public import Tensors
 public struct Recipe: Sendable, Equatable {
     /// The decoder's layers.
     public var decoder: WeightFormat
+    /// The token embedding.
     public var embedding: WeightFormat
+    /// The output matrix.
     public var head: WeightFormat
     /// Patch embedding, vision blocks and merger.
     public var vision: WeightFormat
@@ -19,8 +21,8 @@ public struct Recipe: Sendable, Equatable {
         self.vision = vision
     }
 
-    /// The usual recipe for a weight type: with q4 the embedding, the head and the vision tower, where errors cost
-    /// most, stay at q8. `group` counts for q8 and q4 only: 32, 64 or 128.
+    /// The usual recipe for a weight type: with q4 the embedding, the head and the vision tower, where errors
+    /// cost most, stay at q8. `group` counts for q8 and q4 only: 32, 64 or 128.
     public init(weights: ElementType, group: Int = 32) {
         let decoder = WeightFormat(weights, group: group)
         let sensitive = weights == .q4 ? WeightFormat.q8(group: group) : decoder
@@ -29,7 +31,8 @@ public struct Recipe: Sendable, Equatable {
 
     /// One line, for the manifest.
     public var summary: String {
-        "decoder \(decoder.summary), embedding \(embedding.summary), head \(head.summary), vision \(vision.summary)"
+        [("decoder", decoder), ("embedding", embedding), ("head", head), ("vision", vision)]
+            .map { "\($0) \($1.summary)" }.joined(separator: ", ")
     }
 
     /// The format of the matrices of a segment.

@@ -85,7 +85,8 @@ struct Safetensors: Sendable {
             guard range.lowerBound == end else {
                 throw CheckpointError(
                     .malformed, file: file,
-                    "tensor \(entry.name.prefix(128)) begins at \(range.lowerBound), and the one before ends at \(end)"
+                    "tensor \(entry.name.prefix(128)) begins at \(range.lowerBound), "
+                        + "and the one before ends at \(end)"
                 )
             }
             end = range.upperBound
@@ -128,7 +129,8 @@ struct Safetensors: Sendable {
         else {
             throw CheckpointError(
                 .malformed, file: file,
-                "tensor \(shown) of \(byteCount) bytes lies at \(offsets[0]) to \(offsets[1]) of \(dataByteCount)"
+                "tensor \(shown) of \(byteCount) bytes "
+                    + "lies at \(offsets[0]) to \(offsets[1]) of \(dataByteCount)"
             )
         }
         // A scalar is a tensor of one row.

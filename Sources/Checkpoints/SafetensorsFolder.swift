@@ -2,14 +2,18 @@
 
 public import ModelFile
 
-/// A checkpoint folder: config.json, and model.safetensors or the shards that model.safetensors.index.json lists.
+/// A checkpoint folder: config.json, and model.safetensors or the shards that model.safetensors.index.json
+/// lists.
 public struct SafetensorsFolder: TensorSource {
+    /// The configuration that the folder's JSON files state.
     public let configuration: ModelConfiguration
+    /// The folder.
     public let location: String
     private let shards: [Safetensors]
     /// Shard and entry of each tensor.
     private let places: [String: (shard: Int, entry: Int)]
 
+    /// Tensors in all shards.
     public var tensorCount: Int? { places.count }
 
     /// Opens the folder and checks its configuration and the headers of all its files.
@@ -62,6 +66,7 @@ public struct SafetensorsFolder: TensorSource {
         return shards
     }
 
+    /// The first of `names` that a shard has.
     public func tensor(_ names: [String], shape: [Int]) throws(CheckpointError) -> SourceTensor {
         guard let name = names.first(where: { places[$0] != nil }), let place = places[name] else {
             throw CheckpointError(.tensor, file: location, "tensor \(names[0]) is missing")
@@ -75,6 +80,7 @@ public struct SafetensorsFolder: TensorSource {
         return SourceTensor(name: name, shape: shape, elementByteCount: entry.format.byteCount)
     }
 
+    /// Reads `rows` and widens them to float32.
     public func read(
         _ tensor: SourceTensor, rows: Range<Int>, into values: UnsafeMutableBufferPointer<Float>
     ) throws(CheckpointError) {
@@ -84,8 +90,8 @@ public struct SafetensorsFolder: TensorSource {
         let count = rows.count * tensor.columns
         precondition(
             rows.upperBound <= tensor.rows && values.count >= count, "rows are read into room for them")
-        // The stored bytes land at the end of the room for the floats, and are widened from the front: float i
-        // ends where stored element i begins, or before.
+        // The stored bytes land at the end of the room for the floats, and are widened from the front: float
+        // i ends where stored element i begins, or before.
         let room = unsafe UnsafeMutableRawBufferPointer(
             UnsafeMutableBufferPointer(rebasing: values[..<count]))
         let stored = unsafe UnsafeMutableRawBufferPointer(

@@ -15,8 +15,9 @@ import Tensors
 
     deinit { unsafe rowCodes.deallocate() }
 
-    /// Packs `values`, float32 `[16][paddedColumns]` with zeros as padding, to `codes` (`tileByteCount` bytes) and
-    /// `scales` (`tileScalesByteCount` bytes). Returns the row whose scale float16 cannot hold, or nil.
+    /// Packs `values`, float32 `[16][paddedColumns]` with zeros as padding, to `codes` (`tileByteCount`
+    /// bytes) and `scales` (`tileScalesByteCount` bytes). Returns the row whose scale float16 cannot hold, or
+    /// nil.
     func pack(
         _ values: UnsafePointer<Float>, codes: UnsafeMutableRawPointer, scales: UnsafeMutableRawPointer
     ) -> Int? {

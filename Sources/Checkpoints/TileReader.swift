@@ -29,8 +29,8 @@ import Tensors
         unsafe tile.deallocate()
     }
 
-    /// Reads tile `index` to `tile`, zeros as padding. Returns the largest magnitude. A weight that is not a finite
-    /// number is an error that names the tensor and the place.
+    /// Reads tile `index` to `tile`, zeros as padding. Returns the largest magnitude. A weight that is not a
+    /// finite number is an error that names the tensor and the place.
     func read(_ index: Int) throws(CheckpointError) -> Float {
         let first = index * WeightLayout.tileRows
         let rows = first..<min(first + WeightLayout.tileRows, plan.target.rows)

@@ -3,8 +3,8 @@
 import CZstd
 import Dispatch
 
-/// Gathers raw bytes into a batch of blocks, compresses the batch in parallel, and hands out the stored blocks in
-/// order. Memory: two batches of `threadCount * 8` blocks of 256 KiB.
+/// Gathers raw bytes into a batch of blocks, compresses the batch in parallel, and hands out the stored
+/// blocks in order. Memory: two batches of `threadCount * 8` blocks of 256 KiB.
 @safe struct BlockCompressor: ~Copyable {
     private static let blocksPerThread = 8
     private let threadCount: Int
@@ -82,7 +82,8 @@ import Dispatch
                 for index in stride(from: thread, to: blockCount, by: threadCount) {
                     let start = index * ContainerFormat.blockByteCount
                     let size = min(ContainerFormat.blockByteCount, rawByteCount - start)
-                    // A gain under 5 % is not worth the decompression, so the frame gets no more room than that.
+                    // A gain under 5 % is not worth the decompression, so the frame gets no more room than
+                    // that.
                     let frame = unsafe ZSTD_compress2(
                         contexts[thread], stored.baseAddress! + start, size * 95 / 100,
                         raw.baseAddress! + start, size)

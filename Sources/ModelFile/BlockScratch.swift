@@ -22,8 +22,8 @@ import CZstd
 
     /// Decompresses one frame that must fill `destination` exactly; returns what is wrong, or nil.
     ///
-    /// The frame is decoded in one call, so `destination` is zstd's window: a frame that declares a large window
-    /// allocates nothing.
+    /// The frame is decoded in one call, so `destination` is zstd's window: a frame that declares a large
+    /// window allocates nothing.
     func decompress(
         _ frame: UnsafeRawBufferPointer, into destination: UnsafeMutableRawBufferPointer
     ) -> String? {

@@ -70,7 +70,8 @@ struct Header: Equatable {
         return bytes
     }
 
-    /// Reads `Header.byteCount` bytes. A wrong magic is told apart from damage, and damage from another version.
+    /// Reads `Header.byteCount` bytes. A wrong magic is told apart from damage, and damage from another
+    /// version.
     init(_ bytes: [UInt8], file: String) throws(ModelFileError) {
         guard bytes.starts(with: ContainerFormat.magic) else {
             throw ModelFileError(.notAModelFile, file: file, offset: 0, "this is not a model file")

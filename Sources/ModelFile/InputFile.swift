@@ -23,8 +23,8 @@ package func systemMessage(_ code: Int32) -> String {
     unsafe String(cString: strerror(code))
 }
 
-/// A regular file open for reading. Reads go through `pread`, never through a mapping, because a mapped file that
-/// shrinks kills the process.
+/// A regular file open for reading. Reads go through `pread`, never through a mapping, because a mapped file
+/// that shrinks kills the process.
 package final class InputFile: Sendable {
     package let path: String
     /// Bytes in the file when it was opened.

@@ -22,7 +22,8 @@ extension Manifest {
             guard names.insert(segment.name).inserted else {
                 throw ModelFileError(.damaged, file: file, "two segments are named \(segment.name)")
             }
-            // Segments follow one another without overlap, so each one's place follows from the last one's end.
+            // Segments follow one another without overlap, so each one's place follows from the last one's
+            // end.
             guard segment.fileOffset == ContainerFormat.aligned(offset, to: ContainerFormat.segmentAlignment),
                 segment.storedByteCount <= blockIndexOffset - segment.fileOffset, segment.firstBlock == block
             else {

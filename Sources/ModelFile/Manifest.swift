@@ -14,12 +14,14 @@ public struct ModelDescription: Codable, Sendable, Equatable {
     public var licence: String?
     /// How the weights were stored, in one line.
     public var recipe: String
+    /// The hyperparameters.
     public var configuration: ModelConfiguration
     /// Raw name of the chat format that the model was trained with.
     public var chatFormat: String?
     /// How text is drawn on pages for this model, as JSON that this module does not read.
     public var pageSettings: String?
 
+    /// Makes a description of its parts.
     public init(
         name: String, creator: String, source: String? = nil, licence: String? = nil, recipe: String,
         configuration: ModelConfiguration, chatFormat: String? = nil, pageSettings: String? = nil
@@ -37,7 +39,9 @@ public struct ModelDescription: Codable, Sendable, Equatable {
 
 /// The manifest: the model's description and the segments in file order.
 public struct Manifest: Codable, Sendable, Equatable {
+    /// What the model is.
     public internal(set) var model: ModelDescription
+    /// The segments in file order.
     public internal(set) var segments: [SegmentEntry]
 
     init(model: ModelDescription, segments: [SegmentEntry]) {
@@ -56,7 +60,9 @@ public struct SegmentEntry: Codable, Sendable, Equatable {
         case data
     }
 
+    /// Unique in the file.
     public internal(set) var name: String
+    /// What the segment holds.
     public internal(set) var kind: Kind
     /// Offset of the first stored byte in the file: a multiple of 4096.
     public internal(set) var fileOffset: Int
@@ -68,6 +74,7 @@ public struct SegmentEntry: Codable, Sendable, Equatable {
     public internal(set) var scalesByteCount: Int
     /// Index of the segment's first block in the block index.
     public internal(set) var firstBlock: Int
+    /// The tensors in the order of their planes; none for data.
     public internal(set) var tensors: [TensorEntry]
 
     /// Bytes of the raw image: the codes stream, then the scales stream.
@@ -87,10 +94,15 @@ public struct TensorEntry: Codable, Sendable, Equatable {
         case vector
     }
 
+    /// Unique in the segment.
     public internal(set) var name: String
+    /// How elements are ordered.
     public internal(set) var kind: Kind
+    /// Outputs of a matrix, elements of a vector.
     public internal(set) var rows: Int
+    /// Inputs of a matrix; 1 for a vector.
     public internal(set) var columns: Int
+    /// How elements are stored; f32 for a vector.
     public internal(set) var format: WeightFormat
     /// Offset of the codes (of the values, for f32 and f16) in the segment's raw image: a multiple of 64.
     public internal(set) var codesOffset: Int

@@ -4,8 +4,10 @@
 public struct ConfigurationFault: Error, Sendable, Equatable, CustomStringConvertible {
     /// The parameter, as a path such as `text.headCount`.
     public let parameter: String
+    /// Its value and what is supported.
     public let detail: String
 
+    /// One line: the parameter and the fault.
     public var description: String { "\(parameter) \(detail)" }
 }
 

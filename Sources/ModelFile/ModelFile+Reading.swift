@@ -1,10 +1,11 @@
 //! Reading the raw image of a segment, whole or block by block.
 
 extension ModelFile {
-    /// Reads block `index` of `segment` into `destination`, which has exactly the block's `rawByteCount` bytes.
+    /// Reads block `index` of `segment` into `destination`, which has exactly the block's `rawByteCount`
+    /// bytes.
     ///
-    /// Threads may read different blocks at once, each with a scratch of its own. The stored bytes are checked
-    /// against their checksum before they are decompressed.
+    /// Threads may read different blocks at once, each with a scratch of its own. The stored bytes are
+    /// checked against their checksum before they are decompressed.
     ///
     /// Precondition: the block is there, and `destination` has its size.
     public func readBlock(

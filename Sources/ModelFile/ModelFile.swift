@@ -4,10 +4,12 @@ import FoundationEssentials
 
 /// An open model file. Reading is safe from several threads at once.
 ///
-/// FORMAT.md describes the file byte by byte. Opening checks the header, the block index and the manifest; the
-/// blocks of a segment are checked as they are read.
+/// FORMAT.md describes the file byte by byte. Opening checks the header, the block index and the manifest;
+/// the blocks of a segment are checked as they are read.
 public final class ModelFile: Sendable {
+    /// The path it was opened by.
     public let path: String
+    /// What the file holds, checked.
     public let manifest: Manifest
     /// The segments in file order.
     public let segments: [Segment]

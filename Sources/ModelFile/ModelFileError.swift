@@ -24,6 +24,7 @@ public struct ModelFileError: Error, Sendable, Equatable, CustomStringConvertibl
         case system
     }
 
+    /// The kind of fault.
     public let code: Code
     /// Path of the file at fault.
     public let file: String

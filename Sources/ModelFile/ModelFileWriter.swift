@@ -5,10 +5,10 @@ public import Tensors
 
 /// Writes a model file.
 ///
-/// Segments are written in the order in which they begin, tensors in the order in which they begin within their
-/// segment; the codes of a tensor may arrive in pieces. The codes stream goes to disk as it comes, the scales of
-/// the segment wait in memory for its end. The file appears at its path on `commit`; a writer that ends without it
-/// leaves nothing behind.
+/// Segments are written in the order in which they begin, tensors in the order in which they begin within
+/// their segment; the codes of a tensor may arrive in pieces. The codes stream goes to disk as it comes, the
+/// scales of the segment wait in memory for its end. The file appears at its path on `commit`; a writer that
+/// ends without it leaves nothing behind.
 public struct ModelFileWriter: ~Copyable {
     /// Path of the file to be.
     public let path: String
@@ -40,7 +40,8 @@ public struct ModelFileWriter: ~Copyable {
         try begin(name, kind: .weights)
     }
 
-    /// Begins a matrix `[rows, columns]` in the open segment. Its planes, in the layout of `WeightLayout`, follow.
+    /// Begins a matrix `[rows, columns]` in the open segment. Its planes, in the layout of `WeightLayout`,
+    /// follow.
     public mutating func beginMatrix(
         _ name: String, rows: Int, columns: Int, format: WeightFormat
     ) throws(ModelFileError) {

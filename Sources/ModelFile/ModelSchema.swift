@@ -4,9 +4,13 @@
 public struct ModelSchema: Sendable, Equatable {
     /// One tensor: `[rows, columns]`, or `[rows]` for a vector.
     public struct Tensor: Sendable, Equatable {
+        /// Unique in its segment.
         public var name: String
+        /// How elements are ordered.
         public var kind: TensorEntry.Kind
+        /// Outputs of a matrix, elements of a vector.
         public var rows: Int
+        /// Inputs of a matrix; 1 for a vector.
         public var columns: Int
 
         static func matrix(_ name: String, _ rows: Int, _ columns: Int) -> Tensor {
@@ -20,10 +24,13 @@ public struct ModelSchema: Sendable, Equatable {
 
     /// One segment.
     public struct Segment: Sendable, Equatable {
+        /// Unique in the file.
         public var name: String
+        /// In the order of their planes.
         public var tensors: [Tensor]
     }
 
+    /// In file order.
     public let segments: [Segment]
 
     /// Precondition: the configuration is valid.
@@ -103,8 +110,8 @@ public struct ModelSchema: Sendable, Equatable {
 }
 
 extension ModelFile {
-    /// Checks that every segment and tensor that the file's configuration calls for is there, with its shape, so
-    /// that model code may index by name without further checks. Further segments are allowed.
+    /// Checks that every segment and tensor that the file's configuration calls for is there, with its shape,
+    /// so that model code may index by name without further checks. Further segments are allowed.
     public func checkSchema() throws(ModelFileError) {
         for expected in ModelSchema(manifest.model.configuration).segments {
             guard let segment = segment(named: expected.name), segment.entry.kind == .weights else {

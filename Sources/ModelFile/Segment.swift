@@ -6,9 +6,11 @@ public struct Segment: Sendable {
     public struct Block: Sendable, Equatable {
         /// Offset of the stored bytes in the file.
         public let fileOffset: Int
+        /// Bytes in the file.
         public let storedByteCount: Int
         /// Offset of the raw bytes in the segment's raw image.
         public let imageOffset: Int
+        /// Bytes in the raw image.
         public let rawByteCount: Int
         /// XXH3-64 of the stored bytes.
         public let checksum: UInt64
@@ -17,6 +19,7 @@ public struct Segment: Sendable {
         public var isStoredRaw: Bool { storedByteCount == rawByteCount }
     }
 
+    /// The manifest's entry.
     public let entry: SegmentEntry
     /// The codes stream's blocks, then the scales stream's.
     public let blocks: [Block]

@@ -89,6 +89,20 @@ import Testing
         }
     }
 
+    @Test func changedHeadersNeverTrap() throws {
+        let folder = try TemporaryFolder()
+        let original = try [UInt8](
+            Data(contentsOf: URL(fileURLWithPath: Fixtures.path("glm4v/model-00003-of-00003.safetensors"))))
+        var random = SystemRandomNumberGenerator()
+        for _ in 0..<400 {
+            var bytes = original
+            let place = Int.random(in: 8..<1000, using: &random)
+            bytes[place] = Array("0123456789-\"{}[],:eE.\\x".utf8).randomElement(using: &random)!
+            try Data(bytes).write(to: URL(fileURLWithPath: folder.file("m")))
+            _ = try? Safetensors(path: folder.file("m"))
+        }
+    }
+
     @Test func aMissingShardIsNamed() throws {
         let folder = try TemporaryFolder()
         let copy = try folder.copy(of: "glm4v")

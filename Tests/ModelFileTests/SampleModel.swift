@@ -49,7 +49,8 @@ enum SampleModel {
         }
     }
 
-    /// A q4 matrix of 700 x 1024 (a codes plane of more than a block), a vector, an incompressible f16 matrix.
+    /// A q4 matrix of 700 x 1024 (a codes plane of more than a block), a vector, an incompressible f16
+    /// matrix.
     static let layout = WeightLayout(rows: 700, columns: 1024, format: .q4(group: 32))
     static let codes = bytes(layout.codesByteCount, seed: 1)
     static let scales = bytes(layout.scalesByteCount, seed: 2, mask: 0xFF)
