@@ -29,9 +29,8 @@ int32_t thimble_kernels_available(const thimble_kernels *tables[], int32_t capac
 
 int64_t thimble_attention_scratch_count(int64_t q_heads, int64_t kv_heads, int64_t head_size,
                                         int64_t page_tokens) {
-    (void)page_tokens;  // keys are gathered in steps of their own size, whatever the pages' size is
-    int64_t group = q_heads / kv_heads;
-    (void)group;
+    // Rows and keys come in steps of their own size, whatever the heads' grouping and the pages' size are.
+    (void)q_heads, (void)kv_heads, (void)page_tokens;
     int64_t queries = ATTENTION_ROWS * head_size, sums = ATTENTION_ROWS * head_size;
     int64_t scores = ATTENTION_ROWS * ATTENTION_KEYS, keys_and_values = 2 * ATTENTION_KEYS * head_size;
     int64_t largest_total_shrink = 3 * ATTENTION_ROWS;

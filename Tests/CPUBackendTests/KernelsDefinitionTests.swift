@@ -26,8 +26,8 @@ import Testing
     }
 
     private func expect(_ y: [Float], near expected: (y: [Double], magnitude: [Double]), steps: Int) {
-        // Each of `steps` float32 roundings moves the sum by at most 2^-24 of the terms' magnitude; a term has a
-        // few of its own.
+        // Each of `steps` float32 roundings moves the sum by at most 2^-24 of the terms' magnitude; a term
+        // has a few of its own.
         for i in y.indices {
             let tolerance = expected.magnitude[i].magnitude * Double(steps + 4) * 0x1p-24
             #expect(abs(Double(y[i]) - expected.y[i]) <= tolerance)
@@ -179,7 +179,7 @@ import Testing
                     let expected = attention(c, token: token, head: head)
                     for i in 0..<c.headSize {
                         let y = Double(out[token * c.outStride + head * c.headSize + i])
-                        // Scores below 10 err by some 1e-6, so weights do by that part, and values are below 1.
+                        // Scores below 10 err by some 1e-6, weights by that part, and values are below 1.
                         #expect(abs(y - expected[i]) < 1e-5)
                     }
                 }

@@ -29,8 +29,8 @@ struct TiledMatrix {
     /// What each element is worth, `[rows][columns]`.
     var values: [Float]
 
-    /// Lays out `element(row, column)`: a code (`0...15` for q4, `-127...127` for q8) or, without scales, a value;
-    /// and `scale(row, group)` where there are scales.
+    /// Lays out `element(row, column)`: a code (`0...15` for q4, `-127...127` for q8) or, without scales, a
+    /// value; and `scale(row, group)` where there are scales.
     init(
         rows: Int, columns: Int, format: WeightFormat, scale: (Int, Int) -> Float16 = { _, _ in 1 },
         element: (Int, Int) -> Float
@@ -222,6 +222,23 @@ struct QuantizedTokens: Equatable {
         return y
     }
 
+    /// What `rms_norm`, `layer_norm` and `swiglu` give where the output is the input.
+    func inPlace(_ x: [Float], weight: [Float], bias: [Float]) -> (
+        rms: [Float], layer: [Float], swiglu: [Float]
+    ) {
+        var (rms, layer, swiglu) = (x, x, x)
+        unsafe rms.withUnsafeMutableBufferPointer { y in
+            unsafe table.pointee.rms_norm(y.baseAddress, weight, Int64(y.count), 1e-5, y.baseAddress)
+        }
+        unsafe layer.withUnsafeMutableBufferPointer { y in
+            unsafe table.pointee.layer_norm(y.baseAddress, weight, bias, Int64(y.count), 1e-5, y.baseAddress)
+        }
+        unsafe swiglu.withUnsafeMutableBufferPointer { y in
+            unsafe table.pointee.swiglu(y.baseAddress, Int64(y.count / 2), y.baseAddress)
+        }
+        return (rms, layer, Array(swiglu[..<(x.count / 2)]))
+    }
+
     func swiglu(_ x: [Float]) -> [Float] {
         var y = [Float](repeating: -77, count: x.count / 2)
         unsafe table.pointee.swiglu(x, Int64(y.count), &y)
@@ -305,8 +322,8 @@ struct AttentionCase: CustomTestStringConvertible {
     var scale: Float { 1 / Float(headSize).squareRoot() }
 
     var testDescription: String {
-        "\(qHeads)/\(kvHeads) heads of \(headSize), \(tokens) tokens from \(start), \(keyCount) keys in pages of "
-            + "\(pageTokens), causal \(causal)"
+        "\(qHeads)/\(kvHeads) heads of \(headSize), \(tokens) tokens from \(start), \(keyCount) keys "
+            + "in pages of \(pageTokens), causal \(causal)"
     }
 
     /// Where the key (part 0) or value (part 1) of a position starts in `pages`.

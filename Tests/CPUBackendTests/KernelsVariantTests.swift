@@ -143,6 +143,20 @@ import Testing
     }
 
     @Test(arguments: variants)
+    func rowKernelsMayWriteOverTheirInput(kernels: Kernels) {
+        var generator = SeededGenerator(state: 19)
+        for count in [2, 16, 30, 34, 100] {
+            let (x, weight, bias) = (
+                generator.floats(count), generator.floats(count), generator.floats(count)
+            )
+            let inPlace = kernels.inPlace(x, weight: weight, bias: bias)
+            #expect(inPlace.rms == kernels.rmsNorm(x, weight: weight, epsilon: 1e-5))
+            #expect(inPlace.layer == kernels.layerNorm(x, weight: weight, bias: bias, epsilon: 1e-5))
+            #expect(inPlace.swiglu == kernels.swiglu(x))
+        }
+    }
+
+    @Test(arguments: variants)
     func activationsMatchTheDefinitionOverTheirWholeRange(kernels: Kernels) {
         let x: [Float] =
             (0..<4001).map { Float($0 - 2000) / 20 } + [
@@ -210,15 +224,15 @@ import Testing
         AttentionCase(
             qHeads: 3, kvHeads: 3, headSize: 64, tokens: 60, keyCount: 60, pageTokens: 60, causal: false),
         AttentionCase(qHeads: 1, kvHeads: 1, headSize: 16, tokens: 130, keyCount: 130, pageTokens: 64),
-        // Scores of some thousands: one key takes all the weight.
-        AttentionCase(headSize: 64, tokens: 9, start: 20, keyCount: 40, queryRange: 3e4, keyRange: 10),
+        // Scores of a thousand: one key takes all the weight.
+        AttentionCase(headSize: 64, tokens: 9, start: 20, keyCount: 40, queryRange: 300, keyRange: 10),
     ]
 
     @Test(arguments: variants, attentions)
     func attentionMatchesTheDefinition(kernels: Kernels, shape: AttentionCase) {
         let c = shape.filled(seed: 15)
-        // A score sums headSize products in another order; it errs by some 2^-22 of its terms' magnitude, a weight
-        // by that part of itself, and values are at most 1.
+        // A score sums headSize products in another order; it errs by some 2^-22 of its terms' magnitude, a
+        // weight by that part of itself, and values are at most 1.
         let terms = c.queryRange * c.keyRange * Float(c.headSize).squareRoot()
         let bound = 4e-6 + terms * 0x1p-22
         #expect(largestDifference(kernels.attention(c), scalar.attention(c)) <= bound)
