@@ -28,7 +28,9 @@ final class PageRasteriser {
     /// Draws the whole page.
     func draw(_ page: [PlacedParagraph]) -> RGBImage {
         let size = settings.pagePixels
-        var image = RGBImage(width: size.width, height: size.height, filledWith: settings.pageBackground)
+        var image = RGBImage(width: size.width, height: size.height, filledWith: .white)
+        // The background ends with the page, which a fraction of a pixel may leave short of the picture's edge.
+        fill(image: &image, 0, 0, settings.pageWidth, settings.pageHeight, settings.pageBackground)
         for paragraph in page {
             drawBackground(of: paragraph, on: &image)
             for line in paragraph.lines {
