@@ -7,7 +7,9 @@ import Testing
 
 @Suite struct DocumentSourceTests {
     @Test func textIsKnownByItsContentAndLosesItsByteOrderMark() throws {
-        #expect(try DocumentSource.load(bytes: [0xEF, 0xBB, 0xBF] + Array("hé".utf8), name: "x.png") == .text("hé"))
+        #expect(
+            try DocumentSource.load(bytes: [0xEF, 0xBB, 0xBF] + Array("hé".utf8), name: "x.png")
+                == .text("hé"))
     }
 
     @Test func anImageIsKnownByItsContent() throws {
@@ -15,10 +17,12 @@ import Testing
         #expect(try DocumentSource.load(bytes: image.encodedPNG(), name: "x.txt") == .image(image))
     }
 
-    @Test(arguments: [
-        ([0x61, 0x62, 0xFF], 2), ([0x61, 0xC3], 1), ([0xE2, 0x82], 0), ([0xC0, 0x80], 0), ([0xED, 0xA0, 0x80], 0),
-        ([0xEF, 0xBB, 0xBF, 0x61, 0x80], 4),
-    ] as [([UInt8], Int)])
+    @Test(
+        arguments: [
+            ([0x61, 0x62, 0xFF], 2), ([0x61, 0xC3], 1), ([0xE2, 0x82], 0), ([0xC0, 0x80], 0),
+            ([0xED, 0xA0, 0x80], 0),
+            ([0xEF, 0xBB, 0xBF, 0x61, 0x80], 4),
+        ] as [([UInt8], Int)])
     func textThatIsNotUTF8IsRefusedByOffset(_ bytes: [UInt8], _ offset: Int) {
         let error = #expect(throws: DocumentError.self) { try DocumentSource.load(bytes: bytes, name: "in") }
         #expect(error?.kind == .malformed)
