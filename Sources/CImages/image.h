@@ -5,7 +5,8 @@
 
 #include <stdbool.h>
 
-/// Checks a header's size against the limits and allocates the RGB pixels. False leaves the reason in `image`.
+/// Checks a header's size against the limits and allocates the RGB pixels. False leaves the reason in
+/// `image`.
 bool cimages_reserve(cimages_image *image, uint64_t width, uint64_t height, cimages_limits limits);
 
 /// Drops the pixels and records why.

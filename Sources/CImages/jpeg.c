@@ -22,8 +22,8 @@ static void on_error(j_common_ptr codec) {
     longjmp(faults->escape, 1);
 }
 
-/// A warning says that data is damaged or missing; libjpeg would fill the rest with grey and go on. A page that is
-/// partly invented is worse than none, so a warning (level -1) counts as an error.
+/// A warning says that data is damaged or missing; libjpeg would fill the rest with grey and go on. A page
+/// that is partly invented is worse than none, so a warning (level -1) counts as an error.
 static void on_message(j_common_ptr codec, int level) {
     if (level < 0) {
         on_error(codec);
@@ -41,8 +41,8 @@ static void on_progress(j_common_ptr codec) {
     }
 }
 
-/// Turns one row of CMYK into RGB as PIL does: ink is stored inverted (Adobe's convention, assumed of every file),
-/// and a channel is the paper left by black, less the share of it that the ink covers.
+/// Turns one row of CMYK into RGB as PIL does: ink is stored inverted (Adobe's convention, assumed of every
+/// file), and a channel is the paper left by black, less the share of it that the ink covers.
 static void cmyk_to_rgb(const uint8_t *cmyk, uint8_t *rgb, uint32_t width) {
     for (uint32_t x = 0; x < width; x++) {
         int ink[4];

@@ -120,7 +120,8 @@ static void on_write(png_structp png, png_bytep source, size_t count) {
     png_output *output = png_get_io_ptr(png);
     cimages_file *file = output->file;
     if (count > output->capacity - file->size) {
-        size_t capacity = output->capacity * 2 > file->size + count ? output->capacity * 2 : file->size + count;
+        size_t needed = file->size + count;
+        size_t capacity = output->capacity * 2 > needed ? output->capacity * 2 : needed;
         uint8_t *grown = realloc(file->bytes, capacity);
         if (grown == NULL) {
             png_error(png, "no memory for the encoded file");

@@ -10,8 +10,9 @@ struct CJKUnit {
 
 /// A paragraph that breaks between characters, as ReportLab's CJK wrapping has it.
 ///
-/// What is left of such a paragraph after a page break is put together again from its broken lines and broken anew:
-/// ReportLab then sets a space where a line ended. Page counts depend on it, so it is done here too.
+/// What is left of such a paragraph after a page break is put together again from its broken lines and
+/// broken anew: ReportLab then sets a space where a line ended. Page counts depend on it, so it is done here
+/// too.
 struct CJKText {
     private(set) var units: [CJKUnit]
 
@@ -79,13 +80,14 @@ struct CJKText {
         if used > 0 && lines.count < limit {
             let extraSpace = widths[lines.count] - used
             lines.append(
-                Line(units: start..<units.count, extraSpace: extraSpace, endsAtBreak: false, isTrimmed: plain))
+                Line(units: start..<units.count, extraSpace: extraSpace, endsAtBreak: false, isTrimmed: plain)
+            )
         }
         return lines
     }
 
-    /// Moves the end of an overfull line back: to a space or a CJK character where the line ends in another script
-    /// (but not beyond half the line), and by one character unless that may not start a line.
+    /// Moves the end of an overfull line back: to a space or a CJK character where the line ends in another
+    /// script (but not beyond half the line), and by one character unless that may not start a line.
     /// - Returns: the width that the line regains.
     private func stepBack(
         from position: inout Int, lineStart: Int, _ ink: Ink, _ advance: Double, _ measure: FontMeasure
@@ -140,14 +142,15 @@ struct CJKText {
             start: TextPosition())
     }
 
-    /// The paragraph that the lines from one on make up, as ReportLab rebuilds it: each line but the last ends in a
-    /// space, and a line break carries that space itself.
+    /// The paragraph that the lines from one on make up, as ReportLab rebuilds it: each line but the last
+    /// ends in a space, and a line break carries that space itself.
     func rebuilt(from lines: ArraySlice<Line>) -> CJKText {
         var rebuilt: [CJKUnit] = []
         for (number, line) in zip(lines.indices, lines) {
             if line.isTrimmed {
                 for unit in units[line.units] {
-                    rebuilt.append(CJKUnit(ink: unit.ink, isBreak: unit.isBreak, startsFragment: rebuilt.isEmpty))
+                    rebuilt.append(
+                        CJKUnit(ink: unit.ink, isBreak: unit.isBreak, startsFragment: rebuilt.isEmpty))
                 }
                 continue
             }

@@ -1,7 +1,7 @@
 //! The one error type of this module.
 
-/// Why a document could not be turned into page images. The message names the thing at fault, carries the numbers and,
-/// where there is one, the mend.
+/// Why a document could not be turned into page images. The message names the thing at fault, carries the
+/// numbers and, where there is one, the mend.
 public struct DocumentError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The kinds of fault, for callers that map them to codes.
     public enum Kind: Sendable {

@@ -17,7 +17,7 @@ public enum DocumentSource: Sendable, Equatable {
         guard let handle = InputFile(path: path) else {
             throw DocumentError(.unreadable, "\(path) cannot be opened as a file")
         }
-        // No limit of ours on an image is smaller in the file than this many bytes a pixel.
+        // A picture's file is never much larger than its pixels.
         let most = max(limits.maxTextBytes, limits.image.maxPixels * 4)
         guard let bytes = handle.read(atMost: most) else {
             throw DocumentError(.tooLarge, "\(path) has more than \(most) bytes, or reading it failed")
@@ -65,10 +65,12 @@ public enum DocumentSource: Sendable, Equatable {
     /// The name of a known format that is not read.
     private static func foreignFormat(_ bytes: [UInt8]) -> String? {
         let signatures: [(String, [UInt8])] = [
-            ("a PDF", Array("%PDF-".utf8)), ("a ZIP archive (DOCX, EPUB or the like)", [0x50, 0x4B, 0x03, 0x04]),
+            ("a PDF", Array("%PDF-".utf8)),
+            ("a ZIP archive (DOCX, EPUB or the like)", [0x50, 0x4B, 0x03, 0x04]),
             ("a GIF image", Array("GIF8".utf8)), ("a TIFF image", [0x49, 0x49, 0x2A, 0x00]),
             ("a TIFF image", [0x4D, 0x4D, 0x00, 0x2A]), ("a gzip file", [0x1F, 0x8B]),
-            ("an RTF file", Array("{\\rtf".utf8)), ("UTF-16 text", [0xFF, 0xFE]), ("UTF-16 text", [0xFE, 0xFF]),
+            ("an RTF file", Array("{\\rtf".utf8)), ("UTF-16 text", [0xFF, 0xFE]),
+            ("UTF-16 text", [0xFE, 0xFF]),
         ]
         return signatures.first { bytes.starts(with: $0.1) }?.0
     }
@@ -94,22 +96,22 @@ public enum DocumentSource: Sendable, Equatable {
     }
 }
 
-/// A file that is read up to a limit, whatever its size claims.
+/// A regular file of known size. Devices and pipes have no size to check before reading, so they are not
+/// opened.
 private struct InputFile {
-    private let data: Data?
+    private let path: String
     private let size: Int
 
     init?(path: String) {
-        guard let attributes = try? FileManager.default.attributesOfItem(atPath: path),
-            let type = attributes[.type] as? FileAttributeType, type == .typeRegular || type == .typeSymbolicLink,
-            let size = attributes[.size] as? Int
+        let manager = FileManager.default
+        guard !path.utf8.contains(0),
+            let attributes = try? manager.attributesOfItem(
+                atPath: URL(filePath: path).resolvingSymlinksInPath().path),
+            attributes[.type] as? FileAttributeType == .typeRegular, let size = attributes[.size] as? Int
         else { return nil }
-        self.size = size
-        data = nil
         self.path = path
+        self.size = size
     }
-
-    private let path: String
 
     /// All bytes, or nil where there are more than `limit` or reading fails.
     func read(atMost limit: Int) -> [UInt8]? {

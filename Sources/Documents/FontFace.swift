@@ -46,10 +46,12 @@ private enum LoadFlags {
                 .font, "font \(path), face \(index), cannot be opened (FreeType error \(status))")
         }
         let unitsPerEm = unsafe Int(loaded.pointee.units_per_EM)
-        guard unsafe loaded.pointee.face_flags & 1 != 0, unitsPerEm > 0, unsafe loaded.pointee.charmap != nil else {
+        guard unsafe loaded.pointee.face_flags & 1 != 0, unitsPerEm > 0, unsafe loaded.pointee.charmap != nil
+        else {
             unsafe FT_Done_Face(loaded)
             unsafe FT_Done_FreeType(opened)
-            throw DocumentError(.font, "font \(path), face \(index), has no outlines or no Unicode character map")
+            throw DocumentError(
+                .font, "font \(path), face \(index), has no outlines or no Unicode character map")
         }
         self.path = path
         unsafe self.library = opened
@@ -112,7 +114,8 @@ private enum LoadFlags {
         }
         guard coverage.count == width * height else { return nil }
         return unsafe GlyphBitmap(
-            left: Int(slot.pointee.bitmap_left), top: Int(slot.pointee.bitmap_top), width: width, height: height,
+            left: Int(slot.pointee.bitmap_left), top: Int(slot.pointee.bitmap_top), width: width,
+            height: height,
             coverage: coverage)
     }
 

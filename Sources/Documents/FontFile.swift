@@ -2,7 +2,8 @@
 
 import FoundationEssentials
 
-/// Finds font files without asking the system's font configuration: the same name gives the same file everywhere.
+/// Finds font files without asking the system's font configuration: the same name gives the same file
+/// everywhere.
 enum FontFile {
     /// The directories that are searched by file name, in this order.
     static let directories = [

@@ -77,8 +77,8 @@ final class FontMeasure {
         0.001 * size * character(scalar).units
     }
 
-    /// The width of a run in points; units are summed first and scaled once, as ReportLab does, so that comparisons
-    /// with a line's width fall the same way.
+    /// The width of a run in points; units are summed first and scaled once, as ReportLab does, so that
+    /// comparisons with a line's width fall the same way.
     func width(of inks: ArraySlice<Ink>) -> Double {
         var units = 0.0
         for ink in inks { units += character(ink.scalar).units }

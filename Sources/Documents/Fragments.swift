@@ -1,4 +1,5 @@
-//! Source lines to a paragraph's fragments: escaping, non-breaking spaces, markup, and collapsing of white space.
+//! Source lines to a paragraph's fragments: escaping, non-breaking spaces, markup, and collapsing of white
+//! space.
 
 /// One character with the number of its colour in the document's palette, packed.
 struct Ink: Equatable {
@@ -15,8 +16,8 @@ struct Ink: Equatable {
     static let nonBreakingSpace: UInt32 = 0xA0
 }
 
-/// A run of a paragraph that ReportLab's parser would deliver in one piece. The pieces matter: text is cut into words
-/// within a fragment, and words continue across fragments that meet without white space.
+/// A run of a paragraph that ReportLab's parser would deliver in one piece. The pieces matter: text is cut
+/// into words within a fragment, and words continue across fragments that meet without white space.
 struct Fragment: Equatable {
     /// The characters, as a range of the paragraph's inks; empty for a line break.
     var inks: Range<Int>
@@ -41,8 +42,8 @@ func isWhiteSpace(_ scalar: UInt32) -> Bool {
 
 /// Builds one paragraph's fragments from its source lines.
 ///
-/// White space collapses before the markup is looked at, so a run ends at a tag or an entity, and a space that is
-/// due is written where its run was.
+/// White space collapses before the markup is looked at, so a run ends at a tag or an entity, and a space
+/// that is due is written where its run was.
 struct FragmentBuilder {
     private(set) var text = FragmentedText()
     private var colour: UInt8 = 0

@@ -40,7 +40,8 @@ struct NewlineMarkup: Equatable {
                     throw Self.unknown(tag)
                 }
             } else if first == "&" {
-                guard let end = rest.firstIndex(of: ";"), let scalar = Self.entities[String(rest[...end])] else {
+                guard let end = rest.firstIndex(of: ";"), let scalar = Self.entities[String(rest[...end])]
+                else {
                     throw Self.unknown(String(rest.prefix(8)))
                 }
                 items.append(.entity(scalar))
@@ -71,7 +72,7 @@ struct NewlineMarkup: Equatable {
     private static func unknown(_ part: String) -> DocumentError {
         DocumentError(
             .settings,
-            "newline-markup: \"\(part)\" is not understood; it may hold <br/>, <font color=\"#RRGGBB\">text</font>, "
-                + "plain text and the entities &amp; &lt; &gt; &nbsp;")
+            "newline-markup: \"\(part)\" is not understood; it may hold <br/>, "
+                + "<font color=\"#RRGGBB\">text</font>, plain text and the entities &amp; &lt; &gt; &nbsp;")
     }
 }

@@ -1,7 +1,7 @@
 //! Paragraphs to pages: which line stands where.
 
-/// A line of text at its place. Lengths are points; `baseline` and edges are measured up from the page's bottom, as in
-/// a PDF.
+/// A line of text at its place. Lengths are points; `baseline` and edges are measured up from the page's
+/// bottom, as in a PDF.
 struct PlacedLine {
     var inks: [Ink]
     var x: Double
@@ -19,8 +19,8 @@ struct PlacedParagraph {
     var lines: [PlacedLine]
 }
 
-/// Places paragraphs on pages one after the other, as ReportLab's frames do, down to the order of additions, since a
-/// page is full or not by comparisons of sums.
+/// Places paragraphs on pages one after the other, as ReportLab's frames do, down to the order of additions,
+/// since a page is full or not by comparisons of sums.
 struct PageComposer {
     private let settings: PageSettings
     private let measure: FontMeasure
@@ -79,7 +79,8 @@ struct PageComposer {
             }
             guard !wasPostponed else {
                 throw DocumentError(
-                    .settings, "a page of \(settings.pageHeight) points has no room for two lines of \(leading)")
+                    .settings,
+                    "a page of \(settings.pageHeight) points has no room for two lines of \(leading)")
             }
             wasPostponed = true
             try startPage()
@@ -129,7 +130,8 @@ struct PageComposer {
         let extra = line.extraSpace
         let isTight = extra <= -1e-8
         if settings.alignment == .justify {
-            let isPlain = (extra > -1e-8 && extra <= 1e-8) || (staysRagged && (extra > -1e-8 || line.endsAtBreak))
+            let isPlain =
+                (extra > -1e-8 && extra <= 1e-8) || (staysRagged && (extra > -1e-8 || line.endsAtBreak))
             return (0, isPlain || line.gaps <= 0 ? 0 : extra / Double(line.gaps))
         }
         if isTight && line.gaps > 0 { return (0, extra / Double(line.gaps)) }

@@ -39,7 +39,8 @@ struct PageCrop {
         var lastColumn = -1
         var lastRow = -1
         for row in 0..<image.height {
-            // Columns right of the rightmost so far settle the column; if none has ink, any other settles the row.
+            // Columns right of the rightmost so far settle the column; if none has ink, any other settles
+            // the row.
             var column = image.width - 1
             while column >= 0 {
                 if abs(Double(image.grey(column, row)) - background) > Self.tolerance {
@@ -70,11 +71,13 @@ extension RGBImage {
     func grey(_ column: Int, _ row: Int) -> UInt8 {
         let position = (row * width + column) * 3
         let sum =
-            Int(pixels[position]) * 19_595 + Int(pixels[position + 1]) * 38_470 + Int(pixels[position + 2]) * 7_471
+            Int(pixels[position]) * 19_595 + Int(pixels[position + 1]) * 38_470 + Int(pixels[position + 2])
+            * 7_471
         return UInt8((sum + 0x8000) >> 16)
     }
 
-    /// The picture resized horizontally by bicubic convolution (a = -0.5), widened for reduction, as PIL resizes.
+    /// The picture resized horizontally by bicubic convolution (a = -0.5), widened for reduction, as PIL
+    /// resizes.
     func resized(toWidth newWidth: Int) -> RGBImage {
         let ratio = Double(width) / Double(newWidth)
         let stretch = max(ratio, 1)

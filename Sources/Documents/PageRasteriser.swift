@@ -28,7 +28,10 @@ final class PageRasteriser {
     /// Draws the whole page.
     func draw(_ page: [PlacedParagraph]) -> RGBImage {
         let size = settings.pagePixels
-        var image = RGBImage(width: size.width, height: size.height, filledWith: settings.pageBackground)
+        var image = RGBImage(width: size.width, height: size.height, filledWith: .white)
+        // The background ends with the page, which a fraction of a pixel may leave short of the picture's
+        // edge.
+        fill(image: &image, 0, 0, settings.pageWidth, settings.pageHeight, settings.pageBackground)
         for paragraph in page {
             drawBackground(of: paragraph, on: &image)
             for line in paragraph.lines {
@@ -43,8 +46,8 @@ final class PageRasteriser {
 
     // MARK: Text
 
-    /// Pens move by unhinted advances; glyphs snap down to quarter pixels, baselines down to whole ones (poppler's
-    /// rasteriser does both).
+    /// Pens move by unhinted advances; glyphs snap down to quarter pixels, baselines down to whole ones
+    /// (poppler's rasteriser does both).
     private func drawSubpixel(_ line: PlacedLine, on image: inout RGBImage) {
         let row = Int(((settings.pageHeight - line.baseline) * scale + 1e-6).rounded(.down))
         var x = line.x * scale
@@ -58,7 +61,8 @@ final class PageRasteriser {
         }
     }
 
-    /// Pens and baselines are whole pixels: a row's top is rounded, and the baseline lies the font's ascender below.
+    /// Pens and baselines are whole pixels: a row's top is rounded, and the baseline lies the font's
+    /// ascender below.
     private func drawPixel(_ line: PlacedLine, on image: inout RGBImage) {
         let top = ((settings.pageHeight - line.baseline - settings.fontSize) * scale).rounded()
         let row = Int(top) + measure.faces[0].ascender(pixelSize: measure.pixelSize)
@@ -102,7 +106,8 @@ final class PageRasteriser {
             of: character.glyph, pixelSize: measure.pixelSize, quarter: quarter,
             hinted: measure.placement == .pixel)
         if let rendered, !character.isMissing || rendered.width > 0 { return rendered }
-        return character.isMissing ? missingBox(width: 0.001 * measure.pixelSize * character.units) : GlyphBitmap()
+        return character.isMissing
+            ? missingBox(width: 0.001 * measure.pixelSize * character.units) : GlyphBitmap()
     }
 
     /// An empty box for a character that no font has, where the first font draws nothing for it.
@@ -121,8 +126,8 @@ final class PageRasteriser {
 
     // MARK: Backgrounds
 
-    /// Fills behind a paragraph and draws its border. The fill is drawn even where it has the page's colour: it cuts
-    /// the descenders of the paragraph above, as it does on Glyph's pages.
+    /// Fills behind a paragraph and draws its border. The fill is drawn even where it has the page's colour:
+    /// it cuts the descenders of the paragraph above, as it does on Glyph's pages.
     private func drawBackground(of paragraph: PlacedParagraph, on image: inout RGBImage) {
         let padding = settings.borderPadding
         let left = paragraph.left - padding
@@ -141,9 +146,11 @@ final class PageRasteriser {
         }
     }
 
-    /// Fills a rectangle given in points; edges go to the nearest pixel, and what has an extent keeps one pixel.
+    /// Fills a rectangle given in points; edges go to the nearest pixel, and what has an extent keeps one
+    /// pixel.
     private func fill(
-        image: inout RGBImage, _ left: Double, _ bottom: Double, _ right: Double, _ top: Double, _ colour: Colour
+        image: inout RGBImage, _ left: Double, _ bottom: Double, _ right: Double, _ top: Double,
+        _ colour: Colour
     ) {
         func span(_ from: Double, _ to: Double, _ limit: Int) -> Range<Int> {
             let start = Int((from * scale + 0.5).rounded(.down))

@@ -55,8 +55,8 @@ extension PageSettings: Codable {
         }
     }
 
-    /// Reads the keys that are present, defaults for the rest (`line-height` then follows `font-size` by one point),
-    /// and checks the whole.
+    /// Reads the keys that are present, defaults for the rest (`line-height` then follows `font-size` by one
+    /// point), and checks the whole.
     public init(from decoder: any Decoder) throws {
         self.init()
         for key in try decoder.container(keyedBy: AnyKey.self).allKeys

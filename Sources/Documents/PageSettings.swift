@@ -16,12 +16,13 @@ public enum Alignment: String, Sendable, Codable, CaseIterable {
 public enum GlyphPlacement: String, Sendable, Codable, CaseIterable {
     /// Unhinted outlines at quarter-pixel pen positions and whole-pixel baselines, as poppler draws a PDF.
     case subpixel
-    /// Hinted glyphs at whole pixels, the pen advanced by whole hinted pixels, as PIL's basic layout draws text.
+    /// Hinted glyphs at whole pixels, the pen advanced by whole hinted pixels, as PIL's basic layout draws
+    /// text.
     case pixel
 }
 
-/// The settings of page rendering, with the names of Glyph's `config_en.json`; lengths are points (1/72 inch) unless
-/// said otherwise. Defaults are those of the published English configuration with DejaVu Sans.
+/// The settings of page rendering, with the names of Glyph's `config_en.json`; lengths are points (1/72
+/// inch) unless said otherwise. Defaults are those of the published English configuration with DejaVu Sans.
 public struct PageSettings: Sendable, Equatable {
     /// `page-size`: width and height, written `"595,842"`.
     public var pageSize: (width: Double, height: Double) {
@@ -76,8 +77,8 @@ public struct PageSettings: Sendable, Equatable {
     public var autoCropWidth = true
     /// `auto-crop-last-page`: cut the last page below its last inked row and the margin.
     public var autoCropLastPage = true
-    /// `newline-markup`: what stands for a newline within a batch: `<br/>`, or for one flowing text the visible
-    /// marker `<font color="#FF0000"> \n </font>` (a backslash and an n).
+    /// `newline-markup`: what stands for a newline within a batch: `<br/>`, or for one flowing text the
+    /// visible marker `<font color="#FF0000"> \n </font>` (a backslash and an n).
     public var newlineMarkup = "<br/>"
     /// `glyph-placement`.
     public var glyphPlacement = GlyphPlacement.subpixel
@@ -128,7 +129,8 @@ extension PageSettings {
         try check("border-padding", borderPadding, 0...1_000)
         try check("font-index", Double(fontIndex), 0...65_535)
         let pixels = pagePixels
-        if Double(pixels.width) * Double(pixels.height) * max(1, horizontalScale) > Double(Self.maxPagePixels) {
+        if Double(pixels.width) * Double(pixels.height) * max(1, horizontalScale) > Double(Self.maxPagePixels)
+        {
             throw DocumentError(
                 .settings,
                 "page-size at \(dpi) dpi is \(pixels.width) x \(pixels.height) pixels; the limit is "
@@ -138,14 +140,14 @@ extension PageSettings {
         if later < fontSize || later - firstLineIndent < fontSize {
             throw DocumentError(
                 .settings,
-                "margin-x \(marginX), the indents and 2 x \(Self.framePadding) points of padding leave no room for a "
-                    + "character of \(fontSize) points on a page \(pageWidth) points wide")
+                "margin-x \(marginX), the indents and 2 x \(Self.framePadding) points of padding leave no "
+                    + "room for a character of \(fontSize) points on a page \(pageWidth) points wide")
         }
         if pageHeight - 2 * (marginY + Self.framePadding) < 2 * lineHeight {
             throw DocumentError(
                 .settings,
-                "margin-y \(marginY) and 2 x \(Self.framePadding) points of padding leave less than two lines of "
-                    + "\(lineHeight) points on a page \(pageHeight) points high")
+                "margin-y \(marginY) and 2 x \(Self.framePadding) points of padding leave less "
+                    + "than two lines of \(lineHeight) points on a page \(pageHeight) points high")
         }
         if fontFallback.count > 15 {
             throw DocumentError(.settings, "font-fallback names \(fontFallback.count) fonts; the limit is 15")

@@ -25,9 +25,9 @@ enum ImageFormat: String {
 }
 
 extension RGBImage {
-    /// Decodes a PNG, JPEG or WebP file. Whatever the file's mode, the result is what PIL's `convert("RGB")` gives,
-    /// since the models were trained on that: alpha is dropped (not composed over a background), palettes are looked
-    /// up, CMYK is unmixed. 16-bit channels keep their high byte.
+    /// Decodes a PNG, JPEG or WebP file. Whatever the file's mode, the result is what PIL's `convert("RGB")`
+    /// gives, since the models were trained on that: alpha is dropped (not composed over a background),
+    /// palettes are looked up, CMYK is unmixed. 16-bit channels keep their high byte.
     /// - Throws: `malformed` for damaged or truncated files, `tooLarge` where the header exceeds `limits`,
     ///   `unsupported` for other formats.
     public init(decoding bytes: [UInt8], limits: ImageLimits = ImageLimits()) throws(DocumentError) {
@@ -50,8 +50,8 @@ extension RGBImage {
             case CIMAGES_TOO_LARGE:
                 throw DocumentError(
                     .tooLarge,
-                    unsafe "the \(format.rawValue) image is \(result.width) x \(result.height) pixels; the limit is "
-                        + "\(limits.maxWidth) x \(limits.maxHeight) and \(limits.maxPixels) pixels in all")
+                    unsafe "the \(format.rawValue) image is \(result.width) x \(result.height) pixels; "
+                        + "the limit is \(limits.maxWidth) x \(limits.maxHeight) and \(limits.maxPixels) pixels in all")
             case CIMAGES_OUT_OF_MEMORY:
                 throw DocumentError(.outOfMemory, "decoding the \(format.rawValue) image: \(reason)")
             default:

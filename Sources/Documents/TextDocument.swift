@@ -17,8 +17,9 @@ public struct DocumentLimits: Sendable, Equatable {
     }
 }
 
-/// A text laid out on pages. Line and page breaks are those of ReportLab for the same font and settings, which Glyph's
-/// own rendering uses; pixels are close to poppler's. Not to be shared between threads: it holds the fonts.
+/// A text laid out on pages. Line and page breaks are those of ReportLab for the same font and settings,
+/// which Glyph's own rendering uses; pixels are close to poppler's. Not to be shared between threads: it
+/// holds the fonts.
 public final class TextDocument {
     private let settings: PageSettings
     private let pages: [[PlacedParagraph]]
@@ -31,8 +32,8 @@ public final class TextDocument {
     public let missingGlyphCount: Int
 
     /// Lays a text out.
-    /// - Throws: `empty` for a text without visible characters, `tooLarge` beyond the limits, `settings` and `font`
-    ///   for faults of the settings.
+    /// - Throws: `empty` for a text without visible characters, `tooLarge` beyond the limits, `settings` and
+    ///   `font` for faults of the settings.
     public init(
         text: String, settings: PageSettings = PageSettings(), limits: DocumentLimits = DocumentLimits()
     ) throws(DocumentError) {

@@ -4,7 +4,8 @@
 struct WordText {
     let inks: [Ink]
     let words: [Word]
-    /// Whether the paragraph is a single fragment; ReportLab breaks those by a shorter path with its own rounding.
+    /// Whether the paragraph is a single fragment; ReportLab breaks those by a shorter path with its own
+    /// rounding.
     let isPlain: Bool
 
     init(_ text: FragmentedText, _ measure: FontMeasure) {
@@ -16,8 +17,8 @@ struct WordText {
     }
 }
 
-/// Breaks a paragraph into lines greedily, as ReportLab's `breakLines` does: spaces may shrink by 5 % to take one more
-/// word, and words longer than a line are cut.
+/// Breaks a paragraph into lines greedily, as ReportLab's `breakLines` does: spaces may shrink by 5 % to
+/// take one more word, and words longer than a line are cut.
 struct WordLineBreaker {
     private let text: WordText
     private let widths: LineWidths
@@ -26,8 +27,8 @@ struct WordLineBreaker {
     private var lineNumber = 0
     /// The next word to place.
     private var position: TextPosition
-    /// What the next line reports as its start. After a line break this is the break itself, so that a paragraph
-    /// which is cut there begins its next page with an empty line: ReportLab does so.
+    /// What the next line reports as its start. After a line break this is the break itself, so that a
+    /// paragraph which is cut there begins its next page with an empty line: ReportLab does so.
     private var nextStart: TextPosition
     private var lineStart: TextPosition
     /// Whether the next word was moved down from the line before; such a word is not cut again.

@@ -1,12 +1,13 @@
 //! A paragraph's fragments to the words that line breaking moves about.
 
-/// One word: a range of inks that stays together unless it is longer than a line. The rules are those of ReportLab's
-/// fragment words, including the empty words that white space at a fragment's edge leaves behind.
+/// One word: a range of inks that stays together unless it is longer than a line. The rules are those of
+/// ReportLab's fragment words, including the empty words that white space at a fragment's edge leaves behind.
 struct Word {
     /// The width in points.
     var width: Double
     var inks: Range<Int>
-    /// The colours of its first and last fragment; they may differ from the inks' where a fragment gave nothing.
+    /// The colours of its first and last fragment; they may differ from the inks' where a fragment gave
+    /// nothing.
     var firstColour: UInt8
     var lastColour: UInt8
     /// Whether more than one fragment gave to it.
@@ -46,7 +47,8 @@ extension FragmentedText {
         for piece in splitAtSpaces(inks, 0..<inks.count) where !piece.isEmpty {
             words.append(
                 Word(
-                    width: measure(inks[piece]), inks: piece, firstColour: 0, lastColour: 0, isCompound: false,
+                    width: measure(inks[piece]), inks: piece, firstColour: 0, lastColour: 0,
+                    isCompound: false,
                     startsEmpty: false, endsWithSpace: true, isBreak: false))
         }
         return words
@@ -94,12 +96,15 @@ private struct WordBuilder {
     mutating func append(_ fragment: Fragment, _ measure: (ArraySlice<Ink>) -> Double) {
         var range = fragment.inks
         if stripsLeading {
-            while let first = range.first, inks[first].scalar == Ink.space { range = first + 1..<range.upperBound }
+            while let first = range.first, inks[first].scalar == Ink.space {
+                range = first + 1..<range.upperBound
+            }
             if range.isEmpty { return }
             stripsLeading = false
         }
         var pieces = splitAtSpaces(inks, range)
-        // Text that holds a non-breaking space is split by another rule, which keeps the empty pieces at its edges.
+        // Text that holds a non-breaking space is split by another rule, which keeps the empty pieces at its
+        // edges.
         if !inks[range].contains(where: { $0.scalar == Ink.nonBreakingSpace }) {
             pieces.removeAll { $0.isEmpty }
         }

@@ -48,7 +48,9 @@ enum Fixtures {
 @Suite struct LayoutTests {
     @Test(arguments: LayoutCase.all)
     func linesAndPagesBreakWhereReportLabBreaksThem(_ layout: LayoutCase) throws {
-        if layout.settings.fontPath.contains("NotoSansCJK"), (try? FontFile.locate(layout.settings.fontPath)) == nil {
+        if layout.settings.fontPath.contains("NotoSansCJK"),
+            (try? FontFile.locate(layout.settings.fontPath)) == nil
+        {
             try Test.cancel("NotoSansCJK-Regular.ttc is not installed (Debian package fonts-noto-cjk)")
         }
         let document = try TextDocument(text: layout.text, settings: layout.settings)
@@ -63,7 +65,9 @@ enum Fixtures {
             try #require(lines.prefix(1).map { Self.trimmed($0.text) } == expected, "page \(page + 1) begins")
             if let full = layout.lines?[page] {
                 for (line, entry) in zip(lines, full) {
-                    guard case .text(let text) = entry[0], case .number(let baseline) = entry[1] else { continue }
+                    guard case .text(let text) = entry[0], case .number(let baseline) = entry[1] else {
+                        continue
+                    }
                     try #require(Self.trimmed(line.text) == Self.trimmed(text), "page \(page + 1)")
                     try #require(abs(line.baseline - baseline) < 0.002, "page \(page + 1): \(text)")
                 }

@@ -20,8 +20,8 @@ typedef enum {
     CIMAGES_OUT_OF_MEMORY = 3,
 } cimages_status;
 
-/// One decoded image: `pixels` holds height rows of width RGB triples without padding and belongs to the caller,
-/// who gives it back with `cimages_free`. On failure `pixels` is NULL.
+/// One decoded image: `pixels` holds height rows of width RGB triples without padding and belongs to the
+/// caller, who gives it back with `cimages_free`. On failure `pixels` is NULL.
 typedef struct {
     cimages_status status;
     uint32_t width;
