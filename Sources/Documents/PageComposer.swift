@@ -54,13 +54,17 @@ struct PageComposer {
         var wasPostponed = false
         let leading = settings.lineHeight
         let pageCapacity = Int((top - bottom) / leading) + 2
+        let textWidth = width - settings.leftIndent - settings.rightIndent
+        if paragraph.leastLines(width: textWidth, measure) > (pageLimit - pages.count + 1) * pageCapacity {
+            throw tooLong
+        }
         while true {
             let spaceBefore = isAtTop ? 0 : max(settings.spaceBefore - spaceAfterPrevious, 0)
             let available = y - bottom - spaceBefore
             if available > 0 {
                 let capacity = Int(available / leading)
                 let lines = paragraph.broken(
-                    width: width - settings.leftIndent - settings.rightIndent, limit: capacity + 1,
+                    width: textWidth, limit: capacity + 1,
                     rest: (pageLimit - pages.count + 2) * pageCapacity, measure)
                 if lines.isComplete {
                     let height = Double(lines.lines.count) * leading + spaceBefore
@@ -87,11 +91,15 @@ struct PageComposer {
         }
     }
 
+    private var tooLong: DocumentError {
+        DocumentError(
+            .tooLarge,
+            "the text needs more than \(pageLimit) pages; raise the page limit or shorten the text")
+    }
+
     private mutating func startPage() throws(DocumentError) {
         guard pages.count < pageLimit else {
-            throw DocumentError(
-                .tooLarge,
-                "the text needs more than \(pageLimit) pages; raise the page limit or shorten the text")
+            throw tooLong
         }
         pages.append([])
         y = top

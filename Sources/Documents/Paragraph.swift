@@ -23,6 +23,21 @@ struct Paragraph {
         firstLineIndent = 0
     }
 
+    /// A number of lines that the paragraph is sure to exceed or meet, from its visible width alone. It refuses a
+    /// text that is far too long before the whole of it is broken again and again. Zero where breaking is lazy.
+    func leastLines(width: Double, _ measure: FontMeasure) -> Int {
+        guard case .characters(let text) = content else { return 0 }
+        var total = 0.0
+        for unit in text.units {
+            guard let ink = unit.ink, ink.scalar != Ink.space, ink.scalar != Ink.nonBreakingSpace else {
+                continue
+            }
+            total += measure.width(of: ink.scalar)
+        }
+        // A line may hang over by one character; none is assumed wider than four ems.
+        return Int(total / (width + abs(firstLineIndent) + 4 * measure.size))
+    }
+
     /// The first lines of a paragraph.
     struct Lines {
         var lines: [BrokenLine]
