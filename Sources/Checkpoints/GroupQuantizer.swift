@@ -45,7 +45,9 @@ enum GroupQuantizer {
         var leastError: Float = 0
         for divisor in divisors {
             let (products, squares) = unsafe sums(weights, count: count, inverse: divisor / peak)
-            guard squares > 0 else { continue }
+            // The least-squares scale has the error -products^2 / squares, and rounding it gains nothing: a candidate
+            // that is no better than the best so far need not be rounded, which costs more than the sums.
+            guard squares > 0, products * products > -leastError * squares else { continue }
             let scale = Float16(products / squares)
             let value = Float(scale)
             let error = value * (value * squares - 2 * products)

@@ -11,8 +11,7 @@ struct CJKUnit {
 /// A paragraph that breaks between characters, as ReportLab's CJK wrapping has it.
 ///
 /// What is left of such a paragraph after a page break is put together again from its broken lines and broken anew:
-/// ReportLab then sets a space where a line ended and forgets line breaks that ended a line with text. Page counts
-/// depend on it, so it is done here too.
+/// ReportLab then sets a space where a line ended. Page counts depend on it, so it is done here too.
 struct CJKText {
     private(set) var units: [CJKUnit]
 
@@ -141,44 +140,32 @@ struct CJKText {
             start: TextPosition())
     }
 
-    /// The paragraph that the lines from one on make up, as ReportLab rebuilds it.
+    /// The paragraph that the lines from one on make up, as ReportLab rebuilds it: each line but the last ends in a
+    /// space, and a line break carries that space itself.
     func rebuilt(from lines: ArraySlice<Line>) -> CJKText {
         var rebuilt: [CJKUnit] = []
         for (number, line) in zip(lines.indices, lines) {
             if line.isTrimmed {
-                rebuilt.append(contentsOf: units[line.units])
+                for unit in units[line.units] {
+                    rebuilt.append(CJKUnit(ink: unit.ink, isBreak: unit.isBreak, startsFragment: rebuilt.isEmpty))
+                }
                 continue
             }
-            // Runs of one colour become one fragment with the properties of its first unit.
+            // Runs of one colour become one fragment; a break stays a fragment of its own.
             var runColour: UInt8?
-            var runIsBreak = false
             for unit in units[line.units] {
-                let colour = unit.ink?.colour ?? 0
-                let starts = colour != runColour
-                if starts {
-                    runColour = colour
-                    runIsBreak = unit.isBreak
-                }
-                if let ink = unit.ink {
-                    rebuilt.append(CJKUnit(ink: ink, isBreak: runIsBreak, startsFragment: starts))
-                } else if starts && line.units.count == 1 && number == lines.endIndex - 1 {
-                    rebuilt.append(CJKUnit(ink: nil, isBreak: true, startsFragment: true))
-                }
+                let colour = unit.isBreak ? nil : unit.ink?.colour
+                let starts = colour == nil || colour != runColour
+                runColour = colour
+                rebuilt.append(CJKUnit(ink: unit.ink, isBreak: unit.isBreak, startsFragment: starts))
             }
-            if number < lines.endIndex - 1 {
-                let last = units[line.units].last
-                let lastInk = last?.ink ?? units[line.units].last(where: { $0.ink != nil })?.ink
-                if lastInk?.scalar != Ink.space {
-                    let colour = lastInk?.colour ?? 0
-                    rebuilt.append(
-                        CJKUnit(
-                            ink: Ink(Ink.space, colour: colour), isBreak: lastInk == nil || runIsBreak,
-                            startsFragment: lastInk == nil))
-                }
+            guard number < lines.endIndex - 1, let last = rebuilt.last else { continue }
+            let space = Ink(Ink.space, colour: last.ink?.colour ?? 0)
+            if last.ink == nil {
+                rebuilt[rebuilt.count - 1].ink = space
+            } else if last.ink?.scalar != Ink.space {
+                rebuilt.append(CJKUnit(ink: space, isBreak: last.isBreak, startsFragment: false))
             }
-        }
-        if let first = lines.first, first.isTrimmed, !rebuilt.isEmpty {
-            for position in rebuilt.indices { rebuilt[position].startsFragment = position == 0 }
         }
         return CJKText(units: rebuilt)
     }

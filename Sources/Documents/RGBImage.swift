@@ -20,16 +20,14 @@ public struct RGBImage: Sendable, Equatable {
 
     /// A picture of one colour.
     init(width: Int, height: Int, filledWith colour: Colour) {
-        unsafe self.init(
-            width: width, height: height,
-            pixels: [UInt8](unsafeUninitializedCapacity: width * height * 3) { buffer, count in
-                for pixel in 0..<width * height {
-                    unsafe buffer.initializeElement(at: pixel * 3, to: colour.red)
-                    unsafe buffer.initializeElement(at: pixel * 3 + 1, to: colour.green)
-                    unsafe buffer.initializeElement(at: pixel * 3 + 2, to: colour.blue)
-                }
-                count = width * height * 3
-            })
+        var pixels = [UInt8](repeating: colour.red, count: width * height * 3)
+        if colour.green != colour.red || colour.blue != colour.red {
+            for position in stride(from: 0, to: pixels.count, by: 3) {
+                pixels[position + 1] = colour.green
+                pixels[position + 2] = colour.blue
+            }
+        }
+        self.init(width: width, height: height, pixels: pixels)
     }
 
     /// The top left corner of the picture.

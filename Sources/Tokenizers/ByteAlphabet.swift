@@ -2,7 +2,8 @@
 
 /// The one-to-one map between bytes and characters of byte-level tokenizers (GPT-2's `bytes_to_unicode`).
 ///
-/// The printable bytes of Latin-1 stand for themselves, and the 68 others, in rising order, for U+0100 onwards.
+/// The printable bytes of Latin-1 stand for themselves, and the 68 others, in rising order, for U+0100
+/// onwards.
 enum ByteAlphabet {
     /// The byte of each code point up to U+0143, or nil where the alphabet has none.
     private static let bytes: [UInt8?] = {

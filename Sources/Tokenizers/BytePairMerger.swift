@@ -2,9 +2,9 @@
 
 /// Merges words into tokens. Its buffers serve one word after the other.
 ///
-/// The pair of lowest rank is merged first, and of equal ranks the leftmost. Pairs wait in a heap; the tokens of
-/// the word are a doubly linked list over the positions of its bytes. An entry of the heap that a merge has made
-/// untrue is recognised when it comes up, for its rank tells which pair it was for.
+/// The pair of lowest rank is merged first, and of equal ranks the leftmost. Pairs wait in a heap; the tokens
+/// of the word are a doubly linked list over the positions of its bytes. An entry of the heap that a merge
+/// has made untrue is recognised when it comes up, for its rank tells which pair it was for.
 struct BytePairMerger {
     /// Longer words are cut into pieces of this size, so that positions fit 32 bits.
     static let maximumWordByteCount = 1 << 30

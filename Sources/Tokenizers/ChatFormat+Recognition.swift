@@ -1,12 +1,13 @@
 //! Telling a checkpoint's prompt format from its Jinja template.
 
 extension ChatFormat {
-    /// The format that `template`, a checkpoint's Jinja chat template, stands for, or nil where none is known.
+    /// The format that `template`, a checkpoint's Jinja chat template, stands for, or nil where none is
+    /// known.
     ///
-    /// Recognition goes by what the template writes: the tokens of the family must all be there, those of other
-    /// families must not, and there must be no prose, for a template with a system prompt of its own would write
-    /// more than the formats here. The caller of an unknown template must be told so: a wrong format costs
-    /// quality without a sign.
+    /// Recognition goes by what the template writes: the tokens of the family must all be there, those of
+    /// other families must not, and there must be no prose, for a template with a system prompt of its own
+    /// would write more than the formats here. The caller of an unknown template must be told so: a wrong
+    /// format costs quality without a sign.
     public static func recognize(template: String) -> ChatFormat? {
         guard template.utf8.count <= 1 << 20, let literals = TemplateLiterals(template),
             !literals.haveProse
@@ -88,8 +89,8 @@ private struct TemplateLiterals {
         texts.append(String(decoding: rest, as: UTF8.self))
     }
 
-    /// Whether the template writes words, not just tokens: for text outside tags anything but tokens counts, for
-    /// strings (which are often names of fields) white space between letters or characters beyond ASCII.
+    /// Whether the template writes words, not just tokens: for text outside tags anything but tokens counts,
+    /// for strings (which are often names of fields) white space between letters or characters beyond ASCII.
     var haveProse: Bool {
         texts.contains { !Self.withoutTokens($0).isEmpty }
             || strings.contains {
@@ -143,7 +144,8 @@ private struct TemplateLiterals {
         return result
     }
 
-    /// The bytes of `text` that are neither in a token (`<...>` or `[gMASK]`) nor white space around the rest.
+    /// The bytes of `text` that are neither in a token (`<...>` or `[gMASK]`) nor white space around the
+    /// rest.
     private static func withoutTokens(_ text: String, keepsInnerSpace: Bool = false) -> [UInt8] {
         var rest: [UInt8] = []
         var isInToken = false

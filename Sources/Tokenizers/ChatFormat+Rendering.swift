@@ -1,7 +1,8 @@
 //! Rendering conversations to parts, turn by turn.
 
 extension ChatFormat {
-    /// The parts of a conversation, in order. Joined, their texts are what the family's Jinja template writes.
+    /// The parts of a conversation, in order. Joined, their texts are what the family's Jinja template
+    /// writes.
     ///
     /// Throws where an image stands outside a user's turn, or the format has no images.
     public func parts(
@@ -33,8 +34,8 @@ extension ChatFormat {
             }
             guard message.role == .user else {
                 throw TokenizerError(
-                    "Turn \(index) has an image but is the \(message.role.rawValue)'s; images belong in user turns."
-                )
+                    "Turn \(index) has an image but is the \(message.role.rawValue)'s; "
+                        + "images belong in user turns.")
             }
         }
     }

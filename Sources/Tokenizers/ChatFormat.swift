@@ -2,9 +2,14 @@
 
 /// The prompt format of a family of models.
 ///
-/// Checkpoints carry their format as a Jinja template. The few formats that matter are written here instead: a
-/// template knows nothing of where its text comes from, so with it a user's text can forge turns; these renderers
-/// keep apart what the format says and what the conversation says.
+/// Checkpoints carry their format as a Jinja template. The few formats that matter are written here instead:
+/// a template knows nothing of where its text comes from, so with it a user's text can forge turns; these
+/// renderers keep apart what the format says and what the conversation says.
+///
+/// Where the formats come from: `reader`, the checkpoint's own template; `glm4v`, the published template of
+/// GLM-4.1V-9B-Thinking (SHA-256 847603d3...); `glm46v`, the published template of its sibling GLM-OCR
+/// (SHA-256 bf6cfe13...), which agrees with what is known of GLM-4.6V's; `glm4`, what is known of
+/// GLM-4-9B-0414's and its siblings', for want of its text. Tools and video are not rendered.
 ///
 /// Which tokens end the answer is not the format's to say: the checkpoint's generation settings list them.
 public enum ChatFormat: String, CaseIterable, Hashable, Sendable {
@@ -20,16 +25,16 @@ public enum ChatFormat: String, CaseIterable, Hashable, Sendable {
     /// The spelling of the placeholder of an image.
     public static let imageToken = "<|image|>"
 
-    /// Tokens that a model writes within its answers. In an assistant's turn they are themselves, so that a past
-    /// answer reads as it was written; none of them can begin a turn.
+    /// Tokens that a model writes within its answers. In an assistant's turn they are themselves, so that a
+    /// past answer reads as it was written; none of them can begin a turn.
     static let replyMarkup = [
         "<think>", "</think>", "<answer>", "</answer>", "<|begin_of_box|>", "<|end_of_box|>",
     ]
 
     /// The ids of a conversation.
     ///
-    /// Text next to text is encoded as one, whoever it comes from, as the reference implementation does with the
-    /// text between two special tokens.
+    /// Text next to text is encoded as one, whoever it comes from, as the reference implementation does with
+    /// the text between two special tokens.
     ///
     /// Throws where the tokenizer lacks a token of the format, an image stands outside a user's turn, or the
     /// format has no images.

@@ -2,7 +2,7 @@
 
 /// One turn of a conversation.
 public struct ChatMessage: Hashable, Sendable {
-    /// Who speaks.
+    /// The parties to a conversation.
     public enum Role: String, Hashable, Sendable {
         case system
         case user
@@ -17,6 +17,7 @@ public struct ChatMessage: Hashable, Sendable {
         case image
     }
 
+    /// Who speaks.
     public var role: Role
     /// What is said, in order. Texts next to each other are one text.
     public var content: [Content]
@@ -40,6 +41,7 @@ public struct ChatOptions: Hashable, Sendable {
     /// Whether the model should think before it answers; nil leaves it to the model. Only `glm46v` knows how.
     public var enablesThinking: Bool?
 
+    /// Options; by default the assistant's turn is opened and thinking is left to the model.
     public init(addsGenerationPrompt: Bool = true, enablesThinking: Bool? = nil) {
         self.addsGenerationPrompt = addsGenerationPrompt
         self.enablesThinking = enablesThinking

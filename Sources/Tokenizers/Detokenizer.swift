@@ -11,7 +11,8 @@ public struct Detokenizer: Sendable {
     /// The start of a character that is not complete: at most three bytes.
     private var held: [UInt8] = []
 
-    /// A detokenizer at the start of a text. Tokens marked as special yield no text where `skipsSpecialTokens`.
+    /// A detokenizer at the start of a text. Tokens marked as special yield no text where
+    /// `skipsSpecialTokens`.
     public init(_ tokenizer: Tokenizer, skipsSpecialTokens: Bool = true) {
         self.tokenizer = tokenizer
         self.skipsSpecialTokens = skipsSpecialTokens

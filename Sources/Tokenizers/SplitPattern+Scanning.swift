@@ -1,8 +1,9 @@
 //! Scanners for the split patterns: each call finds the end of one word.
 
 extension SplitPattern {
-    /// The end of the word that starts at `start`, which must lie in `bytes`. Words follow on each other without
-    /// gaps, so calling this with each end in turn splits the whole text. The cost is linear in the word.
+    /// The end of the word that starts at `start`, which must lie in `bytes`. Words follow on each other
+    /// without gaps, so calling this with each end in turn splits the whole text. The cost is linear in the
+    /// word.
     func endOfWord(in bytes: Span<UInt8>, from start: Int) -> Int {
         switch self {
         case .gpt2: Self.endOfGPT2Word(in: bytes, from: start)

@@ -1,12 +1,13 @@
-//! The regular expressions that cut text into words before byte-pair merging, recognised by their exact spelling.
+//! The regular expressions that cut text into words, recognised by their exact spelling.
 
 /// A split pattern that this module scans by hand.
 ///
-/// A tokenizer.json spells its pattern as a regular expression. A general engine would be a large dependency, and
-/// slow, for what are in practice three expressions; so they are recognised as strings and each has a scanner
-/// whose splits equal those of the `tokenizers` package (regular expressions by Oniguruma).
+/// A tokenizer.json spells its pattern as a regular expression. A general engine would be a large dependency,
+/// and slow, for what are in practice three expressions; so they are recognised as strings and each has a
+/// scanner whose splits equal those of the `tokenizers` package (regular expressions by Oniguruma).
 enum SplitPattern: UInt8, CaseIterable {
-    /// GPT-2's: contractions in lower case only, runs of letters, numbers and other characters after one space.
+    /// GPT-2's: contractions in lower case only, runs of letters, numbers and other characters after one
+    /// space.
     case gpt2 = 1
     /// Qwen2's: each number character is a word.
     case singleNumbers = 2

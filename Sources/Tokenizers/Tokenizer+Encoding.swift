@@ -10,12 +10,14 @@ extension Tokenizer {
         return encode(text.utf8.span)
     }
 
-    /// The ids of ordinary text in UTF-8. Bytes that are not UTF-8 are kept: the bytes of the ids are `bytes`.
+    /// The ids of ordinary text in UTF-8. Bytes that are not UTF-8 are kept: the bytes of the ids are
+    /// `bytes`.
     public func encode(_ bytes: [UInt8]) -> [Int32] {
         encode(bytes.span)
     }
 
-    /// The ids of ordinary text in UTF-8. Bytes that are not UTF-8 are kept: the bytes of the ids are `bytes`.
+    /// The ids of ordinary text in UTF-8. Bytes that are not UTF-8 are kept: the bytes of the ids are
+    /// `bytes`.
     ///
     /// The cost is O(n log n), whatever the text.
     public func encode(_ bytes: Span<UInt8>) -> [Int32] {

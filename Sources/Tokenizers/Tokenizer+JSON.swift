@@ -5,8 +5,8 @@ import FoundationEssentials
 extension Tokenizer {
     /// Reads a tokenizer.json: a byte-level BPE model with one of the known split patterns.
     ///
-    /// Post-processing that only adds special tokens is ignored, for chat formats add them. Whatever else would
-    /// change the ids, such as a normalizer, is refused by an error that names it.
+    /// Post-processing that only adds special tokens is ignored, for chat formats add them. Whatever else
+    /// would change the ids, such as a normalizer, is refused by an error that names it.
     public init(json: [UInt8]) throws(TokenizerError) {
         let file: TokenizerFile
         do {
@@ -108,8 +108,8 @@ extension Tokenizer {
         else {
             throw TokenizerError(
                 "tokenizer.json splits text by \(split.type.quotedForMessage) with behavior "
-                    + "\((split.behavior ?? "").quotedForMessage); only an isolated regular expression that is "
-                    + "not inverted is supported.")
+                    + "\((split.behavior ?? "").quotedForMessage); only an isolated regular expression "
+                    + "that is not inverted is supported.")
         }
         guard let pattern = SplitPattern(expression: expression) else {
             throw TokenizerError(
@@ -148,8 +148,8 @@ extension Tokenizer {
                 spellings[id].isEmpty
             else {
                 throw TokenizerError(
-                    "The token \(spelling.quotedForMessage) with id \(id) is not spelled in the byte alphabet, "
-                        + "or its id is already used.")
+                    "The token \(spelling.quotedForMessage) with id \(id) is not spelled in the byte "
+                        + "alphabet, or its id is already used.")
             }
             spellings[id] = bytes
             ids[bytes] = Int32(id)

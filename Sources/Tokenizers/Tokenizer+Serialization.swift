@@ -8,7 +8,7 @@ extension Tokenizer {
     ///     offset  bytes   content
     ///     0       4       the ASCII letters TOKB
     ///     4       2       version, 1
-    ///     6       1       split pattern: 1 GPT-2, 2 Qwen2 (single numbers), 3 GPT-4/Llama-3/GLM-4 (up to three)
+    ///     6       1       split pattern: 1 GPT-2's, 2 Qwen2's (single numbers), 3 GLM-4's (up to three)
     ///     7       1       flags: bit 0 ignore_merges; the other bits are 0
     ///     8       4       T, the number of ids: 1 to 2^22
     ///     12      4       B, the bytes of all tokens together: less than 2^31
@@ -16,14 +16,15 @@ extension Tokenizer {
     ///     20      4       A, the number of added tokens: at most T
     ///     24      2 T     the byte count of each token, in order of ids; 0 where an id stands for no token
     ///     ...     B       the bytes of the tokens, in order of ids
-    ///     ...     8 M     merges, the first to be merged first: the left id, then the right id, 4 bytes each;
+    ///     ...     8 M     merges, lowest rank first: the left id, then the right id, 4 bytes each;
     ///                     the result is the ordinary token with the bytes of both
     ///     ...     5 A     added tokens, in rising order of ids: the id, 4 bytes, then flags, 1 byte: bit 0
     ///                     special (hidden from readers of the text); the other bits are 0
     ///
     /// The total is exactly 24 + 2 T + B + 8 M + 5 A bytes. The bytes of an ordinary token are raw bytes, not
-    /// their spelling in GPT-2's byte alphabet; those of an added token are its spelling in UTF-8. Tokens that are
-    /// not added are ordinary: they differ in their bytes, and each of the 256 single bytes is one of them.
+    /// their spelling in GPT-2's byte alphabet; those of an added token are its spelling in UTF-8. Tokens
+    /// that are not added are ordinary: they differ in their bytes, and each of the 256 single bytes is one
+    /// of them.
     public func serialized() -> [UInt8] {
         var out: [UInt8] = []
         out.reserveCapacity(

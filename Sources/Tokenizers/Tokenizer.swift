@@ -6,8 +6,9 @@
 /// *added* (it stands for itself, like `<|user|>`). Text never yields an added token, however it is spelled:
 /// added tokens are named by the program alone, so that a user's text cannot forge the structure of a prompt.
 ///
-/// Invariants: each of the 256 bytes is an ordinary token, ordinary tokens differ in their bytes, and every merge
-/// joins two ordinary tokens into a third. An id between others may stand for no token; its bytes are empty.
+/// Invariants: each of the 256 bytes is an ordinary token, ordinary tokens differ in their bytes, and every
+/// merge joins two ordinary tokens into a third. An id between others may stand for no token; its bytes are
+/// empty.
 public struct Tokenizer: Sendable {
     /// How text is cut into words.
     let pattern: SplitPattern
@@ -28,8 +29,8 @@ public struct Tokenizer: Sendable {
     /// The number of ids: one more than the highest.
     public var count: Int { vocabulary.count }
 
-    /// The bytes that a token stands for: any bytes for an ordinary token, its spelling for an added one, none for
-    /// an id that stands for no token (embeddings are often padded beyond the vocabulary).
+    /// The bytes that a token stands for: any bytes for an ordinary token, its spelling for an added one,
+    /// none for an id that stands for no token (embeddings are often padded beyond the vocabulary).
     public func bytes(of id: Int32) -> ArraySlice<UInt8> {
         guard id >= 0, id < vocabulary.count else { return [] }
         return vocabulary[id]

@@ -6,7 +6,7 @@ import Testing
 
 private func makePool(tokens: Int) throws -> KVPool {
     try KVPool(
-        layerCount: 2, kvHeads: 1, headSize: 8, tokenCapacity: tokens, on: CPUBackend.CPUBackend(threadCount: 1))
+        layerCount: 2, kvHeads: 1, headSize: 8, tokenCapacity: tokens, on: CPUBackend(threadCount: 1))
 }
 
 @Test func pagesAreTakenAsPositionsComeAndGivenBack() throws {

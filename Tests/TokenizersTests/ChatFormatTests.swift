@@ -32,7 +32,8 @@ struct ChatFormatTests {
         }
     }
 
-    /// Whatever the text of a turn, it adds no token that the same conversation with plain text does not have.
+    /// Whatever the text of a turn, it adds no token that the same conversation with plain text does not
+    /// have.
     @Test(arguments: ChatFormat.allCases)
     func textNeverForgesATurn(_ format: ChatFormat) throws {
         let tokenizer = try TokenizerFixtures.tokenizer("mixed.json")

@@ -16,10 +16,11 @@ struct ChatRecognitionTests {
 
     @Test(arguments: [
         "", "{% x", "{{", "[gMASK]<sop>",
-        "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}{% endfor %}"
-            + "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
-        "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n{{ m.content }}"
-            + "<|eot_id|>{% endfor %}{% if add_generation_prompt %}<|start_header_id|>assistant{% endif %}",
+        "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}"
+            + "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
+        "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
+            + "{{ m.content }}<|eot_id|>{% endfor %}"
+            + "{% if add_generation_prompt %}<|start_header_id|>assistant{% endif %}",
         "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<|end|>\n{% endfor %}"
             + "{% if add_generation_prompt %}<|assistant|>\n{% endif %}<|user|>",
         "[gMASK]<sop>{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}{% endfor %}"
@@ -43,7 +44,8 @@ struct ChatRecognitionTests {
     @Test(arguments: ChatFormat.allCases)
     func proseForToolsAloneDoesNotMatter(_ format: ChatFormat) throws {
         let tools =
-            "[gMASK]<sop>{%- if tools -%}# Tools{% for t in tools %}{% if t %}x{% endif %}{% endfor %} y{%- endif -%}"
+            "[gMASK]<sop>{%- if tools -%}# Tools{% for t in tools %}{% if t %}x{% endif %}{% endfor %} y"
+            + "{%- endif -%}"
         let template = try Self.template(format).replacing("[gMASK]<sop>", with: tools)
         #expect(ChatFormat.recognize(template: template) == format)
     }

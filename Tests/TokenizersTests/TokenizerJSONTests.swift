@@ -78,7 +78,7 @@ struct TokenizerJSONTests {
             (#""post_processor":null"#, #""post_processor":{"type":"ByteLevel","trim_offsets":false}"#),
             (
                 #""post_processor":null"#,
-                #""post_processor":{"type":"Sequence","processors":[{"type":"TemplateProcessing","single":[]}]}"#
+                #""post_processor":{"type":"Sequence","processors":[{"type":"TemplateProcessing"}]}"#
             ),
             (#""normalized":false"#, #""normalized":true"#),
         ]
@@ -100,6 +100,31 @@ struct TokenizerJSONTests {
         expectRefusal(Array(try JSONSerialization.data(withJSONObject: object)), naming: "ByteLevel")
         object["pre_tokenizer"] = ["type": "Metaspace"]
         expectRefusal(Array(try JSONSerialization.data(withJSONObject: object)), naming: "Metaspace")
+    }
+
+    @Test func damagedFilesAreRefusedOrYieldAUsableTokenizer() throws {
+        let original = try TokenizerFixtures.bytes("reader.json")
+        var generator = StringGenerator(seed: 5)
+        var refused = 0
+        for round in 0..<150 {
+            var bytes = original
+            if round % 3 == 0 { bytes.removeLast(1 + generator.below(bytes.count)) }
+            for _ in 0..<8 where round % 3 > 0 {
+                // Digits and punctuation keep the file nearer to JSON than any byte would.
+                bytes[generator.below(bytes.count)] = Array("0123456789-\",{}[]:e".utf8)[generator.below(19)]
+            }
+            do throws(TokenizerError) {
+                let tokenizer = try Tokenizer(json: bytes)
+                #expect(tokenizer.decode(tokenizer.encode("The rest.")) == "The rest.")
+            } catch {
+                refused += 1
+            }
+        }
+        #expect(refused >= 50)
+        for bomb in ["[", "{\"a\":", "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":["] {
+            let bytes = Array(String(repeating: bomb, count: 20_000).utf8)
+            #expect(throws: TokenizerError.self) { try Tokenizer(json: bytes) }
+        }
     }
 
     @Test func aVocabularyWithoutAByteIsRefused() throws {

@@ -35,9 +35,11 @@ class Advances(dict):
     def __init__(self):
         self.font = ImageFont.truetype(NOTO, 1000, index=NOTO_FACE, layout_engine=ImageFont.Layout.BASIC)
 
+    def __missing__(self, code):
+        self[code] = self.font.getlength(chr(32 if code == 0xA0 else code))
+        return self[code]
+
     def get(self, code, default=None):
-        if code not in self:
-            self[code] = self.font.getlength(chr(32 if code == 0xA0 else code))
         return self[code]
 
 
@@ -45,6 +47,8 @@ def register(name):
     if name in pdfmetrics.getRegisteredFontNames():
         return
     font = TTFont(name, DEJAVU)
+    # Registering a second font with the same face name would give the first one back.
+    font.face.name = name.encode()
     if name == "noto":
         font.face.charWidths = Advances()
     pdfmetrics.registerFont(font)
@@ -90,7 +94,7 @@ def build(text, settings, stream=None):
             baseline = self.at + self.height - size
             for line in self.blPara.lines:
                 words = " ".join(line[1]) if isinstance(line, (tuple, list)) else "".join(w.text for w in line.words)
-                if words:
+                if words.strip(" "):
                     pages[page - 1].append([words, round(baseline, 3)])
                 baseline -= style.leading
             super().draw()
