@@ -16,6 +16,8 @@ public struct CheckpointError: Error, Sendable, Equatable, CustomStringConvertib
         case value
         /// The model file cannot be written.
         case output
+        /// The caller asked to stop.
+        case cancelled
     }
 
     /// The kind of fault.

@@ -77,9 +77,10 @@ public struct Converter: Sendable {
     }
 
     /// Writes the model file at `path`; it appears when it is whole. `progress` is called before each tensor
-    /// and at the end.
+    /// and at the end. When `shouldStop` says so, `cancelled` is thrown soon, and nothing is left at `path`.
     public func write(
-        to path: String, packaging: Packaging, progress: (ConversionProgress) -> Void = { _ in }
+        to path: String, packaging: Packaging, shouldStop: () -> Bool = { false },
+        progress: (ConversionProgress) -> Void = { _ in }
     ) throws(CheckpointError) -> ConversionSummary {
         let segments = try ModelPlan(source: source, recipe: recipe).segments()
         var state = ConversionProgress(
@@ -103,7 +104,7 @@ public struct Converter: Sendable {
                     plan.format = .f32
                     summary.widenedTensors.append(name)
                 }
-                try write(plan, to: &writer)
+                try write(plan, to: &writer, shouldStop)
                 summary.tensorCount += 1
                 state.bytesDone += plan.sourceByteCount
             }
@@ -142,13 +143,20 @@ public struct Converter: Sendable {
 
     // MARK: One tensor
 
-    private func write(_ plan: TensorPlan, to writer: inout ModelFileWriter) throws(CheckpointError) {
+    private func write(
+        _ plan: TensorPlan, to writer: inout ModelFileWriter, _ shouldStop: () -> Bool
+    ) throws(CheckpointError) {
+        if shouldStop() { throw cancelled }
         switch plan.target.kind {
         case .vector:
             let values = try vector(plan)
             try output { () throws(ModelFileError) in try writer.appendVector(plan.target.name, values) }
-        case .matrix: try writeMatrix(plan, to: &writer)
+        case .matrix: try writeMatrix(plan, to: &writer, shouldStop)
         }
+    }
+
+    private var cancelled: CheckpointError {
+        CheckpointError(.cancelled, file: source.location, "the conversion was stopped")
     }
 
     /// All values of a vector's parts, in order.
@@ -175,7 +183,7 @@ public struct Converter: Sendable {
 
     /// Packs a matrix chunk by chunk; the threads of a chunk take its tiles in turn.
     private func writeMatrix(
-        _ plan: TensorPlan, to writer: inout ModelFileWriter
+        _ plan: TensorPlan, to writer: inout ModelFileWriter, _ shouldStop: () -> Bool
     ) throws(CheckpointError) {
         let target = plan.target
         let layout = WeightLayout(rows: target.rows, columns: target.columns, format: plan.format)
@@ -186,6 +194,7 @@ public struct Converter: Sendable {
                 target.name, rows: target.rows, columns: target.columns, format: plan.format)
         }
         for start in stride(from: 0, to: layout.tileCount, by: chunk.tileCapacity) {
+            if shouldStop() { throw cancelled }
             let tiles = start..<min(start + chunk.tileCapacity, layout.tileCount)
             try forEachTile(tiles, of: plan, layout: layout) {
                 (tile, reader, packer) throws(CheckpointError) in

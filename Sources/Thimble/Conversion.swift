@@ -54,10 +54,11 @@ public struct ConversionReport: Sendable {
     public var notes: [String]
 }
 
-/// Converts; `progress` hears the bytes of the source that are done, their total, and the tensor at hand. The file
-/// appears whole or not at all.
+/// Converts; `progress` hears the bytes of the source that are done, their total, and the tensor at hand. The
+/// file appears whole or not at all. When `shouldStop` says so, `cancelled` is thrown soon.
 public func convert(
     _ source: ConversionSource, to path: String, _ options: ConversionOptions = ConversionOptions(),
+    shouldStop: () -> Bool = { false },
     progress: (_ done: Int, _ total: Int, _ tensor: String) -> Void = { _, _, _ in }
 ) throws(ThimbleError) -> ConversionReport {
     guard [32, 64, 128].contains(options.group) else {
@@ -71,13 +72,14 @@ public func convert(
         threadCount: options.threadCount ?? ProcessInfo.processInfo.activeProcessorCount)
     let summary: Checkpoints.ConversionSummary
     do {
-        summary = try converter.write(to: path, packaging: packaging) { state in
+        summary = try converter.write(to: path, packaging: packaging, shouldStop: shouldStop) { state in
             progress(state.bytesDone, state.bytesTotal, state.tensor)
         }
     } catch { throw ThimbleError(error) }
     notes += summary.widenedTensors.map { "\($0) passes float16's range and is stored as f32" }
     if summary.ignoredTensorCount > 0 {
-        notes.append("\(summary.ignoredTensorCount) tensors of the checkpoint are not part of this architecture")
+        notes.append(
+            "\(summary.ignoredTensorCount) tensors of the checkpoint are not part of this architecture")
     }
     let byteCount = try translating { () throws(ModelFileError) in try ModelFile(path: path).byteCount }
     return ConversionReport(byteCount: byteCount, tensorCount: summary.tensorCount, notes: notes)
@@ -137,9 +139,13 @@ private struct FolderTokenizer {
             (bytes, chatFormat) = (nil, nil)
             return
         }
-        do { bytes = try Tokenizer(json: try readFile(path, limit: 1 << 28)).serialized() } catch let error as TokenizerError {
+        do { bytes = try Tokenizer(json: try readFile(path, limit: 1 << 28)).serialized() } catch let error
+            as TokenizerError
+        {
             throw ThimbleError(.unsupported, "\(path): \(error)")
-        } catch let error as ThimbleError { throw error } catch { throw ThimbleError(.internal, "\(path): \(error)") }
+        } catch let error as ThimbleError { throw error } catch {
+            throw ThimbleError(.internal, "\(path): \(error)")
+        }
         guard let template = try Self.template(folder) else {
             notes.append("the folder has no chat template: write prompts with --raw")
             chatFormat = nil

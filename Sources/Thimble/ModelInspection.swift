@@ -4,8 +4,8 @@ public import ModelFile
 internal import Models
 internal import Tokenizers
 
-/// An open model file: what it says of itself, its tensors, its tokenizer. Weights are not loaded, so that opening
-/// takes as little time for a model of 5 GB as for one of 5 MB.
+/// An open model file: what it says of itself, its tensors, its tokenizer. Weights are not loaded, so that
+/// opening takes as little time for a model of 5 GB as for one of 5 MB.
 public struct ModelInspection {
     /// One tensor of the file.
     public struct Tensor: Sendable, Equatable, Encodable {
@@ -76,7 +76,8 @@ public struct TextCodec {
     public func decode(_ tokens: [Int32], skipsSpecialTokens: Bool = false) throws(ThimbleError) -> String {
         for token in tokens where token < 0 || token >= tokenizer.count {
             throw ThimbleError(
-                .invalidArgument, "\(path): token \(token) is out of range; the tokenizer has \(tokenizer.count)")
+                .invalidArgument,
+                "\(path): token \(token) is out of range; the tokenizer has \(tokenizer.count)")
         }
         return tokenizer.decode(tokens, skippingSpecialTokens: skipsSpecialTokens)
     }

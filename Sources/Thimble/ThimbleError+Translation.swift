@@ -60,6 +60,7 @@ extension ThimbleError {
             case .malformed, .tensor, .value: .corrupt
             case .unsupported: .unsupported
             case .output: .io
+            case .cancelled: .cancelled
             }
         self.init(code, error.description)
     }

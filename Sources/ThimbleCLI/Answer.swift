@@ -4,7 +4,7 @@ import Thimble
 
 /// Prints one answer.
 enum Answer {
-    /// Runs `generate` with a place for its text to go and a question whether to stop, and reports what came of it.
+    /// Runs `generate`, which asks whether to stop and says its text, and reports what came of it.
     ///
     /// - Parameter pages: what the answer was read from; nil where no document was.
     static func deliver(
@@ -93,11 +93,11 @@ struct AnswerReport: Encodable {
         var lines: [String] = []
         if let pages { lines.append("pages         " + pages.summary(imageTokens: usage.imageTokens)) }
         lines.append(
-            "prompt        \(usage.promptTokens.of("token")), \(usage.cachedTokens) of them from earlier turns"
+            "prompt        \(usage.promptTokens.of("token")), \(usage.cachedTokens) from earlier turns"
         )
         lines.append(
-            "first token   \(timings.firstTokenSeconds.fixed(2)) s, of which vision \(timings.visionSeconds.fixed(2)) s"
-                + " (model loaded in \(timings.loadSeconds.fixed(2)) s)")
+            "first token   \(timings.firstTokenSeconds.fixed(2)) s (vision \(timings.visionSeconds.fixed(2)) s)"
+                + ", model loaded in \(timings.loadSeconds.fixed(2)) s before")
         let rate = timings.decodeTokensPerSecond.map { ", \($0.fixed(1)) tokens/s" } ?? ""
         lines.append("answer        \(usage.completionTokens.of("token"))\(rate)")
         if let bytes = peakMemoryBytes { lines.append("peak memory   \(bytes.asBytes)") }

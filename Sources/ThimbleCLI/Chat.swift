@@ -61,7 +61,8 @@ struct Chat {
         try Interrupt.awaited { () throws(Failure) in try input.readLine(prompt: prompt) }
     }
 
-    /// The message that begins with `line`: up to the closing `"""` where it opens with one; nil where it is given up.
+    /// The message that begins with `line`, up to the closing `"""` where it opens with one; nil where it is
+    /// given up.
     private mutating func wholeMessage(_ line: String) throws -> String? {
         let quotes = "\"\"\""
         guard line.hasPrefix(quotes) else { return line }
@@ -114,7 +115,7 @@ struct Chat {
         if let system { session.append(Message(.system, system)) }
     }
 
-    /// Sends a message and prints the answer. An error that the person can mend leaves the conversation as before.
+    /// Sends a message and prints the answer. An error of the engine's leaves the conversation as before.
     private mutating func answer(_ text: String) throws {
         session.append(Message(.user, images.map { .image($0) } + [.text(text)]))
         do {

@@ -10,8 +10,8 @@ struct ConvertCommand: ParsableCommand {
         commandName: "convert",
         abstract: "Make a model file from a checkpoint folder.",
         discussion: """
-            The folder is as HuggingFace has it: config.json, safetensors, tokenizer.json. Head, embedding and vision
-            stay at 8 bits with --weights q4 unless --sensitive says otherwise.
+            The folder is as HuggingFace has it: config.json, safetensors, tokenizer.json. Head, embedding and
+            vision stay at 8 bits with --weights q4 unless --sensitive says otherwise.
 
             Examples:
               thimble convert Glyph -o glyph.thimble
@@ -80,7 +80,8 @@ struct ConvertCommand: ParsableCommand {
         let source = source
         let report = try Interrupt.awaited { () throws(ThimbleError) in
             var bar = ProgressBar("convert")
-            return try convert(source, to: output, options) { done, total, tensor in
+            return try convert(source, to: output, options, shouldStop: { Interrupt.isPending }) {
+                done, total, tensor in
                 let share = total > 0 ? Double(done) / Double(total) : 0
                 bar.show(share, "\(done.asBytes) of \(total.asBytes) \(tensor)")
             }

@@ -15,8 +15,8 @@ enum DefaultModel {
         )
     }
 
-    /// The bundled model: in the folder at hand, in a folder above the program (a build folder lies in the package),
-    /// or where an installation puts it; nil where there is none.
+    /// The bundled model: in the folder at hand, in a folder above the program (a build folder lies in the
+    /// package), or where an installation puts it; nil where there is none.
     static var bundled: String? {
         var candidates = ["Models/\(name)"]
         if let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") {

@@ -42,9 +42,10 @@ struct InspectCommand: ParsableCommand {
         if tensors {
             lines.append("")
             for tensor in all {
+                let name = "\(tensor.segment)/\(tensor.name)"
                 let shape = tensor.shape.map(String.init).joined(separator: "x")
                 lines.append(
-                    "\(tensor.segment)/\(tensor.name)  \(shape)  \(tensor.format)  \(tensor.byteCount.asBytes)"
+                    "\(name)  \(shape)  \(tensor.format)  \(tensor.byteCount.asBytes)"
                 )
             }
         }
@@ -64,7 +65,7 @@ struct InspectCommand: ParsableCommand {
         ]
         if let vision = model.configuration.vision {
             lines.append(
-                "vision        \(vision.depth) layers, width \(vision.hiddenSize), patches of \(vision.patchSize)"
+                "vision        \(vision.depth) layers, width \(vision.hiddenSize), patch \(vision.patchSize)"
             )
         }
         lines.append("context       \(text.maximumPositions.of("token"))")

@@ -43,7 +43,7 @@ struct PageFolder: ~Copyable {
         pageCount += 1
     }
 
-    /// Moves the pages into the folder, over those of an earlier run; returns how many older pages lie behind them.
+    /// Moves the pages into the folder, over those of an earlier run; returns how many older pages stay.
     consuming func commit() throws(Failure) -> Int {
         for index in 0..<pageCount {
             let name = Self.name(index)

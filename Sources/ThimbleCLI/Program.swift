@@ -1,4 +1,4 @@
-//! The program's entry: parses the command line, runs the command, and turns every error into one line and a status.
+//! The program's entry: runs the command, and turns every error into one line and an exit status.
 
 import ArgumentParser
 import Glibc
@@ -60,6 +60,8 @@ struct Program: ParsableCommand {
         let failure: Failure
         switch error {
         case let error as Failure: failure = error
+        case let error as ThimbleError where error.code == .cancelled:
+            failure = Interrupt.take() ?? Failure(.interrupted)
         case let error as ThimbleError: failure = Failure(error)
         default:
             switch exitCode(for: error) {

@@ -8,8 +8,9 @@ struct ReadCommand: ParsableCommand {
         commandName: "read",
         abstract: "Answer a question about documents, or draw their pages.",
         discussion: """
-            Text is drawn as page images, which the model reads: they take fewer tokens than the text would. Images
-            are pages as they are. Without --model, THIMBLE_MODEL names the model, else the bundled reader is taken.
+            Text is drawn as page images, which the model reads: they take fewer tokens than the text would.
+            Images are pages as they are. Without --model, THIMBLE_MODEL names the model, else the bundled
+            reader is taken.
 
             Examples:
               thimble read Examples/voyage.txt -q "What is the code of copper-kettle?"
@@ -107,10 +108,11 @@ struct ReadCommand: ParsableCommand {
             if tokens < engine.contextLength { images.append(image) } else { images = [] }
         }
         guard tokens < engine.contextLength else {
+            let pages = selection.count.of("page")
             throw Failure(
                 .failure,
-                "\(files[0]): \(selection.count.of("page")) need \(tokens.of("image token")) and the context holds "
-                    + "\(engine.contextLength): read fewer with --pages, or raise --context if the model allows it"
+                "\(files[0]): \(pages) need \(tokens.of("image token")) and the context holds "
+                    + "\(engine.contextLength); read fewer with --pages, or raise --context if the model allows"
             )
         }
         return images

@@ -53,8 +53,8 @@ struct StandardStream {
 func systemMessage(_ code: Int32) -> String { unsafe String(cString: strerror(code)) }
 
 extension String {
-    /// The text without control characters except line feed, carriage return and tab: what a model says must not
-    /// drive the terminal.
+    /// The text without control characters except line feed, carriage return and tab: what a model says must
+    /// not drive the terminal.
     var withoutTerminalControls: String {
         func isControl(_ scalar: Unicode.Scalar) -> Bool {
             scalar.properties.generalCategory == .control && scalar != "\n" && scalar != "\t"
