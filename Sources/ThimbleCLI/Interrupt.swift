@@ -22,7 +22,14 @@ enum Interrupt {
         var action = sigaction()
         unsafe action.__sigaction_handler.sa_handler = { number in Interrupt.arrive(number) }
         // Without SA_RESTART, a read from the terminal returns.
-        for number in [SIGINT, SIGTERM] { unsafe sigaction(number, &action, nil) }
+        // A parent may have started the program with its signals blocked.
+        var signals = sigset_t()
+        unsafe sigemptyset(&signals)
+        for number in [SIGINT, SIGTERM] {
+            unsafe sigaction(number, &action, nil)
+            unsafe sigaddset(&signals, number)
+        }
+        unsafe sigprocmask(SIG_UNBLOCK, &signals, nil)
     }
 
     /// Runs `body`, which asks `isPending` and stops; a second signal ends the program at once.

@@ -10,8 +10,8 @@ struct TinyModel: ~Copyable {
     let path: String
 
     init(contextLength: Int = 32_768) throws {
-        directory = try TemporaryDirectory()
-        path = directory.path("tiny.thimble")
+        let directory = try TemporaryDirectory()
+        let path = directory.path("tiny.thimble")
         try directory.write(Self.configuration(contextLength).utf8, to: "config.json")
         try directory.write(try Fixtures.bytes("tokenizers/reader.json"), to: "tokenizer.json")
         try directory.write(
@@ -19,6 +19,8 @@ struct TinyModel: ~Copyable {
         let run = try ProgramRun.of(
             "convert", "--random", directory.path("config.json"), "-o", path, "--seed", "5", "--name", "tiny")
         try #require(run.status == 0, "\(run)")
+        self.directory = directory
+        self.path = path
     }
 
     /// The reader's token ids around a model of 2 layers and 64 channels.
