@@ -47,7 +47,8 @@ extension CPUBackend {
             let y = unsafe scratch.take(.normalized, block.count * columns, as: Float.self)
             pool.run(block.count) { token, _ in
                 unsafe kernels.pointee.rms_norm(
-                    x.row(block.lowerBound + token), weight.floats, Int64(columns), epsilon, y + token * columns)
+                    x.row(block.lowerBound + token), weight.floats, Int64(columns), epsilon,
+                    y + token * columns)
             }
             return unsafe UnsafePointer(y)
         case .residual(let residual, let delta, let deltaWeight, let weight, let epsilon):
@@ -115,7 +116,8 @@ extension CPUBackend {
         position: Int
     ) {
         let headSize = kv.headSize
-        let rotate = unsafe rotary.pairing == .halves ? kernels.pointee.rope_half! : kernels.pointee.rope_interleaved!
+        let rotate =
+            unsafe rotary.pairing == .halves ? kernels.pointee.rope_half! : kernels.pointee.rope_interleaved!
         let pairs = Int64(rotary.cosines.columns)
         let queryHeads = queries.columns / headSize
         for head in 0..<queryHeads + kv.kvHeads {
@@ -144,7 +146,8 @@ extension CPUBackend {
                 ? nil
                 : UnsafePointer(
                     (hostBase(weight.memory) + weight.scalesOffset).assumingMemoryBound(to: UInt16.self)),
-            rows: Int64(layout.rows), padded_columns: Int64(layout.paddedColumns), group: Int64(layout.format.group))
+            rows: Int64(layout.rows), padded_columns: Int64(layout.paddedColumns),
+            group: Int64(layout.format.group))
         let stride = Int64(layout.rows)
         switch layout.format.type {
         case .q4:
@@ -184,7 +187,8 @@ extension CPUBackend {
         }
     }
 
-    private func quantize(_ x: UnsafePointer<Float>, tokens: Int, _ layout: WeightLayout) -> thimble_quantized {
+    private func quantize(_ x: UnsafePointer<Float>, tokens: Int, _ layout: WeightLayout) -> thimble_quantized
+    {
         let (columns, padded) = (layout.columns, layout.paddedColumns)
         let blocks = padded / Int(THIMBLE_BLOCK)
         let codes = unsafe scratch.take(.codes, tokens * padded, as: Int8.self)
@@ -192,7 +196,8 @@ extension CPUBackend {
         let sums = unsafe scratch.take(.sums, tokens * blocks, as: Int32.self)
         pool.run(tokens) { token, _ in
             unsafe kernels.pointee.quantize(
-                x + token * columns, Int64(columns), Int64(padded), codes + token * padded, scales + token * blocks,
+                x + token * columns, Int64(columns), Int64(padded), codes + token * padded,
+                scales + token * blocks,
                 sums + token * blocks)
         }
         return unsafe thimble_quantized(codes: codes, scales: scales, sums: sums)

@@ -23,7 +23,8 @@ public import Tensors
     public init(threadCount: Int, variant: String? = nil) {
         let tables = unsafe Self.availableTables()
         if let variant {
-            guard let table = unsafe tables.first(where: { unsafe String(cString: $0.pointee.name) == variant })
+            guard
+                let table = unsafe tables.first(where: { unsafe String(cString: $0.pointee.name) == variant })
             else { preconditionFailure("no kernel variant \(variant)") }
             unsafe kernels = table
         } else {
@@ -79,7 +80,9 @@ final class Scratch {
     }
 
     /// At least `count` elements, valid until the next call with the same purpose.
-    func take<Element>(_ purpose: Purpose, _ count: Int, as type: Element.Type) -> UnsafeMutablePointer<Element> {
+    func take<Element>(_ purpose: Purpose, _ count: Int, as type: Element.Type) -> UnsafeMutablePointer<
+        Element
+    > {
         let byteCount = count * MemoryLayout<Element>.stride
         if let block = blocks[purpose], block.byteCount >= byteCount {
             return unsafe block.base.assumingMemoryBound(to: Element.self)

@@ -89,12 +89,14 @@ internal import Synchronization
     private func start(_ worker: Int) {
         let context = unsafe Unmanaged.passRetained(Start(pool: self, worker: worker)).toOpaque()
         var thread = pthread_t()
-        let status = unsafe pthread_create(&thread, nil, { argument in
-            let start = unsafe Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
-            let (pool, worker) = (unsafe start.pool, start.worker)
-            pool.loop(worker)
-            return nil
-        }, context)
+        let status = unsafe pthread_create(
+            &thread, nil,
+            { argument in
+                let start = unsafe Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
+                let (pool, worker) = (unsafe start.pool, start.worker)
+                pool.loop(worker)
+                return nil
+            }, context)
         precondition(status == 0, "a thread cannot be started")
         threads.append(thread)
     }
@@ -127,7 +129,9 @@ internal import Synchronization
         }
         unsafe pthread_mutex_lock(mutex)
         sleepers.wrappingAdd(1, ordering: .sequentiallyConsistent)
-        while generation.load(ordering: .sequentiallyConsistent) == seen { unsafe pthread_cond_wait(wake, mutex) }
+        while generation.load(ordering: .sequentiallyConsistent) == seen {
+            unsafe pthread_cond_wait(wake, mutex)
+        }
         sleepers.wrappingSubtract(1, ordering: .relaxed)
         unsafe pthread_mutex_unlock(mutex)
         return generation.load(ordering: .acquiring)

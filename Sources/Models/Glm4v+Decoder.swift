@@ -117,7 +117,8 @@ extension Glm4v {
                 scale: 1 / Float(text.headSize).squareRoot(), into: attended)
             backend.project(.plain(attended), layer.o, .store(delta, bias: nil))
             backend.project(
-                joined(residual, delta, layer.postSelfAttentionNorm, then: layer.postAttentionNorm), layer.gateUp,
+                joined(residual, delta, layer.postSelfAttentionNorm, then: layer.postAttentionNorm),
+                layer.gateUp,
                 .swiglu(mlp))
             backend.project(.plain(mlp), layer.down, .store(delta, bias: nil))
             previous = layer
@@ -141,8 +142,10 @@ extension Glm4v {
             let visible = chunk.clamped(to: image.start..<image.end)
             if visible.isEmpty { continue }
             backend.copy(
-                image.features.values.rows(visible.lowerBound - image.start..<visible.upperBound - image.start),
-                to: residual.rows(visible.lowerBound - chunk.lowerBound..<visible.upperBound - chunk.lowerBound))
+                image.features.values.rows(
+                    visible.lowerBound - image.start..<visible.upperBound - image.start),
+                to: residual.rows(
+                    visible.lowerBound - chunk.lowerBound..<visible.upperBound - chunk.lowerBound))
         }
     }
 

@@ -88,7 +88,9 @@ extension Glm4v {
     /// Encodes one image. `patches` is `[grid.count, patch elements]`, in the order of `patchOrder`.
     ///
     /// Precondition: the model sees, and both sides of the grid are multiples of the merge size.
-    public func encode(patches: UnsafeBufferPointer<Float>, grid: ImageGrid) throws(ModelError) -> VisualFeatures {
+    public func encode(patches: UnsafeBufferPointer<Float>, grid: ImageGrid) throws(ModelError)
+        -> VisualFeatures
+    {
         guard let tower = vision else { preconditionFailure("a text-only model encodes no images") }
         let vision = tower.configuration
         let merge = vision.mergeSize
@@ -109,7 +111,8 @@ extension Glm4v {
     private func embedPatches(_ tower: VisionTower, _ grid: ImageGrid, _ work: VisionWork) {
         let vision = tower.configuration
         let order = patchOrder(grid: grid, merge: vision.mergeSize)
-        backend.project(.plain(work.patches), tower.patchEmbed, .store(work.hidden, bias: tower.patchEmbedBias))
+        backend.project(
+            .plain(work.patches), tower.patchEmbed, .store(work.hidden, bias: tower.patchEmbedBias))
         backend.rmsNorm(
             work.hidden, weight: tower.postConvNorm, epsilon: vision.rmsNormEpsilon, into: work.hidden)
         backend.addGathered(
@@ -150,7 +153,8 @@ extension Glm4v {
             try backend.makeMemory(byteCount: tokens * vision.outputSize * 4, label: "merger"),
             rows: tokens, columns: vision.outputSize)
         let mlp = Activation(
-            try backend.makeMemory(byteCount: tokens * vision.mergerIntermediateSize * 4, label: "merger MLP"),
+            try backend.makeMemory(
+                byteCount: tokens * vision.mergerIntermediateSize * 4, label: "merger MLP"),
             rows: tokens, columns: vision.mergerIntermediateSize)
         backend.project(
             .plain(work.attended.joiningRows(patchesPerToken)), tower.downsample,

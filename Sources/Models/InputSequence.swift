@@ -68,18 +68,21 @@ public struct InputSequence {
                 tokens.append(token)
                 positions.append(
                     Position(
-                        time: nextPosition, height: nextPosition + Int32(row), width: nextPosition + Int32(column)))
+                        time: nextPosition, height: nextPosition + Int32(row),
+                        width: nextPosition + Int32(column)))
             }
         }
         nextPosition += Int32(max(features.grid.height, features.grid.width))
-    }}
+    }
+}
 
 extension InputSequence {
     /// How many leading positions are the same in both: the same tokens, and the same images in the same places.
     public func commonPrefixLength(with other: InputSequence) -> Int {
         var length = zip(tokens, other.tokens).prefix { $0 == $1 }.count
         for (mine, theirs) in zip(images, other.images) {
-            let isSame = mine.start == theirs.start && mine.features.values.memory === theirs.features.values.memory
+            let isSame =
+                mine.start == theirs.start && mine.features.values.memory === theirs.features.values.memory
             if !isSame { length = min(length, mine.start, theirs.start) }
         }
         for image in images.dropFirst(other.images.count) { length = min(length, image.start) }

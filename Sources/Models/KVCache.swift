@@ -15,7 +15,8 @@ public final class KVPool {
 
     /// Room for at least `tokenCapacity` tokens.
     public init(
-        layerCount: Int, kvHeads: Int, headSize: Int, tokenCapacity: Int, pageTokens: Int = 16, on backend: any Backend
+        layerCount: Int, kvHeads: Int, headSize: Int, tokenCapacity: Int, pageTokens: Int = 16,
+        on backend: any Backend
     ) throws(BackendError) {
         precondition(layerCount > 0 && kvHeads > 0 && headSize > 0 && tokenCapacity > 0 && pageTokens > 0)
         self.layerCount = layerCount
@@ -41,9 +42,11 @@ public final class KVPool {
     /// The pages of a layer, read through a block table.
     func layer(_ index: Int, blockTable: [Int32]) -> PagedKV {
         precondition(index < layerCount)
-        let layerBytes = pageCount * PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+        let layerBytes =
+            pageCount * PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
         return PagedKV(
-            memory: memory, offset: index * layerBytes, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens,
+            memory: memory, offset: index * layerBytes, kvHeads: kvHeads, headSize: headSize,
+            pageTokens: pageTokens,
             blockTable: blockTable)
     }
 }

@@ -28,7 +28,8 @@ public struct Activation: Sendable {
     /// The rows of `range`, of the same memory.
     public func rows(_ range: Range<Int>) -> Activation {
         precondition(range.lowerBound >= 0 && range.upperBound <= rows)
-        return Activation(memory, offset: offset + range.lowerBound * columns * 4, rows: range.count, columns: columns)
+        return Activation(
+            memory, offset: offset + range.lowerBound * columns * 4, rows: range.count, columns: columns)
     }
 
     /// The same numbers with `count` rows joined into one.
@@ -90,7 +91,8 @@ public struct PagedKV: Sendable {
 
     /// Precondition: every page named lies inside the memory.
     public init(
-        memory: any BackendMemory, offset: Int, kvHeads: Int, headSize: Int, pageTokens: Int, blockTable: [Int32]
+        memory: any BackendMemory, offset: Int, kvHeads: Int, headSize: Int, pageTokens: Int,
+        blockTable: [Int32]
     ) {
         self.memory = memory
         self.offset = offset
@@ -100,11 +102,14 @@ public struct PagedKV: Sendable {
         self.blockTable = blockTable
         let highest = Int(blockTable.max() ?? -1)
         precondition(offset >= 0 && blockTable.allSatisfy { $0 >= 0 })
-        precondition(offset + (highest + 1) * pageByteCount <= memory.byteCount, "a page lies inside its memory")
+        precondition(
+            offset + (highest + 1) * pageByteCount <= memory.byteCount, "a page lies inside its memory")
     }
 
     /// Bytes of one page of one layer.
-    public var pageByteCount: Int { Self.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens) }
+    public var pageByteCount: Int {
+        Self.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+    }
 
     /// Bytes of one page of one layer of the shape given.
     public static func pageByteCount(kvHeads: Int, headSize: Int, pageTokens: Int) -> Int {

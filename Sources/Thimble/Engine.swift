@@ -83,14 +83,18 @@ public final class Engine {
         }
         contextLength = length
         let model = self.model
-        pool = try translating(modelPath) { () throws(ModelError) in try model.makeKVPool(tokenCapacity: length) }
+        pool = try translating(modelPath) { () throws(ModelError) in
+            try model.makeKVPool(tokenCapacity: length)
+        }
         loadSeconds = start.duration(to: clock.now).seconds
     }
 
     /// The tokenizer in the file; nil where there is none.
     static func tokenizer(of file: ModelFile) throws(ThimbleError) -> Tokenizer? {
         guard file.segment(named: ModelSegment.tokenizer) != nil else { return nil }
-        let bytes = try translating { () throws(ModelFileError) in try file.data(named: ModelSegment.tokenizer) }
+        let bytes = try translating { () throws(ModelFileError) in
+            try file.data(named: ModelSegment.tokenizer)
+        }
         let tokenizer: Tokenizer
         do { tokenizer = try Tokenizer(serialized: bytes) } catch {
             throw ThimbleError(.corrupt, "\(file.path): tokenizer: \(error)")
@@ -147,7 +151,8 @@ public final class Engine {
     }
 
     /// The text of ids.
-    public func detokenize(_ tokens: [Int32], skipsSpecialTokens: Bool = false) throws(ThimbleError) -> String {
+    public func detokenize(_ tokens: [Int32], skipsSpecialTokens: Bool = false) throws(ThimbleError) -> String
+    {
         let tokenizer = try requireTokenizer()
         for token in tokens { try checkToken(token) }
         return tokenizer.decode(tokens, skippingSpecialTokens: skipsSpecialTokens)

@@ -31,7 +31,8 @@ struct Generation {
 
     /// Runs to the end. The tokens generated join `inputs`, the last one excepted, which needs no keys and values.
     mutating func run(
-        _ inputs: inout InputSequence, _ sequence: KVSequence, shouldStop: () -> Bool, receive: (String) -> Void
+        _ inputs: inout InputSequence, _ sequence: KVSequence, shouldStop: () -> Bool,
+        receive: (String) -> Void
     ) throws(ThimbleError) -> GenerationResult {
         let tokenizer = try engine.requireTokenizer()
         var detokenizer = Detokenizer(tokenizer, skipsSpecialTokens: !options.showsSpecialTokens)
@@ -82,7 +83,8 @@ struct Generation {
             }
         }
         if token == nil && sequence.length == inputs.count {
-            throw ThimbleError(.corrupt, "\(engine.path): the model's logits are not numbers; verify the file")
+            throw ThimbleError(
+                .corrupt, "\(engine.path): the model's logits are not numbers; verify the file")
         }
         return token
     }

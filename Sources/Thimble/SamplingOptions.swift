@@ -27,14 +27,17 @@ public struct SamplingOptions: Sendable, Equatable {
         func check(_ holds: Bool, _ name: String, _ value: some CustomStringConvertible, _ range: String)
             throws(ThimbleError)
         {
-            guard holds else { throw ThimbleError(.invalidArgument, "\(name) is \(value); it must be \(range)") }
+            guard holds else {
+                throw ThimbleError(.invalidArgument, "\(name) is \(value); it must be \(range)")
+            }
         }
         try check(temperature >= 0 && temperature.isFinite, "temperature", temperature, "0 or more")
         try check(topK >= 0, "top-k", topK, "0 (off) or more")
         try check(topP > 0 && topP <= 1, "top-p", topP, "above 0 and at most 1")
         try check(minP >= 0 && minP <= 1, "min-p", minP, "in 0...1")
         try check(
-            repetitionPenalty > 0 && repetitionPenalty.isFinite, "repetition penalty", repetitionPenalty, "above 0")
+            repetitionPenalty > 0 && repetitionPenalty.isFinite, "repetition penalty", repetitionPenalty,
+            "above 0")
         try check(frequencyPenalty.isFinite, "frequency penalty", frequencyPenalty, "a number")
         try check(presencePenalty.isFinite, "presence penalty", presencePenalty, "a number")
     }

@@ -45,7 +45,8 @@ public final class Session {
     ) throws(ThimbleError) -> GenerationResult {
         guard let format = engine.chatFormat else {
             throw ThimbleError(
-                .unsupported, "\(engine.path) has a chat template that is not known here; write the prompt with --raw")
+                .unsupported,
+                "\(engine.path) has a chat template that is not known here; write the prompt with --raw")
         }
         let tokenizer = try engine.requireTokenizer()
         let prompt: [PromptPiece]
@@ -69,7 +70,8 @@ public final class Session {
         let tokenizer = try engine.requireTokenizer()
         let ids = tokenizer.encode(trusted: text)
         return try answer(
-            PromptPiece.split(ids, imageToken: engine.imageToken), images: images, options, shouldStop: shouldStop,
+            PromptPiece.split(ids, imageToken: engine.imageToken), images: images, options,
+            shouldStop: shouldStop,
             receive: receive)
     }
 
@@ -88,7 +90,8 @@ public final class Session {
         inputs = next
         sequence.truncate(to: cached)
         var generation = Generation(
-            session: self, options: options, promptTokens: next.count, start: start, visionSeconds: visionSeconds)
+            session: self, options: options, promptTokens: next.count, start: start,
+            visionSeconds: visionSeconds)
         generation.cachedTokens = cached
         generation.imageTokens = features.reduce(0) { $0 + $1.grid.count }
         return try generation.run(&inputs, sequence, shouldStop: shouldStop, receive: receive)
@@ -99,7 +102,8 @@ public final class Session {
         let placeholders = prompt.count { $0 == .image }
         guard placeholders == images.count else {
             throw ThimbleError(
-                .invalidArgument, "the prompt has \(placeholders) image placeholders and \(images.count) images")
+                .invalidArgument,
+                "the prompt has \(placeholders) image placeholders and \(images.count) images")
         }
         var needed = prompt.reduce(0) { $0 + ($1 == .image ? 0 : 1) }
         for image in images { needed += try engine.visualGrid(of: image).count }
