@@ -1,4 +1,4 @@
-//! A model with random weights, the reader's tokenizer and its chat format: small enough to make for each test.
+//! A model with random weights, the reader's tokenizer and its chat format, made anew for each test.
 
 import Foundation
 import TestSupport
