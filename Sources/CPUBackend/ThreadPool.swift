@@ -7,10 +7,10 @@ internal import Synchronization
 /// A fixed set of threads. `run` splits a loop over them and the caller; between loops they spin briefly, for the
 /// next loop of a forward pass comes within microseconds, and then sleep.
 @safe final class ThreadPool: @unchecked Sendable {
-    /// Threads that work on a loop, the caller included.
-    let threadCount: Int
+    /// Threads that work on a loop, the caller included: as many as asked for, or as the system allows.
+    private(set) var threadCount = 1
 
-    /// How often an idle thread looks for work before it sleeps: some tens of microseconds.
+    /// How often a thread looks before it sleeps or lets others run: some tens of microseconds.
     private static let spinCount = 4000
 
     private typealias Body = (_ index: Int, _ worker: Int) -> Void
@@ -31,12 +31,11 @@ internal import Synchronization
     /// Precondition: at least one thread.
     init(threadCount: Int) {
         precondition(threadCount >= 1)
-        self.threadCount = threadCount
         unsafe mutex = .allocate(capacity: 1)
         unsafe wake = .allocate(capacity: 1)
         unsafe pthread_mutex_init(mutex, nil)
         unsafe pthread_cond_init(wake, nil)
-        for worker in 1..<max(threadCount, 1) { start(worker) }
+        while self.threadCount < threadCount, start(self.threadCount) { self.threadCount += 1 }
     }
 
     deinit {
@@ -64,8 +63,18 @@ internal import Synchronization
             active.store(threadCount - 1, ordering: .relaxed)
             raiseGeneration()
             work(escaping, worker: 0)
-            while active.load(ordering: .acquiring) > 0 { relax() }
+            waitForHelpers()
             self.body = nil
+        }
+    }
+
+    /// Spins, for the helpers are about to end; where the machine has fewer free cores than threads, one of them
+    /// may need this thread's core to get there.
+    private func waitForHelpers() {
+        var looks = 0
+        while active.load(ordering: .acquiring) > 0 {
+            looks += 1
+            if looks % Self.spinCount == 0 { sched_yield() } else { relax() }
         }
     }
 
@@ -86,8 +95,9 @@ internal import Synchronization
         }
     }
 
-    private func start(_ worker: Int) {
-        let context = unsafe Unmanaged.passRetained(Start(pool: self, worker: worker)).toOpaque()
+    /// Starts one helper; returns whether the system allowed it.
+    private func start(_ worker: Int) -> Bool {
+        let context = unsafe Unmanaged.passRetained(Start(pool: self, worker: worker))
         var thread = pthread_t()
         let status = unsafe pthread_create(
             &thread, nil,
@@ -96,9 +106,13 @@ internal import Synchronization
                 let (pool, worker) = (unsafe start.pool, start.worker)
                 pool.loop(worker)
                 return nil
-            }, context)
-        precondition(status == 0, "a thread cannot be started")
+            }, context.toOpaque())
+        guard status == 0 else {
+            unsafe context.release()
+            return false
+        }
         threads.append(thread)
+        return true
     }
 
     /// What a new thread is told. The pool joins its threads before it goes, so they need not keep it alive.
