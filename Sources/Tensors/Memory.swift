@@ -82,12 +82,14 @@ public struct Vector: Sendable {
 public struct PagedKV: Sendable {
     public let memory: any BackendMemory
     /// Bytes from the start of the memory to page 0 of this layer.
-    public let offset: Int
+    public private(set) var offset: Int
     public let kvHeads: Int
     public let headSize: Int
     public let pageTokens: Int
     /// Page of each run of `pageTokens` positions.
     public let blockTable: [Int32]
+    /// Bytes from page 0 to the end of the highest page in the table.
+    private let extent: Int
 
     /// Precondition: every page named lies inside the memory.
     public init(
@@ -100,10 +102,22 @@ public struct PagedKV: Sendable {
         self.headSize = headSize
         self.pageTokens = pageTokens
         self.blockTable = blockTable
-        let highest = Int(blockTable.max() ?? -1)
+        precondition(kvHeads > 0 && headSize > 0 && pageTokens > 0)
         precondition(offset >= 0 && blockTable.allSatisfy { $0 >= 0 })
-        precondition(
-            offset + (highest + 1) * pageByteCount <= memory.byteCount, "a page lies inside its memory")
+        let pageBytes = Self.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+        extent = (Int(blockTable.max() ?? -1) + 1) * pageBytes
+        precondition(extent <= memory.byteCount - offset, "a page lies inside its memory")
+    }
+
+    /// The pages of the same numbers of another layer, whose page 0 is `offset` bytes into the memory. The table is
+    /// not checked again, so this costs the same however long the sequence is.
+    ///
+    /// Precondition: every page named lies inside the memory.
+    public func moved(to offset: Int) -> PagedKV {
+        precondition(offset >= 0 && extent <= memory.byteCount - offset, "a page lies inside its memory")
+        var other = self
+        other.offset = offset
+        return other
     }
 
     /// Bytes of one page of one layer.

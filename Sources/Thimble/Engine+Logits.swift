@@ -66,12 +66,13 @@ extension Engine {
     public func benchmark(
         promptTokens: Int, generatedTokens: Int, repetitions: Int = 3
     ) throws(ThimbleError) -> BenchmarkResult {
-        guard promptTokens >= 0, generatedTokens >= 0, promptTokens + generatedTokens > 0, repetitions > 0
+        guard promptTokens >= 0, generatedTokens >= 0, max(promptTokens, generatedTokens) > 0, repetitions > 0
         else {
             throw ThimbleError(
                 .invalidArgument, "a benchmark takes a positive number of tokens and repetitions")
         }
-        let needed = max(promptTokens, 1) + generatedTokens
+        let (sum, overflows) = max(promptTokens, 1).addingReportingOverflow(generatedTokens)
+        let needed = overflows ? .max : sum
         guard needed <= contextLength else { throw .contextFull(needed: needed, capacity: contextLength) }
         var result = BenchmarkResult(
             promptTokens: promptTokens, generatedTokens: generatedTokens, prefillSeconds: [],

@@ -1,5 +1,7 @@
 //! How the next token is chosen.
 
+internal import ModelFile
+
 /// Sampling parameters. The default is greedy: the likeliest token, every time.
 public struct SamplingOptions: Sendable, Equatable {
     /// Divides the logits; 0 is greedy.
@@ -20,7 +22,17 @@ public struct SamplingOptions: Sendable, Equatable {
     /// Seeds the draw: the same seed and prompt give the same text. Nil draws a seed.
     public var seed: UInt64?
 
+    /// Greedy, nothing penalised.
     public init() {}
+
+    /// As a model file asks for it. Penalties hold for greedy decoding too; a `topP` of 0 means the likeliest token.
+    init(_ defaults: GenerationDefaults) {
+        repetitionPenalty = defaults.repetitionPenalty ?? 1
+        guard defaults.samples else { return }
+        temperature = defaults.temperature ?? 1
+        topK = defaults.topK ?? 0
+        topP = max(defaults.topP ?? 1, .leastNormalMagnitude)
+    }
 
     /// Throws `.invalidArgument` naming the first parameter outside its range.
     public func validate() throws(ThimbleError) {
