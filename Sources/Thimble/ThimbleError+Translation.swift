@@ -50,6 +50,7 @@ extension ThimbleError {
             case .notAModelFile, .truncated, .damaged, .limit, .missing: .corrupt
             case .unsupportedVersion: .unsupported
             case .changed, .outOfSpace: .io
+            case .cannotCreate: .cannotCreate
             case .system: isMissing(error.file) ? .inputMissing : .io
             }
         self.init(code, error.description)
@@ -62,6 +63,7 @@ extension ThimbleError {
             case .malformed, .tensor, .value: .corrupt
             case .unsupported: .unsupported
             case .output: .io
+            case .cannotCreate: .cannotCreate
             case .cancelled: .cancelled
             }
         self.init(code, error.description)
