@@ -24,7 +24,7 @@ private struct Bench {
 
     func values(_ activation: Activation) -> [Float] {
         unsafe [Float](unsafeUninitializedCapacity: activation.rows * activation.columns) { buffer, count in
-            unsafe backend.read(activation, into: buffer)
+            backend.read(activation, into: buffer)
             count = unsafe buffer.count
         }
     }
