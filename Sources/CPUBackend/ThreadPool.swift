@@ -17,11 +17,14 @@ internal import Synchronization
 
     private let generation = Atomic<Int>(0)
     private let next = Atomic<Int>(0)
-    private let active = Atomic<Int>(0)
+    /// Whether a loop may be joined.
+    private let isOpen = Atomic<Bool>(false)
+    /// Helpers that have joined the loop, or are looking whether they may.
+    private let joined = Atomic<Int>(0)
     private let stops = Atomic<Bool>(false)
     private let sleepers = Atomic<Int>(0)
-    /// The loop of this generation. Written before `generation` is raised with release order, read after an
-    /// acquiring load of it, so no thread sees half of it.
+    /// The loop of this generation. Written while the loop is closed and nobody has joined, read by those who have
+    /// joined and then found it open, so no thread sees half of it.
     private var iterationCount = 0
     private var body: Body?
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
@@ -60,19 +63,21 @@ internal import Synchronization
             self.body = escaping
             iterationCount = count
             next.store(0, ordering: .relaxed)
-            active.store(threadCount - 1, ordering: .relaxed)
+            isOpen.store(true, ordering: .sequentiallyConsistent)
             raiseGeneration()
             work(escaping, worker: 0)
+            isOpen.store(false, ordering: .sequentiallyConsistent)
             waitForHelpers()
             self.body = nil
         }
     }
 
-    /// Spins, for the helpers are about to end; where the machine has fewer free cores than threads, one of them
-    /// may need this thread's core to get there.
+    /// Waits for the helpers that have joined; one that the system has not run yet is not waited for, so a busy
+    /// machine costs this loop a helper and not a time slice. Spins, for they are about to end; where the machine
+    /// has fewer free cores than threads, one of them may need this thread's core to get there.
     private func waitForHelpers() {
         var looks = 0
-        while active.load(ordering: .acquiring) > 0 {
+        while joined.load(ordering: .sequentiallyConsistent) > 0 {
             looks += 1
             if looks % Self.spinCount == 0 { sched_yield() } else { relax() }
         }
@@ -130,8 +135,9 @@ internal import Synchronization
         while true {
             seen = waitForGeneration(after: seen)
             if stops.load(ordering: .acquiring) { return }
-            if let body { work(body, worker: worker) }
-            active.wrappingSubtract(1, ordering: .acquiringAndReleasing)
+            joined.wrappingAdd(1, ordering: .sequentiallyConsistent)
+            if isOpen.load(ordering: .sequentiallyConsistent), let body { work(body, worker: worker) }
+            joined.wrappingSubtract(1, ordering: .sequentiallyConsistent)
         }
     }
 

@@ -18,6 +18,11 @@ import Glibc
         path: String,
         write: @escaping Write = { unsafe pwrite($0, $1.baseAddress, $1.count, off_t($2)) }
     ) throws(ModelFileError) {
+        // A rename would put a file in the place of a device or a pipe.
+        var status = stat()
+        if unsafe stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+            throw ModelFileError(.system, file: path, "there is something that is not a regular file")
+        }
         // The process and a random number make the name unlikely to be taken, O_EXCL makes sure.
         let temporaryPath = "\(path).\(getpid()).\(UInt32.random(in: 0 ... .max)).partial"
         let descriptor = unsafe open(temporaryPath, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
