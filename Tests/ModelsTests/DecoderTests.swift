@@ -52,8 +52,8 @@ private func textPrefix(of inputs: InputSequence, _ count: Int) -> InputSequence
     #expect(areClose(last, again))
 }
 
-/// A pass takes 512 positions at a time: here the first chunk ends inside the first image, or, from other starts,
-/// before and behind it.
+/// A pass takes 512 positions at a time: here the first chunk ends inside the first image, or, from other
+/// starts, before and behind it.
 @Test(arguments: [480, 495, 511, 512, 513])
 func aChunkMayEndInsideAnImage(textBefore: Int) throws {
     let tiny = try TinyModel("two-images-head128")

@@ -1,4 +1,5 @@
-//! Holds a conversation over its turns: what is reused changes nothing, and what failed leaves nothing behind.
+//! Holds a conversation over its turns: what is reused changes nothing, and what failed leaves nothing
+//! behind.
 
 import Checkpoints
 import Documents
