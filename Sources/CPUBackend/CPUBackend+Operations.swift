@@ -4,7 +4,8 @@ internal import CKernels
 public import Tensors
 
 extension CPUBackend {
-    /// Query tokens that one task of an attention takes: enough to share a page's keys, few enough to balance.
+    /// Query tokens that one task of an attention takes: enough to share a page's keys, few enough to
+    /// balance.
     private static let queryBlock = 32
 
     public func embed(_ tokens: Span<Int32>, table: Matrix, into y: Activation) {
@@ -57,7 +58,8 @@ extension CPUBackend {
                 start: Int64(start), kv_length: Int64(length), causal: isCausal ? 1 : 0, scale: scale)
             let blocks = (queries.rows + Self.queryBlock - 1) / Self.queryBlock
             pool.run(blocks * kv.kvHeads) { task, worker in
-                // Late blocks of a causal attention see the most keys: they go first, so that none is left over.
+                // Late blocks of a causal attention see the most keys: they go first, so that none is left
+                // over.
                 let block = blocks - 1 - task / kv.kvHeads
                 var call = unsafe call
                 unsafe kernels.pointee.attention(

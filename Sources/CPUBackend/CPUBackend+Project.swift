@@ -5,7 +5,8 @@ internal import Glibc
 public import Tensors
 
 extension CPUBackend {
-    /// Tokens that go through prologue, product and epilogue together: bounds the scratch a wide product needs.
+    /// Tokens that go through prologue, product and epilogue together: bounds the scratch a wide product
+    /// needs.
     private static let tokenBlock = 512
 
     public func project(_ input: Prologue, _ weight: Matrix, _ output: Epilogue) {
@@ -111,7 +112,8 @@ extension CPUBackend {
         }
     }
 
-    /// Rotates and stores one token's queries, keys and values; `values` is `[q heads | key heads | value heads]`.
+    /// Rotates and stores one token's queries, keys and values; `values` is
+    /// `[q heads | key heads | value heads]`.
     private func storeAttentionInputs(
         _ values: UnsafeMutablePointer<Float>, queries: Activation, rotary: Rotary, kv: PagedKV, row: Int,
         position: Int

@@ -4,8 +4,8 @@ internal import CKernels
 internal import Glibc
 internal import Synchronization
 
-/// A fixed set of threads. `run` splits a loop over them and the caller; between loops they spin briefly, for the
-/// next loop of a forward pass comes within microseconds, and then sleep.
+/// A fixed set of threads. `run` splits a loop over them and the caller; between loops they spin briefly, for
+/// the next loop of a forward pass comes within microseconds, and then sleep.
 @safe final class ThreadPool: @unchecked Sendable {
     /// Threads that work on a loop, the caller included: as many as asked for, or as the system allows.
     private(set) var threadCount = 1
@@ -23,8 +23,8 @@ internal import Synchronization
     private let joined = Atomic<Int>(0)
     private let stops = Atomic<Bool>(false)
     private let sleepers = Atomic<Int>(0)
-    /// The loop of this generation. Written while the loop is closed and nobody has joined, read by those who have
-    /// joined and then found it open, so no thread sees half of it.
+    /// The loop of this generation. Written while the loop is closed and nobody has joined, read by those who
+    /// have joined and then found it open, so no thread sees half of it.
     private var iterationCount = 0
     private var body: Body?
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
@@ -51,8 +51,8 @@ internal import Synchronization
         unsafe mutex.deallocate()
     }
 
-    /// Calls `body(index, worker)` once for each index below `count`, on several threads at once, and returns when
-    /// all have returned. `worker` is below `threadCount` and tells the threads apart. Not reentrant.
+    /// Calls `body(index, worker)` once for each index below `count`, on several threads at once, and returns
+    /// when all have returned. `worker` is below `threadCount` and tells the threads apart. Not reentrant.
     func run(_ count: Int, _ body: (_ index: Int, _ worker: Int) -> Void) {
         if count <= 0 { return }
         if threadCount == 1 || count == 1 {
@@ -72,9 +72,9 @@ internal import Synchronization
         }
     }
 
-    /// Waits for the helpers that have joined; one that the system has not run yet is not waited for, so a busy
-    /// machine costs this loop a helper and not a time slice. Spins, for they are about to end; where the machine
-    /// has fewer free cores than threads, one of them may need this thread's core to get there.
+    /// Waits for the helpers that have joined; one that the system has not run yet is not waited for, so a
+    /// busy machine costs this loop a helper and not a time slice. Spins, for they are about to end; where
+    /// the machine has fewer free cores than threads, one of them may need this thread's core to get there.
     private func waitForHelpers() {
         var looks = 0
         while joined.load(ordering: .sequentiallyConsistent) > 0 {

@@ -39,8 +39,8 @@ extension ModelFile {
         }
     }
 
-    /// Reads the whole raw image of `segment` into `image`, which has exactly `entry.imageByteCount` bytes, on up to
-    /// `threadCount` threads: decompression, not the disk, is what takes time.
+    /// Reads the whole raw image of `segment` into `image`, which has exactly `entry.imageByteCount` bytes,
+    /// on up to `threadCount` threads: decompression, not the disk, is what takes time.
     ///
     /// Of several faults, one is thrown.
     public func read(

@@ -68,10 +68,10 @@ extension Glm4v {
 
     /// Runs the inputs that `sequence` does not hold yet through the decoder.
     ///
-    /// `receive` gets runs of logits, `[rows, vocabulary]` float32, in order of position: one row for `.last`. On a
-    /// full context nothing has changed; after any other error the sequence holds the chunks that were done.
-    /// `shouldStop` is asked before each chunk of 512 positions; when it says so, the rest is left for a later call and
-    /// no last logits come.
+    /// `receive` gets runs of logits, `[rows, vocabulary]` float32, in order of position: one row for
+    /// `.last`. On a full context nothing has changed; after any other error the sequence holds the chunks
+    /// that were done. `shouldStop` is asked before each chunk of 512 positions; when it says so, the rest is
+    /// left for a later call and no last logits come.
     ///
     /// Throws `tokenOutOfRange`, `contextFull`, or `backend` for a fault of the device.
     /// Precondition: what `sequence` holds are the first positions of `inputs`.

@@ -87,8 +87,8 @@ extension Glm4v {
 
     /// Encodes one image, given as red, green and blue bytes, row by row without padding.
     ///
-    /// The tower's activations live as long as the call; only the features outlive it. Throws `image` for a size that
-    /// cannot be used, `backend` where memory is refused.
+    /// The tower's activations live as long as the call; only the features outlive it. Throws `image` for a
+    /// size that cannot be used, `backend` where memory is refused.
     /// Precondition: the model sees, `preprocessor` was made of its configuration, and `pixels` are
     /// `width x height x 3`.
     public func encode(

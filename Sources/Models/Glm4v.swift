@@ -5,8 +5,8 @@ public import Tensors
 
 /// One `Glm4vForConditionalGeneration` or `Glm4ForCausalLM` in a backend's memory.
 ///
-/// The decoder is in `Glm4v+Decoder.swift`, the vision tower in `Glm4v+Vision.swift`. The model holds weights only;
-/// what a conversation has computed so far lives in its `InputSequence` and `KVSequence`.
+/// The decoder is in `Glm4v+Decoder.swift`, the vision tower in `Glm4v+Vision.swift`. The model holds weights
+/// only; what a conversation has computed so far lives in its `InputSequence` and `KVSequence`.
 public final class Glm4v {
     public let configuration: ModelConfiguration
     public let backend: any Backend
@@ -37,8 +37,8 @@ public final class Glm4v {
 
     /// Reads all weights, on `threadCount` threads. `progress` hears the share of the bytes read so far.
     ///
-    /// Throws `file` for a fault of the file, `mismatch` where it lacks what its configuration calls for, `backend`
-    /// where memory is refused.
+    /// Throws `file` for a fault of the file, `mismatch` where it lacks what its configuration calls for,
+    /// `backend` where memory is refused.
     public init(
         file: ModelFile, on backend: any Backend, threadCount: Int = 1, progress: (Double) -> Void = { _ in }
     ) throws(ModelError) {

@@ -1,4 +1,5 @@
-//! What goes into the decoder: token ids with their positions in time, height and width, and where images stand.
+//! What goes into the decoder: token ids with their positions in time, height and width, and where images
+//! stand.
 
 internal import ModelFile
 public import Tensors
@@ -82,8 +83,8 @@ public struct InputSequence {
 }
 
 extension InputSequence {
-    /// How many leading positions are the same in both: the same tokens, and the same images in the same places.
-    /// Images are the same where their features lie in the same memory.
+    /// How many leading positions are the same in both: the same tokens, and the same images in the same
+    /// places. Images are the same where their features lie in the same memory.
     public func commonPrefixLength(with other: InputSequence) -> Int {
         var length = zip(tokens, other.tokens).prefix { $0 == $1 }.count
         for (mine, theirs) in zip(images, other.images) {

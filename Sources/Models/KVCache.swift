@@ -3,7 +3,8 @@
 public import ModelFile
 public import Tensors
 
-/// Pages of keys and values of all layers, layer by layer: page `p` of a layer holds the same tokens in every layer.
+/// Pages of keys and values of all layers, layer by layer: page `p` of a layer holds the same tokens in every
+/// layer.
 public final class KVPool {
     /// Tokens in a page.
     public let pageTokens: Int
@@ -14,8 +15,8 @@ public final class KVPool {
     private let memory: any BackendMemory
     private var free: [Int32]
 
-    /// Room for at least `tokenCapacity` tokens. Throws `outOfMemory` where there is none, sizes that no memory has
-    /// included.
+    /// Room for at least `tokenCapacity` tokens. Throws `outOfMemory` where there is none, sizes that no
+    /// memory has included.
     ///
     /// Precondition: all counts are positive.
     public init(

@@ -51,7 +51,8 @@ struct LoadedSegment {
         guard tensor.kind == kind, tensor.rows == rows, tensor.columns == columns else {
             throw .mismatch(
                 "tensor \(name) of segment \(entry.name) is a \(tensor.kind.rawValue) of \(tensor.rows) x "
-                    + "\(tensor.columns); the configuration asks for a \(kind.rawValue) of \(rows) x \(columns)"
+                    + "\(tensor.columns); the configuration asks for a \(kind.rawValue) of \(rows) x "
+                    + "\(columns)"
             )
         }
         return tensor

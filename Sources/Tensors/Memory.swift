@@ -77,8 +77,8 @@ public struct Vector: Sendable {
 
 /// Keys and values of one layer, in pages, as the tokens of one sequence see them.
 ///
-/// A page holds float16 `[2: key, value][kvHeads][pageTokens][headSize]`. Position `p` of the sequence lies in the
-/// page `blockTable[p / pageTokens]`, at token `p % pageTokens`.
+/// A page holds float16 `[2: key, value][kvHeads][pageTokens][headSize]`. Position `p` of the sequence lies
+/// in the page `blockTable[p / pageTokens]`, at token `p % pageTokens`.
 public struct PagedKV: Sendable {
     public let memory: any BackendMemory
     /// Bytes from the start of the memory to page 0 of this layer.
@@ -109,8 +109,8 @@ public struct PagedKV: Sendable {
         precondition(extent <= memory.byteCount - offset, "a page lies inside its memory")
     }
 
-    /// The pages of the same numbers of another layer, whose page 0 is `offset` bytes into the memory. The table is
-    /// not checked again, so this costs the same however long the sequence is.
+    /// The pages of the same numbers of another layer, whose page 0 is `offset` bytes into the memory. The
+    /// table is not checked again, so this costs the same however long the sequence is.
     ///
     /// Precondition: every page named lies inside the memory.
     public func moved(to offset: Int) -> PagedKV {

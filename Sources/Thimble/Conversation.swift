@@ -33,7 +33,8 @@ public struct GenerationOptions: Sendable {
     public var maximumTokens: Int?
     /// Texts that end the answer; they are not part of it.
     public var stops: [String] = []
-    /// Whether the model thinks before it answers; nil leaves it to the model. For chat formats that have the choice.
+    /// Whether the model thinks before it answers; nil leaves it to the model. For chat formats that have the
+    /// choice.
     public var thinks: Bool?
     /// Whether special tokens are shown as text.
     public var showsSpecialTokens = false

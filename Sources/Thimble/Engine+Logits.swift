@@ -25,8 +25,8 @@ public struct BenchmarkResult: Sendable {
 }
 
 extension Engine {
-    /// The logits of every position of `tokens`, in which each image placeholder stands for one of `images` in order
-    /// and is expanded. `receive` gets runs of rows, `[rows, vocabularySize]`, in order of position.
+    /// The logits of every position of `tokens`, in which each image placeholder stands for one of `images`
+    /// in order and is expanded. `receive` gets runs of rows, `[rows, vocabularySize]`, in order of position.
     ///
     /// - Returns: the number of positions after expansion.
     @discardableResult
@@ -61,8 +61,8 @@ extension Engine {
         return inputs.count
     }
 
-    /// Times prefill of `promptTokens` and decoding of `generatedTokens` after it, `repetitions` times after one
-    /// warm-up. The tokens are arbitrary: speed does not depend on them.
+    /// Times prefill of `promptTokens` and decoding of `generatedTokens` after it, `repetitions` times after
+    /// one warm-up. The tokens are arbitrary: speed does not depend on them.
     public func benchmark(
         promptTokens: Int, generatedTokens: Int, repetitions: Int = 3
     ) throws(ThimbleError) -> BenchmarkResult {

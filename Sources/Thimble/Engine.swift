@@ -38,8 +38,8 @@ public struct EngineOptions: Sendable {
 
 /// One model in memory, with its tokenizer and chat format.
 ///
-/// Sessions of one engine compute on the same device and take turns: an engine and its sessions belong to one thread
-/// at a time.
+/// Sessions of one engine compute on the same device and take turns: an engine and its sessions belong to one
+/// thread at a time.
 public final class Engine {
     public let path: String
     let file: ModelFile

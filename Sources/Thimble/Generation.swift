@@ -29,7 +29,8 @@ struct Generation {
         self.visionSeconds = visionSeconds
     }
 
-    /// Runs to the end. The tokens generated join `inputs`, the last one excepted, which needs no keys and values.
+    /// Runs to the end. The tokens generated join `inputs`, the last one excepted, which needs no keys and
+    /// values.
     mutating func run(
         _ inputs: inout InputSequence, _ sequence: KVSequence, shouldStop: () -> Bool,
         receive: (String) -> Void

@@ -12,8 +12,8 @@ public struct SamplingOptions: Sendable, Equatable {
     public var topP: Float = 1
     /// Drops tokens less likely than `minP` times the likeliest; 0 drops none.
     public var minP: Float = 0
-    /// Divides the positive and multiplies the negative logits of tokens seen, prompt included (CTRL, Keskar et al.
-    /// 2019); 1 changes nothing.
+    /// Divides the positive and multiplies the negative logits of tokens seen, prompt included (CTRL, Keskar
+    /// et al. 2019); 1 changes nothing.
     public var repetitionPenalty: Float = 1
     /// Subtracted from a token's logit for each time it was generated; 0 changes nothing.
     public var frequencyPenalty: Float = 0
@@ -25,7 +25,8 @@ public struct SamplingOptions: Sendable, Equatable {
     /// Greedy, nothing penalised.
     public init() {}
 
-    /// As a model file asks for it. Penalties hold for greedy decoding too; a `topP` of 0 means the likeliest token.
+    /// As a model file asks for it. Penalties hold for greedy decoding too; a `topP` of 0 means the likeliest
+    /// token.
     init(_ defaults: GenerationDefaults) {
         repetitionPenalty = defaults.repetitionPenalty ?? 1
         guard defaults.samples else { return }

@@ -43,13 +43,13 @@ public final class Session {
 
     /// Answers the conversation, and adds the answer to it.
     ///
-    /// `receive` gets the text as it comes, never half a character. `shouldStop` is asked before each image and each
-    /// token, and between the chunks of a long prompt; a cancelled answer is added as far as it came. On an error the
-    /// conversation is as before.
+    /// `receive` gets the text as it comes, never half a character. `shouldStop` is asked before each image
+    /// and each token, and between the chunks of a long prompt; a cancelled answer is added as far as it
+    /// came. On an error the conversation is as before.
     ///
-    /// Throws `unsupported` where the model has no tokenizer or a chat template that is not known, or takes no images;
-    /// `contextFull`, with both counts, before anything is computed; `invalidArgument` for options out of range;
-    /// `outOfMemory`; `corrupt` where the logits are not numbers.
+    /// Throws `unsupported` where the model has no tokenizer or a chat template that is not known, or takes
+    /// no images; `contextFull`, with both counts, before anything is computed; `invalidArgument` for options
+    /// out of range; `outOfMemory`; `corrupt` where the logits are not numbers.
     public func generate(
         _ options: GenerationOptions = GenerationOptions(), shouldStop: () -> Bool = { false },
         receive: (String) -> Void
@@ -72,12 +72,12 @@ public final class Session {
         return result
     }
 
-    /// Continues a text that the caller has written whole, special tokens as their spelling: for models whose chat
-    /// template is not known. `<|image|>`-like placeholders of the model stand for `images`, in order. The
-    /// conversation's messages do not change.
+    /// Continues a text that the caller has written whole, special tokens as their spelling: for models whose
+    /// chat template is not known. `<|image|>`-like placeholders of the model stand for `images`, in order.
+    /// The conversation's messages do not change.
     ///
-    /// Throws as `generate` does, and `invalidArgument` where placeholders and images differ in number or the text is
-    /// empty.
+    /// Throws as `generate` does, and `invalidArgument` where placeholders and images differ in number or the
+    /// text is empty.
     public func complete(
         raw text: String, images: [RGBImage] = [], _ options: GenerationOptions = GenerationOptions(),
         shouldStop: () -> Bool = { false }, receive: (String) -> Void
@@ -131,8 +131,8 @@ public final class Session {
         return needed
     }
 
-    /// Makes `encoded` hold `images`; returns false when the caller asked to stop. Images that stand where the last
-    /// prompt had the same ones are not encoded again: a conversation mostly adds to its end.
+    /// Makes `encoded` hold `images`; returns false when the caller asked to stop. Images that stand where
+    /// the last prompt had the same ones are not encoded again: a conversation mostly adds to its end.
     private func encode(_ images: [RGBImage], _ shouldStop: () -> Bool) throws(ThimbleError) -> Bool {
         for (index, image) in images.enumerated() {
             if index < encoded.count {
@@ -162,7 +162,8 @@ public final class Session {
         return next
     }
 
-    /// How many positions of `next` the sequence holds already; at least one is left to compute, for its logits.
+    /// How many positions of `next` the sequence holds already; at least one is left to compute, for its
+    /// logits.
     private func reusablePrefix(of next: InputSequence) -> Int {
         min(inputs.commonPrefixLength(with: next), sequence.length, next.count - 1)
     }

@@ -34,8 +34,8 @@ extension ThimbleError {
     static func contextFull(needed: Int, capacity: Int) -> ThimbleError {
         ThimbleError(
             .contextFull,
-            "the prompt needs \(needed) tokens and the context holds \(capacity): shorten it, give fewer pages, or "
-                + "raise --context if the model allows it")
+            "the prompt needs \(needed) tokens and the context holds \(capacity): shorten it, give fewer "
+                + "pages, or raise --context if the model allows it")
     }
 
     static func noTokenizer(_ path: String) -> ThimbleError {

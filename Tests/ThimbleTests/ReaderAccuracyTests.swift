@@ -1,7 +1,9 @@
-//! Measures how well the bundled model reads: 50 pages of our own making at 4 bits, beside the same at float16.
+//! Measures how well the bundled model reads: 50 pages of our own making at 4 bits, beside the same at
+//! float16.
 //!
-//! What float16 answers is recorded in Fixtures/reader/float16-answers.json. With THIMBLE_READER_CHECKPOINT naming the
-//! checkpoint's folder, float16 is run anew and held to the record; with THIMBLE_RECORD=1 as well, the record is made.
+//! What float16 answers is recorded in Fixtures/reader/float16-answers.json. With THIMBLE_READER_CHECKPOINT
+//! naming the checkpoint's folder, float16 is run anew and held to the record; with THIMBLE_RECORD=1 as well,
+//! the record is made.
 
 import Foundation
 import TestSupport
