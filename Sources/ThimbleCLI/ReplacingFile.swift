@@ -10,8 +10,13 @@ struct ReplacingFile: ~Copyable {
     private let descriptor: Int32
     private var isCommitted = false
 
-    /// Creates the temporary file in the target's folder.
+    /// Creates the temporary file in the target's folder. A target that is a folder, a device or a pipe is refused:
+    /// a rename would put a file in its place.
     init(path: String) throws(Failure) {
+        var status = stat()
+        if unsafe stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+            throw Failure(.cannotCreate, "\(path): this is not a regular file, so it cannot be replaced")
+        }
         let temporaryPath = "\(path).\(getpid()).partial"
         let descriptor = unsafe open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else {
