@@ -12,8 +12,10 @@ extension CPUBackend {
         precondition(y.rows == tokens.count && y.columns == layout.columns)
         var weights = unsafe thimble_weights(
             codes: hostBase(table.memory) + table.codesOffset,
-            scales: UnsafePointer((hostBase(table.memory) + table.scalesOffset).assumingMemoryBound(to: UInt16.self)),
-            rows: Int64(layout.rows), padded_columns: Int64(layout.paddedColumns), group: Int64(layout.format.group))
+            scales: UnsafePointer(
+                (hostBase(table.memory) + table.scalesOffset).assumingMemoryBound(to: UInt16.self)),
+            rows: Int64(layout.rows), padded_columns: Int64(layout.paddedColumns),
+            group: Int64(layout.format.group))
         for index in tokens.indices {
             precondition(tokens[index] >= 0 && tokens[index] < layout.rows, "a token is in the vocabulary")
             unsafe kernels.pointee.gather_row(
@@ -23,13 +25,14 @@ extension CPUBackend {
     }
 
     public func attention(
-        queries: Activation, kv: PagedKV, start: Int, length: Int, isCausal: Bool, scale: Float, into y: Activation
+        queries: Activation, kv: PagedKV, start: Int, length: Int, isCausal: Bool, scale: Float,
+        into y: Activation
     ) {
         precondition(y.rows == queries.rows && y.columns == queries.columns)
         precondition(queries.columns % (kv.headSize * kv.kvHeads) == 0)
         precondition(length > 0 && length <= kv.blockTable.count * kv.pageTokens)
         precondition(!isCausal || start + queries.rows <= length)
-        precondition(kv.headSize % 8 == 0 && kv.headSize <= Int(THIMBLE_MAX_HEAD_SIZE))
+        precondition(kv.headSize <= Int(THIMBLE_MAX_HEAD_SIZE))
         let queryHeads = queries.columns / kv.headSize
         let perWorker = Int(
             thimble_attention_scratch_count(
@@ -62,7 +65,9 @@ extension CPUBackend {
         }
     }
 
-    public func layerNormGELU(_ x: Activation, weight: Vector, bias: Vector, epsilon: Float, into y: Activation) {
+    public func layerNormGELU(
+        _ x: Activation, weight: Vector, bias: Vector, epsilon: Float, into y: Activation
+    ) {
         precondition(x.columns == weight.count && bias.count == weight.count)
         precondition(y.rows == x.rows && y.columns == x.columns)
         pool.run(x.rows) { row, _ in

@@ -33,8 +33,8 @@ struct DecoderWork {
         queries = try make(text.headCount * text.headSize, "queries")
         attended = try make(text.headCount * text.headSize, "attention output")
         mlp = try make(text.intermediateSize, "MLP")
-        cosines = try make(text.rotarySize / 2, "rotary cosines")
-        sines = try make(text.rotarySize / 2, "rotary sines")
+        cosines = try make(text.rotaryPairs, "rotary cosines")
+        sines = try make(text.rotaryPairs, "rotary sines")
         logits = try make(text.vocabularySize, "logits", rows: Self.logitRows)
         hostLogits = HostFloats(count: Self.logitRows * text.vocabularySize)
     }
@@ -117,7 +117,8 @@ extension Glm4v {
                 scale: 1 / Float(text.headSize).squareRoot(), into: attended)
             backend.project(.plain(attended), layer.o, .store(delta, bias: nil))
             backend.project(
-                joined(residual, delta, layer.postSelfAttentionNorm, then: layer.postAttentionNorm), layer.gateUp,
+                joined(residual, delta, layer.postSelfAttentionNorm, then: layer.postAttentionNorm),
+                layer.gateUp,
                 .swiglu(mlp))
             backend.project(.plain(mlp), layer.down, .store(delta, bias: nil))
             previous = layer
@@ -141,8 +142,10 @@ extension Glm4v {
             let visible = chunk.clamped(to: image.start..<image.end)
             if visible.isEmpty { continue }
             backend.copy(
-                image.features.values.rows(visible.lowerBound - image.start..<visible.upperBound - image.start),
-                to: residual.rows(visible.lowerBound - chunk.lowerBound..<visible.upperBound - chunk.lowerBound))
+                image.features.values.rows(
+                    visible.lowerBound - image.start..<visible.upperBound - image.start),
+                to: residual.rows(
+                    visible.lowerBound - chunk.lowerBound..<visible.upperBound - chunk.lowerBound))
         }
     }
 
