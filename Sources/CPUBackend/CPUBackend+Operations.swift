@@ -33,11 +33,20 @@ extension CPUBackend {
         precondition(length > 0 && length <= kv.blockTable.count * kv.pageTokens)
         precondition(!isCausal || start + queries.rows <= length)
         precondition(kv.headSize <= Int(THIMBLE_MAX_HEAD_SIZE))
+        perform { () throws(BackendError) in
+            try attend(queries, kv, start: start, length: length, isCausal: isCausal, scale: scale, into: y)
+        }
+    }
+
+    private func attend(
+        _ queries: Activation, _ kv: PagedKV, start: Int, length: Int, isCausal: Bool, scale: Float,
+        into y: Activation
+    ) throws(BackendError) {
         let queryHeads = queries.columns / kv.headSize
         let perWorker = Int(
             thimble_attention_scratch_count(
                 Int64(queryHeads), Int64(kv.kvHeads), Int64(kv.headSize), Int64(kv.pageTokens)))
-        let scratch = unsafe self.scratch.take(.attention, perWorker * pool.threadCount, as: Float.self)
+        let scratch = try unsafe self.scratch.take(.attention, perWorker * pool.threadCount, as: Float.self)
         let pages = unsafe (hostBase(kv.memory) + kv.offset).assumingMemoryBound(to: UInt16.self)
         unsafe kv.blockTable.withUnsafeBufferPointer { table in
             let call = unsafe thimble_attention(

@@ -13,15 +13,15 @@ import Glibc
     private let write: Write
     private var isCommitted = false
 
-    /// Creates a new temporary file in the target's folder. A target that is a folder, a device or a pipe is refused:
-    /// a rename would put a file in its place.
+    /// Creates a new temporary file in the target's folder.
     init(
         path: String,
         write: @escaping Write = { unsafe pwrite($0, $1.baseAddress, $1.count, off_t($2)) }
     ) throws(ModelFileError) {
+        // A rename would put a file in the place of a device or a pipe.
         var status = stat()
         if unsafe stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
-            throw ModelFileError(.system, file: path, "this is not a regular file, so it cannot be replaced")
+            throw ModelFileError(.system, file: path, "there is something that is not a regular file")
         }
         // The process and a random number make the name unlikely to be taken, O_EXCL makes sure.
         let temporaryPath = "\(path).\(getpid()).\(UInt32.random(in: 0 ... .max)).partial"

@@ -115,7 +115,8 @@ public protocol Backend: AnyObject {
     /// Softmax(q k^T * scale) v over pages, grouped-query: `queries` and `y` are `[tokens, heads * headSize]`. Causal:
     /// query `i` sees positions up to `start + i`; else every query sees all `length` positions.
     func attention(
-        queries: Activation, kv: PagedKV, start: Int, length: Int, isCausal: Bool, scale: Float, into y: Activation)
+        queries: Activation, kv: PagedKV, start: Int, length: Int, isCausal: Bool, scale: Float,
+        into y: Activation)
     /// `y = rmsNorm(x) * weight`, over rows of `weight.count`.
     func rmsNorm(_ x: Activation, weight: Vector, epsilon: Float, into y: Activation)
     /// `y = gelu(layerNorm(x) * weight + bias)`, the exact (erf) form.

@@ -72,7 +72,8 @@ public struct GenerationResult: Sendable {
     /// Prompt tokens computed a second, vision not counted; nil where none was.
     public var prefillTokensPerSecond: Double? {
         let (tokens, seconds) = (promptTokens - cachedTokens, firstTokenSeconds - visionSeconds)
-        return tokens > 0 && seconds > 0 ? Double(tokens) / seconds : nil
+        // Without a first token, the prompt was not computed to its end.
+        return generatedTokens > 0 && tokens > 0 && seconds > 0 ? Double(tokens) / seconds : nil
     }
 
     /// Tokens generated a second after the first; nil where there were none.

@@ -20,7 +20,9 @@ func translating<Result>(
         switch error {
         case .file(let fault): throw ThimbleError(fault)
         case .backend(let fault):
-            throw ThimbleError(fault.code == .outOfMemory ? .outOfMemory : .noDevice, fault.message)
+            throw ThimbleError(
+                fault.code == .outOfMemory ? .outOfMemory : .noDevice, "\(path): \(fault.message)")
+        case .image(let fault): throw ThimbleError(.unsupported, "\(fault)")
         case .mismatch(let message): throw ThimbleError(.corrupt, "\(path): \(message)")
         case .contextFull(let needed, let capacity): throw .contextFull(needed: needed, capacity: capacity)
         case .tokenOutOfRange: throw ThimbleError(.invalidArgument, "\(error)")
