@@ -39,8 +39,8 @@ static void on_read(png_structp png, png_bytep target, size_t count) {
 }
 
 /// Sets libpng's transformations so that each row comes out as 8-bit RGB, or RGBA where the image knows
-/// transparency: libpng's own composition would honour a gAMA chunk, which the models' preprocessing does not.
-/// Returns the number of channels.
+/// transparency: libpng's own composition would honour a gAMA chunk, which the models' preprocessing does
+/// not. Returns the number of channels.
 static size_t ask_for_rgb(png_structp png, png_infop info) {
     int colour = png_get_color_type(png, info);
     int depth = png_get_bit_depth(png, info);

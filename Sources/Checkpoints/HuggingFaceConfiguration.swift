@@ -99,7 +99,7 @@ public enum HuggingFaceConfiguration {
             throw config.fault(
                 "num_attention_heads", "which hidden_size \(hiddenSize) cannot be shared among")
         }
-        // The reference's glm4v attention takes the quotient whatever head_dim says; its rotary angles do not.
+        // The reference's glm4v attention takes the quotient whatever head_dim says; its angles do not.
         let statedHeadSize = try config.integer("head_dim") ?? (isText ? 128 : nil)
         let quotient = hiddenSize / headCount
         let headSize = isText ? statedHeadSize ?? quotient : quotient
@@ -214,8 +214,8 @@ public enum HuggingFaceConfiguration {
 }
 
 extension SpecialTokens {
-    /// Forgets ids that the vocabulary is too small for: a small model often states, or leaves at their defaults,
-    /// those of its large siblings, and no text can hold them.
+    /// Forgets ids that the vocabulary is too small for: a small model often states, or leaves at their
+    /// defaults, those of its large siblings, and no text can hold them.
     fileprivate mutating func removeIDs(from vocabularySize: Int) {
         endOfSequence.removeAll { $0 >= vocabularySize }
         for id in [\SpecialTokens.image, \.imageStart, \.imageEnd, \.video] {

@@ -45,8 +45,8 @@ public struct TextConfiguration: Codable, Sendable, Equatable {
     public var maximumPositions: Int
     public var rmsNormEpsilon: Float
     public var ropeTheta: Float
-    /// How many of a head's dimensions are rotated, from the first. The angles are those of this size; where it is
-    /// odd, its last dimension takes the next one along, as in the reference.
+    /// How many of a head's dimensions are rotated, from the first. The angles are those of this size; where
+    /// it is odd, its last dimension takes the next one along, as in the reference.
     public var rotarySize: Int
     /// Pairs of dimensions that follow the temporal, the height and the width position; sums to `rotaryPairs`.
     /// Empty for a text-only model, whose positions are one number.
@@ -135,7 +135,8 @@ public struct VisionConfiguration: Codable, Sendable, Equatable {
 public struct SpecialTokens: Codable, Sendable, Equatable {
     /// Generation ends with any of these.
     public var endOfSequence: [Int]
-    /// The placeholder that visual tokens replace; nil for a text-only model, and for one whose vocabulary lacks it.
+    /// The placeholder that visual tokens replace; nil for a text-only model, and where the vocabulary lacks
+    /// it.
     public var image: Int?
     public var imageStart: Int?
     public var imageEnd: Int?
