@@ -26,6 +26,17 @@ bool cimages_reserve(cimages_image *image, uint64_t width, uint64_t height, cima
     return true;
 }
 
+void cimages_compose_on_white(const uint8_t *rgba, size_t count, uint8_t *rgb) {
+    for (size_t pixel = 0; pixel < count; pixel++, rgba += 4, rgb += 3) {
+        uint32_t alpha = rgba[3];
+        for (int channel = 0; channel < 3; channel++) {
+            // The sum over 255, rounded to nearest without a division.
+            uint32_t sum = rgba[channel] * alpha + 255 * (255 - alpha) + 128;
+            rgb[channel] = (uint8_t)((sum + (sum >> 8)) >> 8);
+        }
+    }
+}
+
 void cimages_fail(cimages_image *image, cimages_status status, const char *message) {
     free(image->pixels);
     image->pixels = NULL;

@@ -38,9 +38,10 @@ static void on_read(png_structp png, png_bytep target, size_t count) {
     input->position += count;
 }
 
-/// Sets libpng's transformations so that each row comes out as 8-bit RGB. Alpha is dropped, not composed: the
-/// models' own preprocessing (PIL's `convert("RGB")`) does the same.
-static void ask_for_rgb(png_structp png, png_infop info) {
+/// Sets libpng's transformations so that each row comes out as 8-bit RGB, or RGBA where the image knows
+/// transparency: libpng's own composition would honour a gAMA chunk, which the models' preprocessing does
+/// not. Returns the number of channels.
+static size_t ask_for_rgb(png_structp png, png_infop info) {
     int colour = png_get_color_type(png, info);
     int depth = png_get_bit_depth(png, info);
     if (colour == PNG_COLOR_TYPE_PALETTE) {
@@ -55,13 +56,21 @@ static void ask_for_rgb(png_structp png, png_infop info) {
     if (depth == 16) {
         png_set_strip_16(png);
     }
-    if ((colour & PNG_COLOR_MASK_ALPHA) || png_get_valid(png, info, PNG_INFO_tRNS)) {
-        png_set_strip_alpha(png);
+    bool has_key = png_get_valid(png, info, PNG_INFO_tRNS) != 0;
+    if (has_key) {
+        png_set_tRNS_to_alpha(png);
     }
+    return has_key || (colour & PNG_COLOR_MASK_ALPHA) ? 4 : 3;
 }
 
+/// What a longjmp must not lose.
+typedef struct {
+    png_bytep *rows;
+    uint8_t *rgba;
+} png_scratch;
+
 static void read_png(png_structp png, png_infop info, cimages_image *image, cimages_limits limits,
-                     png_bytep *volatile *rows) {
+                     volatile png_scratch *scratch) {
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_chunk_malloc_max(png, CHUNK_BYTES_MAX);
     png_set_chunk_cache_max(png, CHUNK_COUNT_MAX);
@@ -70,22 +79,29 @@ static void read_png(png_structp png, png_infop info, cimages_image *image, cima
     if (!cimages_reserve(image, png_get_image_width(png, info), height, limits)) {
         return;
     }
-    ask_for_rgb(png, info);
+    size_t channels = ask_for_rgb(png, info);
     png_set_interlace_handling(png);
     png_read_update_info(png, info);
-    size_t stride = (size_t)image->width * 3;
+    size_t stride = (size_t)image->width * channels;
     if (png_get_rowbytes(png, info) != stride) {
         png_error(png, "its rows are of an unsupported kind");
     }
-    *rows = calloc(height, sizeof **rows);
-    if (*rows == NULL) {
-        png_error(png, "no memory for the row table");
+    uint8_t *target = image->pixels;
+    if (channels == 4) {
+        target = scratch->rgba = calloc((size_t)image->width * height, channels);
+    }
+    png_bytep *rows = scratch->rows = calloc(height, sizeof *rows);
+    if (target == NULL || rows == NULL) {
+        png_error(png, "no memory for the rows");
     }
     for (uint32_t row = 0; row < height; row++) {
-        (*rows)[row] = image->pixels + row * stride;
+        rows[row] = target + row * stride;
     }
-    png_read_image(png, *rows);
+    png_read_image(png, rows);
     png_read_end(png, NULL);
+    if (channels == 4) {
+        cimages_compose_on_white(target, (size_t)image->width * height, image->pixels);
+    }
 }
 
 cimages_image cimages_decode_png(const uint8_t *bytes, size_t size, cimages_limits limits) {
@@ -94,7 +110,7 @@ cimages_image cimages_decode_png(const uint8_t *bytes, size_t size, cimages_limi
     png_input input = {bytes, size, 0, message, sizeof message};
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &input, on_error, on_warning);
     png_infop info = png == NULL ? NULL : png_create_info_struct(png);
-    png_bytep *volatile rows = NULL;
+    volatile png_scratch scratch = {NULL, NULL};
     if (info == NULL) {
         png_destroy_read_struct(&png, NULL, NULL);
         cimages_fail(&image, CIMAGES_OUT_OF_MEMORY, "no memory for the PNG decoder");
@@ -102,11 +118,12 @@ cimages_image cimages_decode_png(const uint8_t *bytes, size_t size, cimages_limi
     }
     png_set_read_fn(png, &input, on_read);
     if (setjmp(png_jmpbuf(png)) == 0) {
-        read_png(png, info, &image, limits, &rows);
+        read_png(png, info, &image, limits, &scratch);
     } else {
         cimages_fail(&image, CIMAGES_MALFORMED, message);
     }
-    free(rows);
+    free(scratch.rows);
+    free(scratch.rgba);
     png_destroy_read_struct(&png, &info, NULL);
     return image;
 }

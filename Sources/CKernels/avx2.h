@@ -63,6 +63,24 @@ TEMPLATE i32x8 lanes_below(int64_t count) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(limit), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
+// Rows end in a part of a vector: lanes from `count` on are zero, and memory beyond them is not touched.
+TEMPLATE f32x8 load_part(const float *p, int64_t count) {
+    return count >= 8 ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, lanes_below(count));
+}
+TEMPLATE f32x8 load_part_of_halves(const uint16_t *p, int64_t count) {
+    if (count >= 8) return f32x8_from_halves(p);
+    uint16_t part[8] = {0};
+    memcpy(part, p, (size_t)count * sizeof *p);
+    return f32x8_from_halves(part);
+}
+TEMPLATE void store_part(float *p, int64_t count, f32x8 x) {
+    if (count >= 8) {
+        _mm256_storeu_ps(p, x);
+    } else {
+        _mm256_maskstore_ps(p, lanes_below(count), x);
+    }
+}
+
 void thimble_avx2_matmul_q4(const thimble_weights *w, const thimble_quantized *x, int64_t tokens,
                             int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride);
 void thimble_avx2_matmul_q8(const thimble_weights *w, const thimble_quantized *x, int64_t tokens,

@@ -8,18 +8,6 @@ TEMPLATE f32x8 set1(float x) { return _mm256_set1_ps(x); }
 TEMPLATE f32x8 load(const float *p) { return _mm256_loadu_ps(p); }
 TEMPLATE f32x8 magnitude(f32x8 x) { return _mm256_andnot_ps(set1(-0.0f), x); }
 
-// Rows end in a part of a vector: lanes from `count` on are zero, and memory beyond them is not touched.
-TEMPLATE f32x8 load_part(const float *p, int64_t count) {
-    return count >= 8 ? load(p) : _mm256_maskload_ps(p, lanes_below(count));
-}
-TEMPLATE void store_part(float *p, int64_t count, f32x8 x) {
-    if (count >= 8) {
-        _mm256_storeu_ps(p, x);
-    } else {
-        _mm256_maskstore_ps(p, lanes_below(count), x);
-    }
-}
-
 static void quantize(const float *x, int64_t count, int64_t padded, int8_t *codes, float *scales,
                      int32_t *sums) {
     const i32x8 in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);

@@ -13,23 +13,25 @@ typedef struct {
     int64_t kv_head;
     int64_t first_row;  // rows count (token, head of the group) pairs from token 0
     int64_t rows;
-    float *queries;  // [rows][head_size], scaled
-    float *sums;     // [rows][head_size]
+    int64_t width;   // head_size in whole vectors; what is beyond head_size holds zeros
+    float *queries;  // [rows][width], scaled
+    float *sums;     // [rows][width]
     float *scores;   // [rows][most_keys]
-    float *keys;     // [head_size][most_keys]
-    float *values;   // [most_keys][head_size]
+    float *keys;     // [width][most_keys]
+    float *values;   // [most_keys][width]
     float *largest;  // [rows]
     float *total;    // [rows]
     float *shrink;   // [rows]: what the step multiplies sums by
 } query_block;
 
 static query_block block_in(float *scratch, const thimble_attention *a, int64_t kv_head) {
-    query_block q = {.a = a, .kv_head = kv_head, .queries = scratch};
-    q.sums = q.queries + most_rows * a->head_size;
-    q.scores = q.sums + most_rows * a->head_size;
+    int64_t width = ATTENTION_WIDTH(a->head_size);
+    query_block q = {.a = a, .kv_head = kv_head, .width = width, .queries = scratch};
+    q.sums = q.queries + most_rows * width;
+    q.scores = q.sums + most_rows * width;
     q.keys = q.scores + most_rows * most_keys;
-    q.values = q.keys + most_keys * a->head_size;
-    q.largest = q.values + most_keys * a->head_size;
+    q.values = q.keys + most_keys * width;
+    q.largest = q.values + most_keys * width;
     q.total = q.largest + most_rows;
     q.shrink = q.total + most_rows;
     return q;
@@ -60,11 +62,11 @@ static void load_queries(query_block *q) {
     const thimble_attention *a = q->a;
     for (int64_t row = 0; row < q->rows; row++) {
         const float *from = a->q + row_token(q, row) * a->q_stride + row_head(q, row) * a->head_size;
-        for (int64_t i = 0; i < a->head_size; i += 8) {
-            f32x8 scaled = _mm256_mul_ps(_mm256_loadu_ps(from + i), _mm256_set1_ps(a->scale));
-            _mm256_storeu_ps(q->queries + row * a->head_size + i, scaled);
+        for (int64_t i = 0; i < q->width; i += 8) {
+            f32x8 scaled = _mm256_mul_ps(load_part(from + i, a->head_size - i), _mm256_set1_ps(a->scale));
+            _mm256_storeu_ps(q->queries + row * q->width + i, scaled);
         }
-        memset(q->sums + row * a->head_size, 0, (size_t)a->head_size * sizeof(float));
+        memset(q->sums + row * q->width, 0, (size_t)q->width * sizeof(float));
         q->largest[row] = -ATTENTION_SCORE_LIMIT;
         q->total[row] = 0;
     }
@@ -100,7 +102,7 @@ static void load_keys_and_values(const query_block *q, int64_t first, int64_t co
         for (int64_t d = 0; d < size; d += 8) {
             f32x8 v[8];
             for (int64_t i = 0; i < 8; i++)
-                v[i] = rows[i] ? f32x8_from_halves(rows[i] + d) : _mm256_setzero_ps();
+                v[i] = rows[i] ? load_part_of_halves(rows[i] + d, size - d) : _mm256_setzero_ps();
             transpose(v);
             for (int64_t i = 0; i < 8; i++) _mm256_storeu_ps(q->keys + (d + i) * most_keys + key, v[i]);
         }
@@ -108,7 +110,7 @@ static void load_keys_and_values(const query_block *q, int64_t first, int64_t co
     for (int64_t key = 0; key < count; key++) {
         const uint16_t *row = cached_row(q, first + key, 1);
         for (int64_t d = 0; d < size; d += 8) {
-            _mm256_storeu_ps(q->values + key * size + d, f32x8_from_halves(row + d));
+            _mm256_storeu_ps(q->values + key * q->width + d, load_part_of_halves(row + d, size - d));
         }
     }
 }
@@ -194,7 +196,7 @@ static void weigh(const query_block *q, int64_t row, int64_t keys, int64_t padde
 }
 
 static void attend(const query_block *q, int64_t first, int64_t count) {
-    int64_t size = q->a->head_size;
+    int64_t size = q->width;
     int64_t padded = (count + panel_lanes - 1) / panel_lanes * panel_lanes;
     for (int64_t row = 0; row < q->rows; row += panel_rows) {
         int64_t rows = q->rows - row < panel_rows ? q->rows - row : panel_rows;
@@ -220,9 +222,9 @@ static void store_outputs(const query_block *q) {
     for (int64_t row = 0; row < q->rows; row++) {
         f32x8 inverse = _mm256_set1_ps(q->total[row] == 0 ? 0 : 1 / q->total[row]);
         float *out = a->out + row_token(q, row) * a->out_stride + row_head(q, row) * a->head_size;
-        for (int64_t i = 0; i < a->head_size; i += 8) {
-            _mm256_storeu_ps(out + i,
-                             _mm256_mul_ps(_mm256_loadu_ps(q->sums + row * a->head_size + i), inverse));
+        for (int64_t i = 0; i < q->width; i += 8) {
+            f32x8 mean = _mm256_mul_ps(_mm256_loadu_ps(q->sums + row * q->width + i), inverse);
+            store_part(out + i, a->head_size - i, mean);
         }
     }
 }

@@ -226,7 +226,11 @@ static void attend(const thimble_attention *a, int64_t kv_head, const float *q, 
 
 static void attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin, int64_t token_end,
                       float *scratch) {
-    (void)scratch;
+    if (a->head_size % 8 != 0) {
+        // No published model has such heads: the definition serves them.
+        thimble_scalar_attention(a, kv_head, token_begin, token_end, scratch);
+        return;
+    }
     int64_t group = a->q_heads / a->kv_heads;
     for (int64_t token = token_begin; token < token_end; token++) {
         int64_t keys = a->causal ? a->start + token + 1 : a->kv_length;

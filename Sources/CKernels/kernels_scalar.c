@@ -235,8 +235,8 @@ static void attend(const thimble_attention *a, int64_t kv_head, const float *q, 
     for (int64_t i = 0; i < a->head_size; i++) out[i] = total == 0 ? 0 : out[i] / total;
 }
 
-static void attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin, int64_t token_end,
-                      float *scratch) {
+void thimble_scalar_attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin,
+                              int64_t token_end, float *scratch) {
     (void)scratch;
     int64_t group = a->q_heads / a->kv_heads;
     for (int64_t token = token_begin; token < token_end; token++) {
@@ -265,7 +265,7 @@ static const thimble_kernels table = {
     .rope_interleaved = thimble_scalar_rope_interleaved,
     .rope_half = thimble_scalar_rope_half,
     .store_f16 = thimble_scalar_store_f16,
-    .attention = attention,
+    .attention = thimble_scalar_attention,
 };
 
 const thimble_kernels *thimble_kernels_scalar(void) { return &table; }

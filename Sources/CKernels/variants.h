@@ -8,6 +8,9 @@
 #define ATTENTION_ROWS 48
 #define ATTENTION_KEYS 64
 
+// A head in whole vectors of eight.
+#define ATTENTION_WIDTH(head_size) (((head_size) + 7) / 8 * 8)
+
 // Scores are held within this bound, so that the difference of two is never infinity - infinity.
 #define ATTENTION_SCORE_LIMIT 3e38f
 
@@ -31,6 +34,8 @@ void thimble_scalar_gelu(const float *x, int64_t count, float *y);
 void thimble_scalar_rope_interleaved(float *x, const float *cosines, const float *sines, int64_t pairs);
 void thimble_scalar_rope_half(float *x, const float *cosines, const float *sines, int64_t pairs);
 void thimble_scalar_store_f16(const float *x, int64_t count, uint16_t *y);
+void thimble_scalar_attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin,
+                              int64_t token_end, float *scratch);
 
 #if defined(__x86_64__)
 extern const thimble_kernels thimble_kernels_avx2;

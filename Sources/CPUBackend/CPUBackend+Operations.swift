@@ -33,7 +33,7 @@ extension CPUBackend {
         precondition(queries.columns % (kv.headSize * kv.kvHeads) == 0)
         precondition(length > 0 && length <= kv.blockTable.count * kv.pageTokens)
         precondition(!isCausal || start + queries.rows <= length)
-        precondition(kv.headSize % 8 == 0 && kv.headSize <= Int(THIMBLE_MAX_HEAD_SIZE))
+        precondition(kv.headSize <= Int(THIMBLE_MAX_HEAD_SIZE))
         perform { () throws(BackendError) in
             try attend(queries, kv, start: start, length: length, isCausal: isCausal, scale: scale, into: y)
         }

@@ -26,7 +26,7 @@ public enum HuggingFaceConfiguration {
     static func read(
         _ config: JSONSection, generation: JSONSection?, preprocessor: JSONSection?
     ) throws(CheckpointError) -> ModelConfiguration {
-        let configuration: ModelConfiguration
+        var configuration: ModelConfiguration
         switch try architecture(config) {
         case .glm4v:
             configuration = try glm4v(config, generation: generation, preprocessor: preprocessor)
@@ -39,6 +39,7 @@ public enum HuggingFaceConfiguration {
                     image: nil, imageStart: nil, imageEnd: nil, video: nil),
                 image: nil, generation: try generationDefaults(generation))
         }
+        configuration.tokens.removeIDs(from: configuration.text.vocabularySize)
         do throws(ConfigurationFault) {
             try configuration.validate()
         } catch {
@@ -94,15 +95,14 @@ public enum HuggingFaceConfiguration {
         let isText = architecture == .glm4
         let hiddenSize = try config.integer("hidden_size") ?? 4096
         let headCount = try config.integer("num_attention_heads") ?? 32
-        let headSize: Int
-        if let stated = try config.integer("head_dim") ?? (isText ? 128 : nil) {
-            headSize = stated
-        } else {
-            guard headCount > 0, hiddenSize % headCount == 0 else {
-                throw config.fault("num_attention_heads", "which does not divide hidden_size \(hiddenSize)")
-            }
-            headSize = hiddenSize / headCount
+        guard headCount > 0, hiddenSize >= headCount else {
+            throw config.fault(
+                "num_attention_heads", "which hidden_size \(hiddenSize) cannot be shared among")
         }
+        // The reference's glm4v attention takes the quotient whatever head_dim says; its angles do not.
+        let statedHeadSize = try config.integer("head_dim") ?? (isText ? 128 : nil)
+        let quotient = hiddenSize / headCount
+        let headSize = isText ? statedHeadSize ?? quotient : quotient
         let rope = try RopeSettings(config, defaultRotaryFactor: isText ? 0.5 : 1)
         // The reference's glm4v attention has these biases whatever attention_bias says.
         let hasBias = try config.bool("attention_bias") ?? true || !isText
@@ -115,7 +115,7 @@ public enum HuggingFaceConfiguration {
             vocabularySize: try config.integer("vocab_size") ?? 151552,
             maximumPositions: try config.integer("max_position_embeddings") ?? (isText ? 131072 : 32768),
             rmsNormEpsilon: Float(try config.number("rms_norm_eps") ?? (isText ? 1.5625e-7 : 1e-5)),
-            ropeTheta: Float(rope.theta), rotarySize: try rope.rotarySize(of: headSize),
+            ropeTheta: Float(rope.theta), rotarySize: try rope.rotarySize(of: statedHeadSize ?? headSize),
             mropeSections: isText ? [] : rope.sections, hasQKVBias: hasBias,
             tiesEmbedding: outerTies || innerTies)
     }
@@ -210,6 +210,17 @@ public enum HuggingFaceConfiguration {
             temperature: try config?.number("temperature").map(Float.init),
             topK: try config?.integer("top_k"), topP: try config?.number("top_p").map(Float.init),
             repetitionPenalty: try config?.number("repetition_penalty").map(Float.init))
+    }
+}
+
+extension SpecialTokens {
+    /// Forgets ids that the vocabulary is too small for: a small model often states, or leaves at their
+    /// defaults, those of its large siblings, and no text can hold them.
+    fileprivate mutating func removeIDs(from vocabularySize: Int) {
+        endOfSequence.removeAll { $0 >= vocabularySize }
+        for id in [\SpecialTokens.image, \.imageStart, \.imageEnd, \.video] {
+            if let value = self[keyPath: id], value >= vocabularySize { self[keyPath: id] = nil }
+        }
     }
 }
 

@@ -25,9 +25,9 @@ enum ImageFormat: String {
 }
 
 extension RGBImage {
-    /// Decodes a PNG, JPEG or WebP file. Whatever the file's mode, the result is what PIL's `convert("RGB")`
-    /// gives, since the models were trained on that: alpha is dropped (not composed over a background),
-    /// palettes are looked up, CMYK is unmixed. 16-bit channels keep their high byte.
+    /// Decodes a PNG, JPEG or WebP file. Whatever the file's mode, the result is what the reference's
+    /// `convert_to_rgb` gives: transparency is composed onto white, palettes are looked up, CMYK is unmixed.
+    /// 16-bit channels keep their high byte.
     /// - Throws: `malformed` for damaged or truncated files, `tooLarge` where the header exceeds `limits`,
     ///   `unsupported` for other formats.
     public init(decoding bytes: [UInt8], limits: ImageLimits = ImageLimits()) throws(DocumentError) {

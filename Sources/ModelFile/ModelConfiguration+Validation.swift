@@ -33,27 +33,23 @@ extension ModelConfiguration {
             }
         }
         try image?.validate()
-        try tokens.validate(vocabularySize: text.vocabularySize, hasImages: vision != nil)
+        try tokens.validate(vocabularySize: text.vocabularySize)
         try generation.validate()
     }
 }
 
 extension TextConfiguration {
     fileprivate func validate(hasImages: Bool) throws(ConfigurationFault) {
-        try require(hiddenSize, in: 8...65_536, "text.hiddenSize")
+        try require(hiddenSize, in: 1...65_536, "text.hiddenSize")
         try require(layerCount, in: 1...1024, "text.layerCount")
         try require(headCount, in: 1...1024, "text.headCount")
         try require(kvHeadCount, in: 1...1024, "text.kvHeadCount")
-        try require(headSize, in: 8...256, "text.headSize")
-        try require(intermediateSize, in: 8...1_048_576, "text.intermediateSize")
+        try require(headSize, in: 2...256, "text.headSize")
+        try require(intermediateSize, in: 1...1_048_576, "text.intermediateSize")
         try require(vocabularySize, in: 1...4_194_304, "text.vocabularySize")
         try require(maximumPositions, in: 1...16_777_216, "text.maximumPositions")
-        try require(hiddenSize, multipleOf: 8, "text.hiddenSize")
-        try require(intermediateSize, multipleOf: 8, "text.intermediateSize")
         try require(headCount, multipleOf: kvHeadCount, "text.headCount")
-        try require(headSize, multipleOf: 8, "text.headSize")
-        try require(rotarySize, in: 2...headSize, "text.rotarySize")
-        try require(rotarySize, multipleOf: 2, "text.rotarySize")
+        try require(rotarySize, in: 1...headSize / 2 * 2, "text.rotarySize")
         try require(epsilon: rmsNormEpsilon, "text.rmsNormEpsilon")
         try require(theta: ropeTheta, "text.ropeTheta")
         guard hasImages else {
@@ -64,31 +60,31 @@ extension TextConfiguration {
             return
         }
         guard mropeSections.count == 3, mropeSections.allSatisfy({ (0...headSize).contains($0) }),
-            mropeSections.reduce(0, +) == rotarySize / 2
+            mropeSections.reduce(0, +) == rotaryPairs
         else {
             throw ConfigurationFault(
                 parameter: "text.mropeSections",
-                detail: "is \(mropeSections.prefix(8)), not three sizes that sum to \(rotarySize / 2)")
+                detail: "is \(mropeSections.prefix(8)), not three sizes that sum to \(rotaryPairs)")
         }
     }
 }
 
 extension VisionConfiguration {
     fileprivate func validate() throws(ConfigurationFault) {
-        try require(hiddenSize, in: 8...65_536, "vision.hiddenSize")
+        try require(hiddenSize, in: 1...65_536, "vision.hiddenSize")
         try require(depth, in: 1...1024, "vision.depth")
         try require(headCount, in: 1...1024, "vision.headCount")
-        try require(mergerIntermediateSize, in: 8...1_048_576, "vision.mergerIntermediateSize")
-        try require(outputSize, in: 8...65_536, "vision.outputSize")
+        try require(mergerIntermediateSize, in: 1...1_048_576, "vision.mergerIntermediateSize")
+        try require(outputSize, in: 1...65_536, "vision.outputSize")
         try require(patchSize, in: 1...64, "vision.patchSize")
         try require(temporalPatchSize, in: 1...8, "vision.temporalPatchSize")
         try require(mergeSize, in: 1...8, "vision.mergeSize")
         try require(channelCount, in: 3...3, "vision.channelCount")
         try require(positionGridSize, in: 1...256, "vision.positionGridSize")
         try require(hiddenSize, multipleOf: headCount, "vision.hiddenSize")
-        try require(headSize, in: 8...256, "vision.headSize")
-        try require(headSize, multipleOf: 8, "vision.headSize")
-        try require(mergerIntermediateSize, multipleOf: 8, "vision.mergerIntermediateSize")
+        try require(headSize, in: 4...256, "vision.headSize")
+        // Pairs of dimensions, half of them for each axis.
+        try require(headSize, multipleOf: 4, "vision.headSize")
         try require(epsilon: rmsNormEpsilon, "vision.rmsNormEpsilon")
         try require(theta: ropeTheta, "vision.ropeTheta")
     }
@@ -109,7 +105,7 @@ extension ImageSettings {
 }
 
 extension SpecialTokens {
-    fileprivate func validate(vocabularySize: Int, hasImages: Bool) throws(ConfigurationFault) {
+    fileprivate func validate(vocabularySize: Int) throws(ConfigurationFault) {
         let ids = 0...(vocabularySize - 1)
         guard endOfSequence.count <= 64 else {
             throw ConfigurationFault(
@@ -121,10 +117,6 @@ extension SpecialTokens {
             (image, "image"), (imageStart, "imageStart"), (imageEnd, "imageEnd"), (video, "video"),
         ] {
             if let id { try require(id, in: ids, "tokens.\(name)") }
-        }
-        guard !hasImages || image != nil else {
-            throw ConfigurationFault(
-                parameter: "tokens.image", detail: "is missing for a model that sees images")
         }
     }
 }

@@ -45,10 +45,11 @@ public struct TextConfiguration: Codable, Sendable, Equatable {
     public var maximumPositions: Int
     public var rmsNormEpsilon: Float
     public var ropeTheta: Float
-    /// How many of a head's dimensions are rotated, from the first; even.
+    /// How many of a head's dimensions are rotated, from the first. The angles are those of this size; where
+    /// it is odd, its last dimension takes the next one along, as in the reference.
     public var rotarySize: Int
-    /// Pairs of dimensions that follow the temporal, the height and the width position; sums to
-    /// `rotarySize / 2`. Empty for a text-only model, whose positions are one number.
+    /// Pairs of dimensions that follow the temporal, the height and the width position; sums to `rotaryPairs`.
+    /// Empty for a text-only model, whose positions are one number.
     public var mropeSections: [Int]
     /// Whether the query, key and value projections have a bias.
     public var hasQKVBias: Bool
@@ -76,6 +77,9 @@ public struct TextConfiguration: Codable, Sendable, Equatable {
         self.hasQKVBias = hasQKVBias
         self.tiesEmbedding = tiesEmbedding
     }
+
+    /// Pairs of a head's dimensions that are rotated.
+    public var rotaryPairs: Int { (rotarySize + 1) / 2 }
 }
 
 /// The vision tower: patches, `depth` blocks, a strided downsample and a merger.
@@ -131,7 +135,8 @@ public struct VisionConfiguration: Codable, Sendable, Equatable {
 public struct SpecialTokens: Codable, Sendable, Equatable {
     /// Generation ends with any of these.
     public var endOfSequence: [Int]
-    /// The placeholder that visual tokens replace; nil for a text-only model.
+    /// The placeholder that visual tokens replace; nil for a text-only model, and where the vocabulary lacks
+    /// it.
     public var image: Int?
     public var imageStart: Int?
     public var imageEnd: Int?
@@ -148,8 +153,7 @@ public struct SpecialTokens: Codable, Sendable, Equatable {
 
 /// How an image becomes patches, as the reference `Glm4vImageProcessor` does it.
 public struct ImageSettings: Codable, Sendable, Equatable {
-    /// Limits on frames x height x width after resizing, in pixels; a still image counts `temporalPatchSize`
-    /// frames.
+    /// Limits on frames x height x width after resizing, in pixels; a still image counts `temporalPatchSize` frames.
     public var minimumPixels: Int
     public var maximumPixels: Int
     /// Red, green, blue; of values in 0...1.

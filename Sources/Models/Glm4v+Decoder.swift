@@ -34,8 +34,8 @@ struct DecoderWork {
         queries = try make(text.headCount * text.headSize, "queries")
         attended = try make(text.headCount * text.headSize, "attention output")
         mlp = try make(text.intermediateSize, "MLP")
-        cosines = try make(text.rotarySize / 2, "rotary cosines")
-        sines = try make(text.rotarySize / 2, "rotary sines")
+        cosines = try make(text.rotaryPairs, "rotary cosines")
+        sines = try make(text.rotaryPairs, "rotary sines")
         logits = try make(text.vocabularySize, "logits", rows: Self.logitRows)
         hostLogits = try HostFloats(count: Self.logitRows * text.vocabularySize)
     }

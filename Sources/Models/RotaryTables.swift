@@ -13,7 +13,7 @@ struct RotaryTable {
     /// Angles of the decoder: pair `i` turns by `theta^(-2i / rotarySize)` for each step of the position
     /// component that its M-RoPE section follows; sections take time, height and width in turn.
     init(positions: ArraySlice<Position>, configuration: TextConfiguration) {
-        pairs = configuration.rotarySize / 2
+        pairs = configuration.rotaryPairs
         let frequencies = Self.inverseFrequencies(
             count: pairs, size: configuration.rotarySize, theta: configuration.ropeTheta)
         var components = [Int](repeating: 0, count: pairs)

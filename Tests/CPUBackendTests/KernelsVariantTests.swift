@@ -214,6 +214,8 @@ import Testing
     static let attentions: [AttentionCase] = [
         AttentionCase(qHeads: 1, kvHeads: 1, headSize: 8, tokens: 1, start: 0, keyCount: 1),
         AttentionCase(qHeads: 2, kvHeads: 2, headSize: 40, tokens: 9, start: 4, keyCount: 13, pageTokens: 4),
+        AttentionCase(qHeads: 4, kvHeads: 2, headSize: 20, tokens: 9, start: 70, keyCount: 79),
+        AttentionCase(qHeads: 3, kvHeads: 1, headSize: 33, tokens: 5, start: 0, keyCount: 5),
         AttentionCase(qHeads: 4, kvHeads: 2, headSize: 64, tokens: 33, start: 50, keyCount: 83),
         AttentionCase(qHeads: 4, kvHeads: 4, headSize: 72, tokens: 5, keyCount: 100, causal: false),
         AttentionCase(qHeads: 32, kvHeads: 2, headSize: 128, tokens: 1, start: 69, keyCount: 70),

@@ -119,6 +119,24 @@ import Testing
         #expect(try !read("GLM-4-9B-0414.config", replacing: [("attention_bias", "false")]).text.hasQKVBias)
     }
 
+    @Test func idsBeyondTheVocabularyAreForgotten() throws {
+        let small = try read("GLM-4.6V-Flash.config", replacing: [("text_config.vocab_size", "1000")])
+        #expect(small.tokens.endOfSequence == [] && small.tokens.image == nil)
+        let missing = try read("GLM-4.6V-Flash.config", replacing: [("image_token_id", "151552")])
+        #expect(missing.tokens.image == nil && missing.tokens.imageStart != nil)
+    }
+
+    @Test func headsThatDoNotFillTheHiddenSizeAreRead() throws {
+        // 4096 / 31 is 132, and half of that is rotated.
+        let configuration = try read(
+            "GLM-4.6V-Flash.config",
+            replacing: [
+                ("text_config.num_attention_heads", "31"), ("text_config.num_key_value_heads", "1"),
+                ("text_config.rope_parameters.mrope_section", "[10, 11, 12]"),
+            ])
+        #expect(configuration.text.headSize == 132 && configuration.text.rotarySize == 66)
+    }
+
     @Test func endOfSequenceIdsAreUnited() throws {
         let configuration = try read(
             "GLM-4.6V-Flash.config", generation: "GLM-4.6V.generation_config",
@@ -133,9 +151,10 @@ import Testing
         ),
         ("text_config.hidden_act", "\"gelu\"", "text_config.hidden_act is \"gelu\""),
         ("vision_config.hidden_act", "\"gelu\"", "vision_config.hidden_act is \"gelu\""),
-        ("text_config.head_dim", "512", "text.headSize is 512"),
-        ("text_config.head_dim", "12", "text.headSize is 12"),
-        ("text_config.hidden_size", "4095", "num_attention_heads is 32"),
+        ("text_config.head_dim", "512", "text.rotarySize is 256, and 1 to 128 is supported"),
+        ("text_config.head_dim", "-1", "partial_rotary_factor"),
+        ("text_config.num_attention_heads", "8", "text.headSize is 512"),
+        ("text_config.hidden_size", "31", "num_attention_heads is 32"),
         ("text_config.hidden_size", "-1", "num_attention_heads is 32"),
         ("text_config.hidden_size", "\"big\"", "text_config.hidden_size is \"big\""),
         ("text_config.hidden_size", "1e300", "text_config.hidden_size"),
@@ -152,7 +171,7 @@ import Testing
         ("vision_config.num_heads", "0", "vision.headCount is 0"),
         ("vision_config.num_heads", "7", "vision.hiddenSize is 1536, not a multiple of 7"),
         ("vision_config.in_channels", "4", "vision.channelCount is 4"),
-        ("image_token_id", "200000", "tokens.image is 200000"),
+        ("image_token_id", "-1", "tokens.image is -1"),
         ("text_config", "3", "text_config is 3"),
         ("architectures", "[]", "architectures is []"),
         ("architectures", "null", "architectures is missing"),

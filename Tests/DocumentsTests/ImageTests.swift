@@ -1,11 +1,11 @@
-//! Image files of every format and mode against PIL's pixels, and damaged files against refusal.
+//! Image files of every format and mode against the reference's pixels, and damaged files against refusal.
 
 import Foundation
 import Testing
 
 @testable import Documents
 
-/// One image file and the pixels that PIL's `convert("RGB")` gives for it.
+/// One image file and the pixels that the reference's `convert_to_rgb` gives for it.
 struct ImageCase: Decodable, Sendable, CustomTestStringConvertible {
     let name: String
     let width: Int
@@ -23,7 +23,7 @@ struct ImageCase: Decodable, Sendable, CustomTestStringConvertible {
 
 @Suite struct ImageTests {
     @Test(arguments: ImageCase.all)
-    func everyModeDecodesToThePixelsOfPIL(_ image: ImageCase) throws {
+    func everyModeDecodesToThePixelsOfTheReference(_ image: ImageCase) throws {
         let decoded = try RGBImage(decoding: Array(image.file))
         #expect(decoded.width == image.width && decoded.height == image.height)
         // Codec builds differ by one step in the chroma of lossy files.

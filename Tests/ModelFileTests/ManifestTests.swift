@@ -82,7 +82,7 @@ import Testing
     @Test func anUnsupportedConfigurationIsRefused() throws {
         let lies: [(inout ModelConfiguration) -> Void] = [
             { $0.text.headSize = 512 },
-            { $0.text.headSize = 12 },
+            { $0.text.headSize = 0 },
             { $0.text.kvHeadCount = 0 },
             { $0.text.kvHeadCount = 3 },
             { $0.text.hiddenSize = .max },

@@ -69,6 +69,16 @@ import Testing
         try ModelFile(path: path).verify()
     }
 
+    /// A rename over a device would put a file in its place.
+    @Test func aTargetThatIsNoRegularFileIsRefused() throws {
+        let folder = try TemporaryFolder()
+        for path in [folder.path, "/dev/null"] {
+            let error = #expect(throws: ModelFileError.self) { _ = try ModelFileWriter(path: path) }
+            #expect(error?.description.contains("not a regular file") == true)
+        }
+        #expect(folder.contents.isEmpty)
+    }
+
     @Test func aFolderThatIsNotThereIsAClearError() throws {
         let error = #expect(throws: ModelFileError.self) {
             _ = try ModelFileWriter(path: "/nonexistent/folder/m.thimble")

@@ -30,7 +30,7 @@ public struct ReferenceCase: Sendable, CustomStringConvertible {
     /// Every case.
     public static let all = [
         "text-head64", "causal-head128", "one-image", "two-images-head128", "resized-images",
-        "large-activations",
+        "large-activations", "odd-shapes",
         "long",
     ].map(ReferenceCase.init(name:))
 

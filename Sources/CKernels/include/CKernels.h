@@ -44,7 +44,7 @@ typedef struct {
     int64_t page_tokens;
     int64_t q_heads;  // a multiple of kv_heads
     int64_t kv_heads;
-    int64_t head_size;  // a multiple of 8, at most THIMBLE_MAX_HEAD_SIZE
+    int64_t head_size;  // at most THIMBLE_MAX_HEAD_SIZE
     int64_t start;      // position of the first query; causal: query i sees keys 0...start + i
     int64_t kv_length;  // keys in the pages; start + tokens <= kv_length when causal
     int32_t causal;     // 0: every query sees every key

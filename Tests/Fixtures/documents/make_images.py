@@ -1,4 +1,4 @@
-"""Makes image_* files of each format and mode, and images.json with what PIL's convert("RGB") gives for them."""
+"""Makes images.json: image files of each format and mode, and the pixels that the reference gets from them."""
 
 import base64
 import io
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from transformers.image_transforms import convert_to_rgb
 
 HERE = Path(__file__).parent
 W, H = 13, 9
@@ -42,7 +43,7 @@ def main():
     for name, (image, options) in files.items():
         data = io.BytesIO()
         image.save(data, {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}[name.split(".")[1]], **options)
-        pixels = np.asarray(Image.open(io.BytesIO(data.getvalue())).convert("RGB"))
+        pixels = convert_to_rgb(Image.open(io.BytesIO(data.getvalue())), return_numpy=True)
         out.append({"name": name, "width": W, "height": H, "file": base64.b64encode(data.getvalue()).decode(),
                     "pixels": base64.b64encode(pixels.tobytes()).decode()})
     (HERE / "images.json").write_text(json.dumps(out, indent=0), encoding="utf-8")

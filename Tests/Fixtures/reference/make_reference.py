@@ -111,6 +111,14 @@ CASES = {
     ),
     # MLP outputs beyond 1e6 and attention outputs beyond 65,504.
     "large-activations": Case(6, Text(), large=300.0, length=32),
+    # No size is a multiple of 8: heads of 37 that do not fill the hidden size, 9 of them rotated, sides of 7 pixels.
+    "odd-shapes": Case(
+        8,
+        Text(hidden=74, intermediate=51, vocabulary=151, rotary_factor=0.25, sections=(1, 2, 2)),
+        Vision(hidden=36, heads=3, merger=50, patch=7, image_size=52),
+        images=[(61, 45)],
+        pixels=(1000, 9633792),
+    ),
     # Crosses many pages of 16 positions.
     "long": Case(7, Text(hidden=64, heads=2, kv_heads=1, layers=3, theta=10000.0), length=601),
 }
