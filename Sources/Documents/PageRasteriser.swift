@@ -15,14 +15,21 @@ final class PageRasteriser {
     private let palette: [Colour]
     private let measure: FontMeasure
     private let scale: Double
+    private let transform: PageTransform
     private var cache: [Key: GlyphBitmap] = [:]
     private var cachedBytes = 0
+    /// Faces with a glyph box (of the whole face, in pixels, with a margin of three) taller than this are drawn at
+    /// whole pixels only; poppler's rasteriser does so.
+    private static let tallGlyph = 50
+    private let snapsToPixels: [Bool]
 
     init(_ settings: PageSettings, palette: [Colour], _ measure: FontMeasure) {
         self.settings = settings
         self.palette = palette
         self.measure = measure
         scale = settings.scale
+        transform = PageTransform(settings)
+        snapsToPixels = measure.faces.map { $0.boxHeight(pixelSize: measure.pixelSize) > Self.tallGlyph }
     }
 
     /// Draws the whole page.
@@ -36,8 +43,8 @@ final class PageRasteriser {
             drawBackground(of: paragraph, on: &image)
             for line in paragraph.lines {
                 switch settings.glyphPlacement {
-                case .subpixel: drawSubpixel(line, on: &image)
-                case .pixel: drawPixel(line, on: &image)
+                case .subpixel: drawSubpixel(line, of: paragraph, on: &image)
+                case .pixel: drawPixel(line, of: paragraph, on: &image)
                 }
             }
         }
@@ -47,26 +54,34 @@ final class PageRasteriser {
     // MARK: Text
 
     /// Pens move by unhinted advances; glyphs snap down to quarter pixels, baselines down to whole ones
-    /// (poppler's rasteriser does both).
-    private func drawSubpixel(_ line: PlacedLine, on image: inout RGBImage) {
-        let row = Int(((settings.pageHeight - line.baseline) * scale + 1e-6).rounded(.down))
-        var x = line.x * scale
+    /// (poppler's rasteriser does both). Sums are taken in poppler's order: in points within the paragraph, line
+    /// after line and character after character.
+    private func drawSubpixel(_ line: PlacedLine, of paragraph: PlacedParagraph, on image: inout RGBImage) {
+        let leading = throughPDF(settings.lineHeight)
+        var y = throughPDF(paragraph.height - settings.fontSize)
+        for _ in 0..<line.number { y -= leading }
+        let row = Int(transform.row(y, from: paragraph.bottom).rounded(.down))
+        let size = throughPDF(measure.size)
+        let wordSpacing = throughPDF(line.wordSpacing)
+        var x = throughPDF(paragraph.indent) + throughPDF(line.shift)
         for ink in line.inks {
             let character = measure.character(ink.scalar)
-            let whole = (x + 1e-6).rounded(.down)
-            let quarter = Int((x + 1e-6 - whole) * 4)
+            let column = transform.column(x, from: paragraph.frameLeft)
+            let whole = column.rounded(.down)
+            let quarter = snapsToPixels[Int(character.face)] ? 0 : Int((column - whole) * 4)
             draw(character, at: Int(whole), row, quarter: quarter, palette[Int(ink.colour)], on: &image)
-            x += 0.001 * measure.size * character.units * scale
-            if isSpace(ink) { x += line.wordSpacing * scale }
+            x += throughPDF(character.units) * 0.001 * size
+            if isSpace(ink) { x += wordSpacing }
         }
     }
 
     /// Pens and baselines are whole pixels: a row's top is rounded, and the baseline lies the font's
     /// ascender below.
-    private func drawPixel(_ line: PlacedLine, on image: inout RGBImage) {
-        let top = ((settings.pageHeight - line.baseline - settings.fontSize) * scale).rounded()
+    private func drawPixel(_ line: PlacedLine, of paragraph: PlacedParagraph, on image: inout RGBImage) {
+        let baseline = paragraph.baseline(of: line, settings)
+        let top = ((settings.pageHeight - baseline - settings.fontSize) * scale).rounded()
         let row = Int(top) + measure.faces[0].ascender(pixelSize: measure.pixelSize)
-        var x = (line.x * scale).rounded()
+        var x = ((paragraph.left + line.shift) * scale).rounded()
         for ink in line.inks {
             let character = measure.character(ink.scalar)
             draw(character, at: Int(x.rounded()), row, quarter: 0, palette[Int(ink.colour)], on: &image)
