@@ -112,7 +112,9 @@ final class PageRasteriser {
             cachedBytes += bitmap.coverage.count
         }
         if bitmap.width > 0 {
-            image.blend(bitmap, left: column + bitmap.left, top: row - bitmap.top, colour)
+            image.blend(
+                bitmap, left: column + bitmap.left, top: row - bitmap.top, colour, as: settings.glyphPlacement
+            )
         }
     }
 
@@ -186,26 +188,29 @@ final class PageRasteriser {
 
 extension RGBImage {
     /// Draws a glyph in a colour; what lies outside the picture is left out.
-    mutating func blend(_ glyph: GlyphBitmap, left: Int, top: Int, _ colour: Colour) {
+    mutating func blend(
+        _ glyph: GlyphBitmap, left: Int, top: Int, _ colour: Colour, as placement: GlyphPlacement
+    ) {
         let rows = max(0, -top)..<max(max(0, -top), min(glyph.height, height - top))
         let columns = max(0, -left)..<max(max(0, -left), min(glyph.width, width - left))
+        // Poppler cuts fractions off where it mixes colours, PIL rounds.
+        let rounding = placement == .subpixel ? 0 : 127
         for row in rows {
             var position = ((top + row) * width + left + columns.lowerBound) * 3
             for column in columns {
                 let alpha = Int(glyph.coverage[row * glyph.width + column])
                 if alpha != 0 {
-                    pixels[position] = Self.mix(pixels[position], colour.red, alpha)
-                    pixels[position + 1] = Self.mix(pixels[position + 1], colour.green, alpha)
-                    pixels[position + 2] = Self.mix(pixels[position + 2], colour.blue, alpha)
+                    pixels[position] = Self.mix(pixels[position], colour.red, alpha, rounding)
+                    pixels[position + 1] = Self.mix(pixels[position + 1], colour.green, alpha, rounding)
+                    pixels[position + 2] = Self.mix(pixels[position + 2], colour.blue, alpha, rounding)
                 }
                 position += 3
             }
         }
     }
 
-    /// `(255 - alpha)/255` of `under` and `alpha/255` of `over`, rounded.
-    private static func mix(_ under: UInt8, _ over: UInt8, _ alpha: Int) -> UInt8 {
-        let sum = (255 - alpha) * Int(under) + alpha * Int(over) + 128
-        return UInt8((sum + sum >> 8) >> 8)
+    /// `(255 - alpha)/255` of `under` and `alpha/255` of `over`.
+    private static func mix(_ under: UInt8, _ over: UInt8, _ alpha: Int, _ rounding: Int) -> UInt8 {
+        UInt8(((255 - alpha) * Int(under) + alpha * Int(over) + rounding) / 255)
     }
 }
