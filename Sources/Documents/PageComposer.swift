@@ -129,9 +129,11 @@ struct PageComposer {
         var placed = PlacedParagraph(
             frameLeft: left, indent: settings.leftIndent, bottom: y,
             width: width - (settings.leftIndent + settings.rightIndent), height: height, lines: [])
+        // ReportLab takes a tight centred or right-aligned first line's indent back without having given it.
+        let drift = losesIndent(lines, of: paragraph) ? -paragraph.firstLineIndent : 0
         for (number, line) in lines.enumerated() where !line.inks.isEmpty {
             let isLast = number == lines.count - 1
-            let indent = number == 0 ? paragraph.firstLineIndent : 0
+            let indent = number > 0 ? drift : drift == 0 ? paragraph.firstLineIndent : 0
             let staysRagged = line.endsAtBreak || (isLast && endsParagraph)
             let (shift, spacing) = position(line, staysRagged: staysRagged)
             placed.lines.append(
@@ -143,16 +145,22 @@ struct PageComposer {
         if y != before { isAtTop = false }
     }
 
+    private func losesIndent(_ lines: [BrokenLine], of paragraph: Paragraph) -> Bool {
+        guard settings.alignment == .right || settings.alignment == .center, let first = lines.first else {
+            return false
+        }
+        return first.isTight && first.gaps > 0 && !paragraph.isPlain
+    }
+
     /// How far a line moves right, and what its spaces gain.
     private func position(_ line: BrokenLine, staysRagged: Bool) -> (shift: Double, spacing: Double) {
         let extra = line.extraSpace
-        let isTight = extra <= -1e-8
         if settings.alignment == .justify {
             let isPlain =
                 (extra > -1e-8 && extra <= 1e-8) || (staysRagged && (extra > -1e-8 || line.endsAtBreak))
             return (0, isPlain || line.gaps <= 0 ? 0 : extra / Double(line.gaps))
         }
-        if isTight && line.gaps > 0 { return (0, extra / Double(line.gaps)) }
+        if line.isTight && line.gaps > 0 { return (0, extra / Double(line.gaps)) }
         switch settings.alignment {
         case .left, .justify: return (0, 0)
         case .center: return (0.5 * extra, 0)

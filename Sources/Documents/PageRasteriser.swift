@@ -6,6 +6,7 @@ final class PageRasteriser {
         var glyph: UInt32
         var face: UInt8
         var quarter: UInt8
+        var isMissing: Bool
     }
 
     /// Bitmaps kept at most, in bytes of coverage.
@@ -98,7 +99,9 @@ final class PageRasteriser {
         _ character: FontMeasure.Character, at column: Int, _ row: Int, quarter: Int, _ colour: Colour,
         on image: inout RGBImage
     ) {
-        let key = Key(glyph: character.glyph, face: character.face, quarter: UInt8(quarter))
+        let key = Key(
+            glyph: character.glyph, face: character.face, quarter: UInt8(quarter),
+            isMissing: character.isMissing)
         let bitmap: GlyphBitmap
         if let known = cache[key] {
             bitmap = known
