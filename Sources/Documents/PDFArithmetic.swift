@@ -46,3 +46,23 @@ struct PageTransform {
         offset * -scale + (throughPDF(origin) * -scale + top)
     }
 }
+
+/// Where a paragraph's lines start, as ReportLab moves from one to the next: the way back from a line is written
+/// in the same move as the way to the next one, so that roundings add up down the paragraph.
+struct LineStarts {
+    private var x = 0.0
+    private var wayBack: Double?
+
+    /// The start of the next line, which is meant to lie `shift` from the paragraph's edge; 0 writes no move.
+    mutating func next(_ shift: Double) -> Double {
+        let moves = abs(shift) > 1e-6
+        x += throughPDF((moves ? shift : 0) + (wayBack ?? 0))
+        wayBack = moves ? throughPDF(-shift) : nil
+        return x
+    }
+
+    /// Goes back by `shift` after the line that was started last, which did not move by it.
+    mutating func takeBack(_ shift: Double) {
+        wayBack = throughPDF(-shift)
+    }
+}

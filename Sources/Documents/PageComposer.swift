@@ -129,15 +129,23 @@ struct PageComposer {
         var placed = PlacedParagraph(
             frameLeft: left, indent: settings.leftIndent, bottom: y,
             width: width - (settings.leftIndent + settings.rightIndent), height: height, lines: [])
-        // ReportLab takes a tight centred or right-aligned first line's indent back without having given it.
-        let drift = losesIndent(lines, of: paragraph) ? -paragraph.firstLineIndent : 0
-        for (number, line) in lines.enumerated() where !line.inks.isEmpty {
+        var starts = LineStarts()
+        for (number, line) in lines.enumerated() {
             let isLast = number == lines.count - 1
-            let indent = number > 0 ? drift : drift == 0 ? paragraph.firstLineIndent : 0
+            let indent = number == 0 ? paragraph.firstLineIndent : 0
             let staysRagged = line.endsAtBreak || (isLast && endsParagraph)
             let (shift, spacing) = position(line, staysRagged: staysRagged)
+            let start: Double
+            if indent != 0 && losesIndent(line, of: paragraph) {
+                // ReportLab takes this indent back from the lines below without having given it.
+                start = starts.next(0)
+                starts.takeBack(indent)
+            } else {
+                start = starts.next(indent + shift)
+            }
+            guard !line.inks.isEmpty else { continue }
             placed.lines.append(
-                PlacedLine(inks: line.inks, number: number, shift: indent + shift, wordSpacing: spacing))
+                PlacedLine(inks: line.inks, number: number, shift: start, wordSpacing: spacing))
         }
         pages[pages.count - 1].append(placed)
         y -= settings.spaceAfter
@@ -145,11 +153,9 @@ struct PageComposer {
         if y != before { isAtTop = false }
     }
 
-    private func losesIndent(_ lines: [BrokenLine], of paragraph: Paragraph) -> Bool {
-        guard settings.alignment == .right || settings.alignment == .center, let first = lines.first else {
-            return false
-        }
-        return first.isTight && first.gaps > 0 && !paragraph.isPlain
+    private func losesIndent(_ line: BrokenLine, of paragraph: Paragraph) -> Bool {
+        (settings.alignment == .right || settings.alignment == .center) && line.isTight && line.gaps > 0
+            && !paragraph.isPlain
     }
 
     /// How far a line moves right, and what its spaces gain.

@@ -64,7 +64,7 @@ final class PageRasteriser {
         let row = Int(transform.row(y, from: paragraph.bottom).rounded(.down))
         let size = throughPDF(measure.size)
         let wordSpacing = throughPDF(line.wordSpacing)
-        var x = throughPDF(paragraph.indent) + throughPDF(line.shift)
+        var x = line.shift + throughPDF(paragraph.indent)
         for ink in line.inks {
             let character = measure.character(ink.scalar)
             let column = transform.column(x, from: paragraph.frameLeft)
