@@ -50,4 +50,5 @@ fixtures: ## make the committed fixtures anew (Python 3.11 or newer, network)
 
 reader: build ## make Models/reader.thimble anew from CHECKPOINT=folder
 	@test -n "$(CHECKPOINT)" || { echo "say where the checkpoint is: make reader CHECKPOINT=folder" >&2; exit 1; }
-	$(THIMBLE) convert "$(CHECKPOINT)" Models/reader.thimble
+	$(THIMBLE) convert "$(CHECKPOINT)" -o Models/reader.thimble --weights q4 --group 64 \
+		--page-settings Models/reader.pages.json --name reader --licence Apache-2.0

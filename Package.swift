@@ -50,17 +50,22 @@ let package = Package(
             dependencies: ["Thimble", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: swift),
         // MARK: Tests
-        .target(name: "TestSupport", dependencies: ["Tensors", "Documents"], path: "Tests/TestSupport", swiftSettings: swift),
+        .target(
+            name: "TestSupport", dependencies: ["Tensors", "Documents"], path: "Tests/TestSupport",
+            swiftSettings: swift),
         .testTarget(name: "TidyTests", swiftSettings: swift),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"], swiftSettings: swift),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: swift),
-        .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers", "TestSupport"], swiftSettings: swift),
         .testTarget(
-            name: "ModelFileTests", dependencies: ["ModelFile", "Tensors", "TestSupport"], swiftSettings: swift),
+            name: "TokenizersTests", dependencies: ["Tokenizers", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "ModelFileTests", dependencies: ["ModelFile", "Tensors", "TestSupport"],
+            swiftSettings: swift),
         .testTarget(
             name: "CheckpointsTests", dependencies: ["Checkpoints", "ModelFile", "Tensors", "TestSupport"],
             swiftSettings: swift),
-        .testTarget(name: "DocumentsTests", dependencies: ["Documents", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "DocumentsTests", dependencies: ["Documents", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "CPUBackendTests", dependencies: ["CPUBackend", "CKernels", "Tensors", "TestSupport"],
             swiftSettings: swift),
@@ -69,6 +74,7 @@ let package = Package(
             dependencies: ["Models", "CPUBackend", "Checkpoints", "ModelFile", "Tensors", "TestSupport"],
             swiftSettings: swift),
         .testTarget(name: "ThimbleTests", dependencies: ["Thimble", "TestSupport"], swiftSettings: swift),
-        .testTarget(name: "ThimbleCLITests", dependencies: ["ThimbleCLI", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "ThimbleCLITests", dependencies: ["ThimbleCLI", "TestSupport"], swiftSettings: swift),
     ]
 )

@@ -4,7 +4,8 @@ internal import CKernels
 public import Tensors
 
 extension CPUBackend {
-    /// Query tokens that one task of an attention takes: enough to share a page's keys, few enough to balance.
+    /// Query tokens that one task of an attention takes: enough to share a page's keys, few enough to
+    /// balance.
     private static let queryBlock = 32
 
     public func embed(_ tokens: Span<Int32>, table: Matrix, into y: Activation) {
@@ -12,8 +13,10 @@ extension CPUBackend {
         precondition(y.rows == tokens.count && y.columns == layout.columns)
         var weights = unsafe thimble_weights(
             codes: hostBase(table.memory) + table.codesOffset,
-            scales: UnsafePointer((hostBase(table.memory) + table.scalesOffset).assumingMemoryBound(to: UInt16.self)),
-            rows: Int64(layout.rows), padded_columns: Int64(layout.paddedColumns), group: Int64(layout.format.group))
+            scales: UnsafePointer(
+                (hostBase(table.memory) + table.scalesOffset).assumingMemoryBound(to: UInt16.self)),
+            rows: Int64(layout.rows), padded_columns: Int64(layout.paddedColumns),
+            group: Int64(layout.format.group))
         for index in tokens.indices {
             precondition(tokens[index] >= 0 && tokens[index] < layout.rows, "a token is in the vocabulary")
             unsafe kernels.pointee.gather_row(
@@ -23,18 +26,28 @@ extension CPUBackend {
     }
 
     public func attention(
-        queries: Activation, kv: PagedKV, start: Int, length: Int, isCausal: Bool, scale: Float, into y: Activation
+        queries: Activation, kv: PagedKV, start: Int, length: Int, isCausal: Bool, scale: Float,
+        into y: Activation
     ) {
         precondition(y.rows == queries.rows && y.columns == queries.columns)
         precondition(queries.columns % (kv.headSize * kv.kvHeads) == 0)
         precondition(length > 0 && length <= kv.blockTable.count * kv.pageTokens)
         precondition(!isCausal || start + queries.rows <= length)
         precondition(kv.headSize % 8 == 0 && kv.headSize <= Int(THIMBLE_MAX_HEAD_SIZE))
+        perform { () throws(BackendError) in
+            try attend(queries, kv, start: start, length: length, isCausal: isCausal, scale: scale, into: y)
+        }
+    }
+
+    private func attend(
+        _ queries: Activation, _ kv: PagedKV, start: Int, length: Int, isCausal: Bool, scale: Float,
+        into y: Activation
+    ) throws(BackendError) {
         let queryHeads = queries.columns / kv.headSize
         let perWorker = Int(
             thimble_attention_scratch_count(
                 Int64(queryHeads), Int64(kv.kvHeads), Int64(kv.headSize), Int64(kv.pageTokens)))
-        let scratch = unsafe self.scratch.take(.attention, perWorker * pool.threadCount, as: Float.self)
+        let scratch = try unsafe self.scratch.take(.attention, perWorker * pool.threadCount, as: Float.self)
         let pages = unsafe (hostBase(kv.memory) + kv.offset).assumingMemoryBound(to: UInt16.self)
         unsafe kv.blockTable.withUnsafeBufferPointer { table in
             let call = unsafe thimble_attention(
@@ -45,7 +58,8 @@ extension CPUBackend {
                 start: Int64(start), kv_length: Int64(length), causal: isCausal ? 1 : 0, scale: scale)
             let blocks = (queries.rows + Self.queryBlock - 1) / Self.queryBlock
             pool.run(blocks * kv.kvHeads) { task, worker in
-                // Late blocks of a causal attention see the most keys: they go first, so that none is left over.
+                // Late blocks of a causal attention see the most keys: they go first, so that none is left
+                // over.
                 let block = blocks - 1 - task / kv.kvHeads
                 var call = unsafe call
                 unsafe kernels.pointee.attention(
@@ -62,7 +76,9 @@ extension CPUBackend {
         }
     }
 
-    public func layerNormGELU(_ x: Activation, weight: Vector, bias: Vector, epsilon: Float, into y: Activation) {
+    public func layerNormGELU(
+        _ x: Activation, weight: Vector, bias: Vector, epsilon: Float, into y: Activation
+    ) {
         precondition(x.columns == weight.count && bias.count == weight.count)
         precondition(y.rows == x.rows && y.columns == x.columns)
         pool.run(x.rows) { row, _ in

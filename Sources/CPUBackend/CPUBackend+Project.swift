@@ -5,19 +5,20 @@ internal import Glibc
 public import Tensors
 
 extension CPUBackend {
-    /// Tokens that go through prologue, product and epilogue together: bounds the scratch a wide product needs.
+    /// Tokens that go through prologue, product and epilogue together: bounds the scratch a wide product
+    /// needs.
     private static let tokenBlock = 512
 
     public func project(_ input: Prologue, _ weight: Matrix, _ output: Epilogue) {
         let x = input.input
         precondition(x.columns == weight.layout.columns, "an input is as wide as the matrix")
         checkShapes(output, rows: x.rows, outputs: weight.layout.rows)
-        var start = 0
-        while start < x.rows {
-            let block = start..<min(start + Self.tokenBlock, x.rows)
-            let source = unsafe prepare(input, block)
-            unsafe multiply(source, tokens: block.count, weight, output, block)
-            start = block.upperBound
+        perform { () throws(BackendError) in
+            for start in stride(from: 0, to: x.rows, by: Self.tokenBlock) {
+                let block = start..<min(start + Self.tokenBlock, x.rows)
+                let source = try unsafe prepare(input, block)
+                try unsafe multiply(source, tokens: block.count, weight, output, block)
+            }
         }
     }
 
@@ -37,24 +38,26 @@ extension CPUBackend {
     }
 
     /// The prologue's result for the tokens of `block`: `[block.count, columns]`, in scratch or in place.
-    private func prepare(_ input: Prologue, _ block: Range<Int>) -> UnsafePointer<Float> {
+    private func prepare(_ input: Prologue, _ block: Range<Int>) throws(BackendError) -> UnsafePointer<Float>
+    {
         switch input {
         case .plain(let x):
             return unsafe UnsafePointer(x.row(block.lowerBound))
         case .rmsNorm(let x, let weight, let epsilon):
             let columns = x.columns
             precondition(weight.count == columns)
-            let y = unsafe scratch.take(.normalized, block.count * columns, as: Float.self)
+            let y = try unsafe scratch.take(.normalized, block.count * columns, as: Float.self)
             pool.run(block.count) { token, _ in
                 unsafe kernels.pointee.rms_norm(
-                    x.row(block.lowerBound + token), weight.floats, Int64(columns), epsilon, y + token * columns)
+                    x.row(block.lowerBound + token), weight.floats, Int64(columns), epsilon,
+                    y + token * columns)
             }
             return unsafe UnsafePointer(y)
         case .residual(let residual, let delta, let deltaWeight, let weight, let epsilon):
             let columns = residual.columns
             precondition(delta.rows == residual.rows && delta.columns == columns)
             precondition(deltaWeight.count == columns && weight.count == columns)
-            let y = unsafe scratch.take(.normalized, block.count * columns, as: Float.self)
+            let y = try unsafe scratch.take(.normalized, block.count * columns, as: Float.self)
             pool.run(block.count) { token, _ in
                 let row = block.lowerBound + token
                 unsafe kernels.pointee.add_rms_norm(
@@ -68,31 +71,31 @@ extension CPUBackend {
 
     private func multiply(
         _ x: UnsafePointer<Float>, tokens: Int, _ weight: Matrix, _ output: Epilogue, _ block: Range<Int>
-    ) {
+    ) throws(BackendError) {
         switch output {
         case .store(let y, let bias):
-            unsafe product(x, tokens: tokens, weight, into: y.row(block.lowerBound))
+            try unsafe product(x, tokens: tokens, weight, into: y.row(block.lowerBound))
             if let bias { unsafe add(bias, tokens: tokens, to: y.row(block.lowerBound)) }
         case .swiglu(let y):
             let outputs = weight.layout.rows
-            let product = unsafe scratch.take(.product, tokens * outputs, as: Float.self)
-            unsafe self.product(x, tokens: tokens, weight, into: product)
+            let product = try unsafe scratch.take(.product, tokens * outputs, as: Float.self)
+            try unsafe self.product(x, tokens: tokens, weight, into: product)
             pool.run(tokens) { token, _ in
                 unsafe kernels.pointee.swiglu(
                     product + token * outputs, Int64(outputs / 2), y.row(block.lowerBound + token))
             }
         case .add(let y):
             let outputs = weight.layout.rows
-            let product = unsafe scratch.take(.product, tokens * outputs, as: Float.self)
-            unsafe self.product(x, tokens: tokens, weight, into: product)
+            let product = try unsafe scratch.take(.product, tokens * outputs, as: Float.self)
+            try unsafe self.product(x, tokens: tokens, weight, into: product)
             pool.run(tokens) { token, _ in
                 unsafe kernels.pointee.add(
                     product + token * outputs, Int64(outputs), y.row(block.lowerBound + token))
             }
         case .attentionInputs(let queries, let bias, let rotary, let kv, let start):
             let outputs = weight.layout.rows
-            let product = unsafe scratch.take(.product, tokens * outputs, as: Float.self)
-            unsafe self.product(x, tokens: tokens, weight, into: product)
+            let product = try unsafe scratch.take(.product, tokens * outputs, as: Float.self)
+            try unsafe self.product(x, tokens: tokens, weight, into: product)
             if let bias { unsafe add(bias, tokens: tokens, to: product) }
             pool.run(tokens) { token, _ in
                 let row = block.lowerBound + token
@@ -109,13 +112,15 @@ extension CPUBackend {
         }
     }
 
-    /// Rotates and stores one token's queries, keys and values; `values` is `[q heads | key heads | value heads]`.
+    /// Rotates and stores one token's queries, keys and values; `values` is
+    /// `[q heads | key heads | value heads]`.
     private func storeAttentionInputs(
         _ values: UnsafeMutablePointer<Float>, queries: Activation, rotary: Rotary, kv: PagedKV, row: Int,
         position: Int
     ) {
         let headSize = kv.headSize
-        let rotate = unsafe rotary.pairing == .halves ? kernels.pointee.rope_half! : kernels.pointee.rope_interleaved!
+        let rotate =
+            unsafe rotary.pairing == .halves ? kernels.pointee.rope_half! : kernels.pointee.rope_interleaved!
         let pairs = Int64(rotary.cosines.columns)
         let queryHeads = queries.columns / headSize
         for head in 0..<queryHeads + kv.kvHeads {
@@ -136,7 +141,7 @@ extension CPUBackend {
     /// `y = W x`: `x [tokens, columns]`, `y [tokens, rows]`.
     func product(
         _ x: UnsafePointer<Float>, tokens: Int, _ weight: Matrix, into y: UnsafeMutablePointer<Float>
-    ) {
+    ) throws(BackendError) {
         let layout = weight.layout
         let weights = unsafe thimble_weights(
             codes: hostBase(weight.memory) + weight.codesOffset,
@@ -144,30 +149,31 @@ extension CPUBackend {
                 ? nil
                 : UnsafePointer(
                     (hostBase(weight.memory) + weight.scalesOffset).assumingMemoryBound(to: UInt16.self)),
-            rows: Int64(layout.rows), padded_columns: Int64(layout.paddedColumns), group: Int64(layout.format.group))
+            rows: Int64(layout.rows), padded_columns: Int64(layout.paddedColumns),
+            group: Int64(layout.format.group))
         let stride = Int64(layout.rows)
         switch layout.format.type {
         case .q4:
-            let quantized = unsafe quantize(x, tokens: tokens, layout)
+            let quantized = try unsafe quantize(x, tokens: tokens, layout)
             overTiles(layout, tokens: tokens) { begin, end in
                 var (w, q) = unsafe (weights, quantized)
                 unsafe kernels.pointee.matmul_q4(&w, &q, Int64(tokens), begin, end, y, stride)
             }
         case .q8:
-            let quantized = unsafe quantize(x, tokens: tokens, layout)
+            let quantized = try unsafe quantize(x, tokens: tokens, layout)
             overTiles(layout, tokens: tokens) { begin, end in
                 var (w, q) = unsafe (weights, quantized)
                 unsafe kernels.pointee.matmul_q8(&w, &q, Int64(tokens), begin, end, y, stride)
             }
         case .f16:
-            let padded = unsafe pad(x, tokens: tokens, layout)
+            let padded = try unsafe pad(x, tokens: tokens, layout)
             overTiles(layout, tokens: tokens) { begin, end in
                 var w = unsafe weights
                 unsafe kernels.pointee.matmul_f16(
                     &w, padded, Int64(layout.paddedColumns), Int64(tokens), begin, end, y, stride)
             }
         case .f32:
-            let padded = unsafe pad(x, tokens: tokens, layout)
+            let padded = try unsafe pad(x, tokens: tokens, layout)
             overTiles(layout, tokens: tokens) { begin, end in
                 var w = unsafe weights
                 unsafe kernels.pointee.matmul_f32(
@@ -184,25 +190,30 @@ extension CPUBackend {
         }
     }
 
-    private func quantize(_ x: UnsafePointer<Float>, tokens: Int, _ layout: WeightLayout) -> thimble_quantized {
+    private func quantize(_ x: UnsafePointer<Float>, tokens: Int, _ layout: WeightLayout) throws(BackendError)
+        -> thimble_quantized
+    {
         let (columns, padded) = (layout.columns, layout.paddedColumns)
         let blocks = padded / Int(THIMBLE_BLOCK)
-        let codes = unsafe scratch.take(.codes, tokens * padded, as: Int8.self)
-        let scales = unsafe scratch.take(.scales, tokens * blocks, as: Float.self)
-        let sums = unsafe scratch.take(.sums, tokens * blocks, as: Int32.self)
+        let codes = try unsafe scratch.take(.codes, tokens * padded, as: Int8.self)
+        let scales = try unsafe scratch.take(.scales, tokens * blocks, as: Float.self)
+        let sums = try unsafe scratch.take(.sums, tokens * blocks, as: Int32.self)
         pool.run(tokens) { token, _ in
             unsafe kernels.pointee.quantize(
-                x + token * columns, Int64(columns), Int64(padded), codes + token * padded, scales + token * blocks,
+                x + token * columns, Int64(columns), Int64(padded), codes + token * padded,
+                scales + token * blocks,
                 sums + token * blocks)
         }
         return unsafe thimble_quantized(codes: codes, scales: scales, sums: sums)
     }
 
     /// `x` with rows of `paddedColumns`: in place where nothing is padded.
-    private func pad(_ x: UnsafePointer<Float>, tokens: Int, _ layout: WeightLayout) -> UnsafePointer<Float> {
+    private func pad(_ x: UnsafePointer<Float>, tokens: Int, _ layout: WeightLayout) throws(BackendError)
+        -> UnsafePointer<Float>
+    {
         let (columns, padded) = (layout.columns, layout.paddedColumns)
         if columns == padded { return unsafe x }
-        let y = unsafe scratch.take(.padded, tokens * padded, as: Float.self)
+        let y = try unsafe scratch.take(.padded, tokens * padded, as: Float.self)
         for token in 0..<tokens {
             unsafe (y + token * padded).update(from: x + token * columns, count: columns)
             unsafe (y + token * padded + columns).update(repeating: 0, count: padded - columns)

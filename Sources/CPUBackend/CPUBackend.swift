@@ -12,6 +12,8 @@ public import Tensors
     let pool: ThreadPool
     /// Room for what lives within one operation; it grows to the largest operation seen.
     let scratch = Scratch()
+    /// The first operation's fault since the last `synchronize`, which throws it.
+    private var fault: BackendError?
 
     /// The kernel variants this machine can run, the definition first, the preferred one last.
     public static var variants: [String] {
@@ -23,7 +25,8 @@ public import Tensors
     public init(threadCount: Int, variant: String? = nil) {
         let tables = unsafe Self.availableTables()
         if let variant {
-            guard let table = unsafe tables.first(where: { unsafe String(cString: $0.pointee.name) == variant })
+            guard
+                let table = unsafe tables.first(where: { unsafe String(cString: $0.pointee.name) == variant })
             else { preconditionFailure("no kernel variant \(variant)") }
             unsafe kernels = table
         } else {
@@ -66,7 +69,17 @@ public import Tensors
         unsafe target.update(from: activation.floats, count: values.count)
     }
 
-    public func synchronize() throws(BackendError) {}
+    public func synchronize() throws(BackendError) {
+        guard let fault else { return }
+        self.fault = nil
+        throw fault
+    }
+
+    /// Runs an operation, unless one before it has failed: then nothing that follows would mean anything.
+    func perform(_ operation: () throws(BackendError) -> Void) {
+        guard fault == nil else { return }
+        do { try operation() } catch { fault = error }
+    }
 }
 
 /// Host memory that is asked for again and again and kept in between.
@@ -79,15 +92,15 @@ final class Scratch {
     }
 
     /// At least `count` elements, valid until the next call with the same purpose.
-    func take<Element>(_ purpose: Purpose, _ count: Int, as type: Element.Type) -> UnsafeMutablePointer<Element> {
+    func take<Element>(
+        _ purpose: Purpose, _ count: Int, as type: Element.Type
+    ) throws(BackendError) -> UnsafeMutablePointer<Element> {
         let byteCount = count * MemoryLayout<Element>.stride
         if let block = blocks[purpose], block.byteCount >= byteCount {
             return unsafe block.base.assumingMemoryBound(to: Element.self)
         }
         blocks[purpose] = nil
-        guard let block = try? HostMemory(byteCount: byteCount, label: "scratch") else {
-            fatalError("no \(byteCount) bytes of host memory for \(purpose.rawValue) scratch")
-        }
+        let block = try HostMemory(byteCount: byteCount, label: "\(purpose.rawValue) scratch")
         blocks[purpose] = block
         return unsafe block.base.assumingMemoryBound(to: Element.self)
     }

@@ -9,8 +9,8 @@ internal import Tensors
     /// Valid for `byteCount` bytes as long as the object lives.
     let base: UnsafeMutableRawPointer
 
-    /// The pages come zeroed from the kernel and count only once they are touched, so a KV cache of a long context
-    /// costs what its tokens take.
+    /// The pages come zeroed from the kernel and count only once they are touched, so a KV cache of a long
+    /// context costs what its tokens take.
     init(byteCount: Int, label: String) throws(BackendError) {
         precondition(byteCount >= 0)
         let pointer = unsafe mmap(

@@ -14,6 +14,8 @@ public struct CheckpointError: Error, Sendable, Equatable, CustomStringConvertib
         case tensor
         /// A weight is not a finite number, or beyond what the format it is to be stored in can hold.
         case value
+        /// The model file cannot be made where it is asked for.
+        case cannotCreate
         /// The model file cannot be written.
         case output
         /// The caller asked to stop.

@@ -95,6 +95,6 @@ extension Converter {
 extension CheckpointError {
     /// A fault of the file that is being written.
     init(_ error: ModelFileError) {
-        self.init(.output, file: error.file, error.reason)
+        self.init(error.code == .cannotCreate ? .cannotCreate : .output, file: error.file, error.reason)
     }
 }

@@ -79,8 +79,8 @@ public struct Converter: Sendable {
     /// Writes the model file at `path`; it appears when it is whole. `progress` is called before each tensor
     /// and at the end. When `shouldStop` says so, `cancelled` is thrown soon, and nothing is left at `path`.
     public func write(
-        to path: String, packaging: Packaging, shouldStop: () -> Bool = { false },
-        progress: (ConversionProgress) -> Void = { _ in }
+        to path: String, packaging: Packaging, progress: (ConversionProgress) -> Void = { _ in },
+        shouldStop: () -> Bool = { false }
     ) throws(CheckpointError) -> ConversionSummary {
         let segments = try ModelPlan(source: source, recipe: recipe).segments()
         var state = ConversionProgress(

@@ -47,8 +47,8 @@ public struct TextConfiguration: Codable, Sendable, Equatable {
     public var ropeTheta: Float
     /// How many of a head's dimensions are rotated, from the first; even.
     public var rotarySize: Int
-    /// Pairs of dimensions that follow the temporal, the height and the width position; sums to `rotarySize / 2`.
-    /// Empty for a text-only model, whose positions are one number.
+    /// Pairs of dimensions that follow the temporal, the height and the width position; sums to
+    /// `rotarySize / 2`. Empty for a text-only model, whose positions are one number.
     public var mropeSections: [Int]
     /// Whether the query, key and value projections have a bias.
     public var hasQKVBias: Bool
@@ -148,7 +148,8 @@ public struct SpecialTokens: Codable, Sendable, Equatable {
 
 /// How an image becomes patches, as the reference `Glm4vImageProcessor` does it.
 public struct ImageSettings: Codable, Sendable, Equatable {
-    /// Limits on frames x height x width after resizing, in pixels; a still image counts `temporalPatchSize` frames.
+    /// Limits on frames x height x width after resizing, in pixels; a still image counts `temporalPatchSize`
+    /// frames.
     public var minimumPixels: Int
     public var maximumPixels: Int
     /// Red, green, blue; of values in 0...1.

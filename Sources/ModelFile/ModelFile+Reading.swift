@@ -1,5 +1,8 @@
 //! Reading the raw image of a segment, whole or block by block.
 
+internal import Dispatch
+internal import Synchronization
+
 extension ModelFile {
     /// Reads block `index` of `segment` into `destination`, which has exactly the block's `rawByteCount`
     /// bytes.
@@ -36,16 +39,35 @@ extension ModelFile {
         }
     }
 
-    /// Reads the whole raw image of `segment` into `image`, which has exactly `entry.imageByteCount` bytes.
-    public func read(_ segment: Segment, into image: UnsafeMutableRawBufferPointer) throws(ModelFileError) {
+    /// Reads the whole raw image of `segment` into `image`, which has exactly `entry.imageByteCount` bytes,
+    /// on up to `threadCount` threads: decompression, not the disk, is what takes time.
+    ///
+    /// Of several faults, one is thrown.
+    public func read(
+        _ segment: Segment, into image: UnsafeMutableRawBufferPointer, threadCount: Int = 1
+    ) throws(ModelFileError) {
         precondition(image.count == segment.entry.imageByteCount, "the destination has the image's size")
-        let scratch = BlockScratch()
-        for (index, block) in segment.blocks.enumerated() {
-            let range = block.imageOffset..<(block.imageOffset + block.rawByteCount)
-            unsafe try readBlock(
-                index, of: segment, into: UnsafeMutableRawBufferPointer(rebasing: image[range]),
-                scratch: scratch)
+        let next = Atomic<Int>(0)
+        let fault = Mutex<ModelFileError?>(nil)
+        // Blocks do not overlap in the image, and each is taken by one thread.
+        nonisolated(unsafe) let image = unsafe image
+        DispatchQueue.concurrentPerform(iterations: max(1, min(threadCount, segment.blocks.count))) { _ in
+            let scratch = BlockScratch()
+            while true {
+                let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                guard index < segment.blocks.count, fault.withLock({ $0 == nil }) else { return }
+                let block = segment.blocks[index]
+                let range = block.imageOffset..<(block.imageOffset + block.rawByteCount)
+                do throws(ModelFileError) {
+                    unsafe try readBlock(
+                        index, of: segment, into: UnsafeMutableRawBufferPointer(rebasing: image[range]),
+                        scratch: scratch)
+                } catch {
+                    fault.withLock { $0 = $0 ?? error }
+                }
+            }
         }
+        if let fault = fault.withLock({ $0 }) { throw fault }
     }
 
     /// The bytes of the data segment of that name.

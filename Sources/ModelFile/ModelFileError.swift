@@ -20,6 +20,8 @@ public struct ModelFileError: Error, Sendable, Equatable, CustomStringConvertibl
         case missing
         /// The disk is full, or a quota or file size limit is reached.
         case outOfSpace
+        /// The file cannot be made where it is asked for.
+        case cannotCreate
         /// The operating system refused an operation.
         case system
     }
@@ -58,6 +60,7 @@ public struct ModelFileError: Error, Sendable, Equatable, CustomStringConvertibl
         case .changed: "; replace a model by renaming a new file over it, and open it again"
         case .missing: "; convert the model again from a complete checkpoint"
         case .outOfSpace: "; free some space or write elsewhere"
+        case .cannotCreate: "; name another place"
         case .system: ""
         }
     }

@@ -3,25 +3,33 @@
 import Glibc
 
 /// A temporary file that is renamed to its target on commit, and removed otherwise.
-@safe struct OutputFile: ~Copyable {
+@safe package struct OutputFile: ~Copyable {
     /// Writes bytes at an offset: `pwrite`, or what a test puts in its place.
-    typealias Write = (Int32, UnsafeRawBufferPointer, Int) -> Int
+    package typealias Write = (Int32, UnsafeRawBufferPointer, Int) -> Int
 
-    let path: String
+    package let path: String
     private let temporaryPath: String
     private let descriptor: Int32
     private let write: Write
     private var isCommitted = false
 
     /// Creates a new temporary file in the target's folder.
-    init(
+    package init(
         path: String,
         write: @escaping Write = { unsafe pwrite($0, $1.baseAddress, $1.count, off_t($2)) }
     ) throws(ModelFileError) {
+        // A rename would put a file in the place of a device or a pipe.
+        var status = stat()
+        if unsafe stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+            throw ModelFileError(.cannotCreate, file: path, "there is something that is not a regular file")
+        }
         // The process and a random number make the name unlikely to be taken, O_EXCL makes sure.
         let temporaryPath = "\(path).\(getpid()).\(UInt32.random(in: 0 ... .max)).partial"
         let descriptor = unsafe open(temporaryPath, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw OutputFile.fault("create a file beside", path, code: errno) }
+        guard descriptor >= 0 else {
+            throw ModelFileError(
+                .cannotCreate, file: path, "a file beside it cannot be created: \(systemMessage(errno))")
+        }
         self.path = path
         self.descriptor = descriptor
         self.temporaryPath = temporaryPath
@@ -34,7 +42,7 @@ import Glibc
     }
 
     /// Writes all of `bytes` at `offset`.
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(ModelFileError) {
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(ModelFileError) {
         var done = 0
         while done < bytes.count {
             let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[done...])
@@ -48,7 +56,7 @@ import Glibc
     }
 
     /// Makes the bytes durable, and gives the file its name.
-    consuming func commit() throws(ModelFileError) {
+    package consuming func commit() throws(ModelFileError) {
         guard fsync(descriptor) == 0 else { throw Self.fault("flush", path, code: errno) }
         guard unsafe rename(temporaryPath, path) == 0 else {
             throw Self.fault("rename to", path, code: errno)

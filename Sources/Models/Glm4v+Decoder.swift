@@ -22,6 +22,7 @@ struct DecoderWork {
     /// Where the host reads logits: `[logitRows, vocabulary]`.
     let hostLogits: HostFloats
 
+    /// Throws where memory is refused.
     init(_ text: TextConfiguration, on backend: any Backend) throws(BackendError) {
         func make(
             _ columns: Int, _ label: String, rows: Int = DecoderWork.chunkTokens
@@ -36,17 +37,24 @@ struct DecoderWork {
         cosines = try make(text.rotarySize / 2, "rotary cosines")
         sines = try make(text.rotarySize / 2, "rotary sines")
         logits = try make(text.vocabularySize, "logits", rows: Self.logitRows)
-        hostLogits = HostFloats(count: Self.logitRows * text.vocabularySize)
+        hostLogits = try HostFloats(count: Self.logitRows * text.vocabularySize)
     }
 }
 
-/// Floats of the host, owned.
+/// Floats of the host, owned; their values are undefined until written.
 @safe final class HostFloats {
     let values: UnsafeMutableBufferPointer<Float>
 
-    init(count: Int) { unsafe values = .allocate(capacity: count) }
+    /// Unlike an array's, memory that is refused is an error, for `count` comes from a model file.
+    init(count: Int) throws(BackendError) {
+        guard let base = unsafe malloc(count * MemoryLayout<Float>.stride) else {
+            throw BackendError(.outOfMemory, "no \(count * 4) bytes of host memory for logits")
+        }
+        unsafe values = UnsafeMutableBufferPointer(
+            start: base.bindMemory(to: Float.self, capacity: count), count: count)
+    }
 
-    deinit { unsafe values.deallocate() }
+    deinit { unsafe free(values.baseAddress) }
 }
 
 extension Glm4v {
@@ -60,32 +68,39 @@ extension Glm4v {
 
     /// Runs the inputs that `sequence` does not hold yet through the decoder.
     ///
-    /// `receive` gets runs of logits, `[rows, vocabulary]` float32, in order of position: one row for `.last`. On a
-    /// full context nothing has changed; after any other error the sequence holds the chunks that were done.
-    /// `shouldStop` is asked between chunks; when it says so, the rest is left for a later call and no last logits come.
+    /// `receive` gets runs of logits, `[rows, vocabulary]` float32, in order of position: one row for
+    /// `.last`. On a full context nothing has changed; after any other error the sequence holds the chunks
+    /// that were done. `shouldStop` is asked before each chunk of 512 positions; when it says so, the rest is
+    /// left for a later call and no last logits come.
+    ///
+    /// Throws `tokenOutOfRange`, `contextFull`, or `backend` for a fault of the device.
+    /// Precondition: what `sequence` holds are the first positions of `inputs`.
     public func forward(
         _ inputs: InputSequence, into sequence: KVSequence, logits rows: LogitRows,
         shouldStop: () -> Bool = { false }, receive: (UnsafeBufferPointer<Float>) -> Void
     ) throws(ModelError) {
         let vocabularySize = configuration.text.vocabularySize
+        precondition(sequence.length <= inputs.count, "a sequence holds no more than its inputs")
         for token in inputs.tokens[sequence.length...] where token < 0 || token >= vocabularySize {
             throw .tokenOutOfRange(token: Int(token), vocabularySize: vocabularySize)
         }
         try sequence.reserve(inputs.count - sequence.length)
+        defer { sequence.releaseReserve() }
         while sequence.length < inputs.count {
             if shouldStop() { return }
             let chunk = sequence.length..<min(sequence.length + DecoderWork.chunkTokens, inputs.count)
             let (residual, delta) = run(inputs, chunk, sequence)
-            switch rows {
-            case .all:
-                unsafe computeLogits(residual, delta, receive)
-            case .last where chunk.upperBound == inputs.count:
-                let last = chunk.count - 1..<chunk.count
-                unsafe computeLogits(residual.rows(last), delta.rows(last), receive)
-            case .last:
-                break
-            }
-            do { try backend.synchronize() } catch { throw .backend(error) }
+            do throws(BackendError) {
+                switch rows {
+                case .all:
+                    try unsafe computeLogits(residual, delta, receive)
+                case .last where chunk.upperBound == inputs.count:
+                    let last = chunk.count - 1..<chunk.count
+                    try unsafe computeLogits(residual.rows(last), delta.rows(last), receive)
+                case .last:
+                    try backend.synchronize()
+                }
+            } catch { throw .backend(error) }
             sequence.commit(chunk.count)
         }
     }
@@ -105,9 +120,10 @@ extension Glm4v {
         embed(inputs, chunk, into: residual)
         let rotary = makeRotary(for: inputs.positions[chunk])
 
+        let firstLayer = sequence.firstLayer
         var previous: DecoderLayer?
         for (index, layer) in layers.enumerated() {
-            let kv = sequence.layer(index)
+            let kv = firstLayer.moved(to: index * sequence.pool.layerByteCount)
             backend.project(
                 joined(residual, delta, previous?.postMLPNorm, then: layer.inputNorm), layer.qkv,
                 .attentionInputs(
@@ -117,7 +133,8 @@ extension Glm4v {
                 scale: 1 / Float(text.headSize).squareRoot(), into: attended)
             backend.project(.plain(attended), layer.o, .store(delta, bias: nil))
             backend.project(
-                joined(residual, delta, layer.postSelfAttentionNorm, then: layer.postAttentionNorm), layer.gateUp,
+                joined(residual, delta, layer.postSelfAttentionNorm, then: layer.postAttentionNorm),
+                layer.gateUp,
                 .swiglu(mlp))
             backend.project(.plain(mlp), layer.down, .store(delta, bias: nil))
             previous = layer
@@ -141,8 +158,10 @@ extension Glm4v {
             let visible = chunk.clamped(to: image.start..<image.end)
             if visible.isEmpty { continue }
             backend.copy(
-                image.features.values.rows(visible.lowerBound - image.start..<visible.upperBound - image.start),
-                to: residual.rows(visible.lowerBound - chunk.lowerBound..<visible.upperBound - chunk.lowerBound))
+                image.features.values.rows(
+                    visible.lowerBound - image.start..<visible.upperBound - image.start),
+                to: residual.rows(
+                    visible.lowerBound - chunk.lowerBound..<visible.upperBound - chunk.lowerBound))
         }
     }
 
@@ -155,9 +174,10 @@ extension Glm4v {
         return Rotary(cosines: cosines, sines: sines, pairing: .interleaved)
     }
 
+    /// Waits for the device before each run of logits, and so for everything before it.
     private func computeLogits(
         _ residual: Activation, _ delta: Activation, _ receive: (UnsafeBufferPointer<Float>) -> Void
-    ) {
+    ) throws(BackendError) {
         guard let last = layers.last else { preconditionFailure("a decoder has layers") }
         let vocabularySize = configuration.text.vocabularySize
         for start in stride(from: 0, to: residual.rows, by: DecoderWork.logitRows) {
@@ -168,6 +188,7 @@ extension Glm4v {
                 .store(logits, bias: nil))
             let values = unsafe UnsafeMutableBufferPointer(
                 rebasing: work.hostLogits.values[0..<rows.count * vocabularySize])
+            try backend.synchronize()
             unsafe backend.read(logits, into: values)
             unsafe receive(UnsafeBufferPointer(values))
         }

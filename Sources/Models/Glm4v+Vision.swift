@@ -85,18 +85,35 @@ extension Glm4v {
     /// The LayerNorm of the merger: PyTorch's default.
     private static let layerNormEpsilon: Float = 1e-5
 
-    /// Encodes one image. `patches` is `[grid.count, patch elements]`, in the order of `patchOrder`.
+    /// Encodes one image, given as red, green and blue bytes, row by row without padding.
     ///
-    /// Precondition: the model sees, and both sides of the grid are multiples of the merge size.
-    public func encode(patches: UnsafeBufferPointer<Float>, grid: ImageGrid) throws(ModelError) -> VisualFeatures {
+    /// The tower's activations live as long as the call; only the features outlive it. Throws `image` for a
+    /// size that cannot be used, `backend` where memory is refused.
+    /// Precondition: the model sees, `preprocessor` was made of its configuration, and `pixels` are
+    /// `width x height x 3`.
+    public func encode(
+        pixels: Span<UInt8>, width: Int, height: Int, preprocessor: ImagePreprocessor
+    ) throws(ModelError) -> VisualFeatures {
         guard let tower = vision else { preconditionFailure("a text-only model encodes no images") }
         let vision = tower.configuration
         let merge = vision.mergeSize
+        let grid: ImageGrid
+        do { grid = try preprocessor.grid(width: width, height: height) } catch { throw .image(error) }
+        precondition(preprocessor.patchElementCount == vision.patchElementCount)
         precondition(grid.count > 0 && grid.height % merge == 0 && grid.width % merge == 0)
-        precondition(patches.count == grid.count * vision.patchElementCount)
+        let work: VisionWork
+        do { work = try VisionWork(vision, patchCount: grid.count, on: backend) } catch {
+            throw .backend(error)
+        }
+        do {
+            // The patches are all that their memory holds, so it is filled in place.
+            try unsafe backend.fill(work.patches.memory) { (bytes) throws(ImagePreprocessorError) in
+                try unsafe preprocessor.writePatches(
+                    of: pixels, width: width, height: height, into: bytes.bindMemory(to: Float.self),
+                    rowStride: vision.patchElementCount)
+            }
+        } catch { throw .image(error) }
         do throws(BackendError) {
-            let work = try VisionWork(vision, patchCount: grid.count, on: backend)
-            unsafe backend.write(patches, to: work.patches)
             embedPatches(tower, grid, work)
             for block in tower.blocks { run(block, tower, work) }
             let values = try mergePatches(tower, work)
@@ -109,7 +126,8 @@ extension Glm4v {
     private func embedPatches(_ tower: VisionTower, _ grid: ImageGrid, _ work: VisionWork) {
         let vision = tower.configuration
         let order = patchOrder(grid: grid, merge: vision.mergeSize)
-        backend.project(.plain(work.patches), tower.patchEmbed, .store(work.hidden, bias: tower.patchEmbedBias))
+        backend.project(
+            .plain(work.patches), tower.patchEmbed, .store(work.hidden, bias: tower.patchEmbedBias))
         backend.rmsNorm(
             work.hidden, weight: tower.postConvNorm, epsilon: vision.rmsNormEpsilon, into: work.hidden)
         backend.addGathered(
@@ -150,7 +168,8 @@ extension Glm4v {
             try backend.makeMemory(byteCount: tokens * vision.outputSize * 4, label: "merger"),
             rows: tokens, columns: vision.outputSize)
         let mlp = Activation(
-            try backend.makeMemory(byteCount: tokens * vision.mergerIntermediateSize * 4, label: "merger MLP"),
+            try backend.makeMemory(
+                byteCount: tokens * vision.mergerIntermediateSize * 4, label: "merger MLP"),
             rows: tokens, columns: vision.mergerIntermediateSize)
         backend.project(
             .plain(work.attended.joiningRows(patchesPerToken)), tower.downsample,

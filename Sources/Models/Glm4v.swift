@@ -5,8 +5,8 @@ public import Tensors
 
 /// One `Glm4vForConditionalGeneration` or `Glm4ForCausalLM` in a backend's memory.
 ///
-/// The decoder is in `Glm4v+Decoder.swift`, the vision tower in `Glm4v+Vision.swift`. The model holds weights only;
-/// what a conversation has computed so far lives in its `InputSequence` and `KVSequence`.
+/// The decoder is in `Glm4v+Decoder.swift`, the vision tower in `Glm4v+Vision.swift`. The model holds weights
+/// only; what a conversation has computed so far lives in its `InputSequence` and `KVSequence`.
 public final class Glm4v {
     public let configuration: ModelConfiguration
     public let backend: any Backend
@@ -35,19 +35,22 @@ public final class Glm4v {
         let postMLPNorm: Vector
     }
 
-    /// Reads all weights. `progress` hears the share of the bytes read so far.
+    /// Reads all weights, on `threadCount` threads. `progress` hears the share of the bytes read so far.
+    ///
+    /// Throws `file` for a fault of the file, `mismatch` where it lacks what its configuration calls for,
+    /// `backend` where memory is refused.
     public init(
-        file: ModelFile, on backend: any Backend, progress: (Double) -> Void = { _ in }
+        file: ModelFile, on backend: any Backend, threadCount: Int = 1, progress: (Double) -> Void = { _ in }
     ) throws(ModelError) {
         do { try file.checkSchema() } catch { throw .file(error) }
         let configuration = file.configuration
         self.configuration = configuration
         self.backend = backend
         let text = configuration.text
-        let total = file.segments.reduce(0) { $0 + $1.entry.imageByteCount }
+        let total = file.segments.reduce(0) { $0 + ($1.entry.kind == .weights ? $1.entry.imageByteCount : 0) }
         var done = 0
         func load(_ name: String) throws(ModelError) -> LoadedSegment {
-            let segment = try LoadedSegment(name, of: file, on: backend)
+            let segment = try LoadedSegment(name, of: file, on: backend, threadCount: threadCount)
             done += segment.entry.imageByteCount
             progress(Double(done) / Double(max(total, 1)))
             return segment
@@ -72,16 +75,6 @@ public final class Glm4v {
             vision = nil
         }
         do { work = try DecoderWork(text, on: backend) } catch { throw .backend(error) }
-    }
-
-    /// Room for the keys and values of `tokenCapacity` tokens.
-    public func makeKVPool(tokenCapacity: Int) throws(ModelError) -> KVPool {
-        let text = configuration.text
-        do {
-            return try KVPool(
-                layerCount: text.layerCount, kvHeads: text.kvHeadCount, headSize: text.headSize,
-                tokenCapacity: tokenCapacity, on: backend)
-        } catch { throw .backend(error) }
     }
 }
 

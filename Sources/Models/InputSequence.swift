@@ -1,4 +1,5 @@
-//! What goes into the decoder: token ids with their positions in time, height and width, and where images stand.
+//! What goes into the decoder: token ids with their positions in time, height and width, and where images
+//! stand.
 
 internal import ModelFile
 public import Tensors
@@ -27,6 +28,7 @@ public struct VisualFeatures: Sendable {
     /// Visual tokens along each side.
     public let grid: ImageGrid
 
+    /// Precondition: one row of `values` for each unit of the grid.
     public init(values: Activation, grid: ImageGrid) {
         precondition(values.rows == grid.height * grid.width)
         self.values = values
@@ -49,9 +51,13 @@ public struct InputSequence {
     private(set) var images: [ImageSpan] = []
     private var nextPosition: Int32 = 0
 
+    /// An empty sequence.
     public init() {}
 
+    /// Positions, those of visual tokens included.
     public var count: Int { tokens.count }
+    /// Positions that are visual tokens.
+    public var imageTokenCount: Int { images.reduce(0) { $0 + $1.features.grid.count } }
 
     /// Adds a text token.
     public mutating func append(_ token: Int32) {
@@ -68,18 +74,22 @@ public struct InputSequence {
                 tokens.append(token)
                 positions.append(
                     Position(
-                        time: nextPosition, height: nextPosition + Int32(row), width: nextPosition + Int32(column)))
+                        time: nextPosition, height: nextPosition + Int32(row),
+                        width: nextPosition + Int32(column)))
             }
         }
         nextPosition += Int32(max(features.grid.height, features.grid.width))
-    }}
+    }
+}
 
 extension InputSequence {
-    /// How many leading positions are the same in both: the same tokens, and the same images in the same places.
+    /// How many leading positions are the same in both: the same tokens, and the same images in the same
+    /// places. Images are the same where their features lie in the same memory.
     public func commonPrefixLength(with other: InputSequence) -> Int {
         var length = zip(tokens, other.tokens).prefix { $0 == $1 }.count
         for (mine, theirs) in zip(images, other.images) {
-            let isSame = mine.start == theirs.start && mine.features.values.memory === theirs.features.values.memory
+            let isSame =
+                mine.start == theirs.start && mine.features.values.memory === theirs.features.values.memory
             if !isSame { length = min(length, mine.start, theirs.start) }
         }
         for image in images.dropFirst(other.images.count) { length = min(length, image.start) }

@@ -1,8 +1,10 @@
 //! Where keys and values live: a pool of pages, and the table of pages that one sequence reads through.
 
+public import ModelFile
 public import Tensors
 
-/// Pages of keys and values of all layers, layer by layer: page `p` of a layer holds the same tokens in every layer.
+/// Pages of keys and values of all layers, layer by layer: page `p` of a layer holds the same tokens in every
+/// layer.
 public final class KVPool {
     /// Tokens in a page.
     public let pageTokens: Int
@@ -13,19 +15,45 @@ public final class KVPool {
     private let memory: any BackendMemory
     private var free: [Int32]
 
-    /// Room for at least `tokenCapacity` tokens.
+    /// Room for at least `tokenCapacity` tokens. Throws `outOfMemory` where there is none, sizes that no
+    /// memory has included.
+    ///
+    /// Precondition: all counts are positive.
     public init(
-        layerCount: Int, kvHeads: Int, headSize: Int, tokenCapacity: Int, pageTokens: Int = 16, on backend: any Backend
+        layerCount: Int, kvHeads: Int, headSize: Int, tokenCapacity: Int, pageTokens: Int = 16,
+        on backend: any Backend
     ) throws(BackendError) {
         precondition(layerCount > 0 && kvHeads > 0 && headSize > 0 && tokenCapacity > 0 && pageTokens > 0)
         self.layerCount = layerCount
         self.kvHeads = kvHeads
         self.headSize = headSize
         self.pageTokens = pageTokens
-        pageCount = (tokenCapacity + pageTokens - 1) / pageTokens
-        let pageBytes = PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
-        memory = try backend.makeMemory(byteCount: layerCount * pageCount * pageBytes, label: "KV pages")
+        let pageCount = tokenCapacity / pageTokens + (tokenCapacity % pageTokens == 0 ? 0 : 1)
+        self.pageCount = pageCount
+        let label = "keys and values of \(tokenCapacity) tokens"
+        let byteCount = [2, kvHeads, pageTokens, headSize, 2, pageCount].reduce(layerCount as Int?) {
+            size, factor in
+            guard let (product, overflows) = size?.multipliedReportingOverflow(by: factor), !overflows else {
+                return nil
+            }
+            return product
+        }
+        guard let byteCount, pageCount <= Int32.max else {
+            throw BackendError(.outOfMemory, "no memory is large enough for \(label)")
+        }
+        memory = try backend.makeMemory(byteCount: byteCount, label: label)
         free = (0..<Int32(pageCount)).reversed()
+    }
+
+    /// Room for at least `tokenCapacity` tokens of a decoder.
+    public convenience init(
+        for text: TextConfiguration, tokenCapacity: Int, on backend: any Backend
+    ) throws(ModelError) {
+        do {
+            try self.init(
+                layerCount: text.layerCount, kvHeads: text.kvHeadCount, headSize: text.headSize,
+                tokenCapacity: tokenCapacity, on: backend)
+        } catch { throw .backend(error) }
     }
 
     /// Pages that no sequence holds.
@@ -38,12 +66,15 @@ public final class KVPool {
     func take() -> Int32? { free.popLast() }
     func put(_ page: Int32) { free.append(page) }
 
-    /// The pages of a layer, read through a block table.
-    func layer(_ index: Int, blockTable: [Int32]) -> PagedKV {
-        precondition(index < layerCount)
-        let layerBytes = pageCount * PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
-        return PagedKV(
-            memory: memory, offset: index * layerBytes, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens,
+    /// Bytes from one layer's page 0 to the next one's.
+    var layerByteCount: Int {
+        pageCount * PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+    }
+
+    /// The pages of the first layer, read through a block table; the others are `layerByteCount` apart.
+    func firstLayer(blockTable: [Int32]) -> PagedKV {
+        PagedKV(
+            memory: memory, offset: 0, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens,
             blockTable: blockTable)
     }
 }
@@ -68,7 +99,10 @@ public final class KVSequence {
     deinit { for page in blockTable { pool.put(page) } }
 
     /// Takes the pages that `count` more positions need. On error nothing has changed.
+    ///
+    /// Precondition: `count` is not negative.
     func reserve(_ count: Int) throws(ModelError) {
+        precondition(count >= 0)
         let needed = length + count
         guard needed <= capacity else { throw .contextFull(needed: needed, capacity: capacity) }
         let pages = (needed + pool.pageTokens - 1) / pool.pageTokens
@@ -96,5 +130,9 @@ public final class KVSequence {
         while blockTable.count > pages { pool.put(blockTable.removeLast()) }
     }
 
-    func layer(_ index: Int) -> PagedKV { pool.layer(index, blockTable: blockTable) }
+    /// Gives back the pages that were taken for positions that never came.
+    func releaseReserve() { truncate(to: length) }
+
+    /// The pages of the first layer; `pool.layerByteCount` leads on to the others.
+    var firstLayer: PagedKV { pool.firstLayer(blockTable: blockTable) }
 }

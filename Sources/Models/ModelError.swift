@@ -5,8 +5,12 @@ public import Tensors
 
 /// A fault of the world met by a model: its file, its memory, or more tokens than it was given room for.
 public enum ModelError: Error {
+    /// A fault of the model file.
     case file(ModelFileError)
+    /// Memory was refused, or the device failed.
     case backend(BackendError)
+    /// An image of a size that cannot be used.
+    case image(ImagePreprocessorError)
     /// The file lacks what the architecture needs, or has it in another shape.
     case mismatch(String)
     /// The sequence would be `needed` tokens long; `capacity` is the context.
@@ -20,6 +24,7 @@ extension ModelError: CustomStringConvertible {
         switch self {
         case .file(let error): "\(error)"
         case .backend(let error): error.message
+        case .image(let error): "\(error)"
         case .mismatch(let message): message
         case .contextFull(let needed, let capacity):
             "\(needed) tokens do not fit in a context of \(capacity) tokens"

@@ -3,8 +3,8 @@
 internal import Glibc
 internal import Tensors
 
-/// The patches of an image in the order the tower takes them: `merge` x `merge` blocks row by row, so that the
-/// patches of one visual token are neighbours.
+/// The patches of an image in the order the tower takes them: `merge` x `merge` blocks row by row, so that
+/// the patches of one visual token are neighbours.
 func patchOrder(grid: ImageGrid, merge: Int) -> [(row: Int, column: Int)] {
     var order: [(row: Int, column: Int)] = []
     order.reserveCapacity(grid.count)
@@ -18,8 +18,9 @@ func patchOrder(grid: ImageGrid, merge: Int) -> [(row: Int, column: Int)] {
     return order
 }
 
-/// Samples the learned grid of positions at each patch of an image: bicubic over 4 x 4 taps with a = -0.75, taps
-/// beyond the edge taken at the edge (`torch.nn.functional.grid_sample`, bicubic, border, corners not aligned).
+/// Samples the learned grid of positions at each patch of an image: bicubic over 4 x 4 taps with a = -0.75,
+/// taps beyond the edge taken at the edge (`torch.nn.functional.grid_sample`, bicubic, border, corners not
+/// aligned).
 func positionGather(
     patches: [(row: Int, column: Int)], grid: ImageGrid, positionGridSize size: Int
 ) -> WeightedGather {

@@ -10,8 +10,8 @@ struct RotaryTable {
     private(set) var cosines: [Float] = []
     private(set) var sines: [Float] = []
 
-    /// Angles of the decoder: pair `i` turns by `theta^(-2i / rotarySize)` for each step of the position component
-    /// that its M-RoPE section follows; sections take time, height and width in turn.
+    /// Angles of the decoder: pair `i` turns by `theta^(-2i / rotarySize)` for each step of the position
+    /// component that its M-RoPE section follows; sections take time, height and width in turn.
     init(positions: ArraySlice<Position>, configuration: TextConfiguration) {
         pairs = configuration.rotarySize / 2
         let frequencies = Self.inverseFrequencies(
@@ -30,7 +30,8 @@ struct RotaryTable {
         }
     }
 
-    /// Angles of the vision tower: the first half of the pairs follow a patch's row, the second half its column.
+    /// Angles of the vision tower: the first half of the pairs follow a patch's row, the second half its
+    /// column.
     init(patches: [(row: Int, column: Int)], configuration: VisionConfiguration) {
         pairs = configuration.headSize / 2
         let perAxis = pairs / 2

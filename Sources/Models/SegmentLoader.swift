@@ -9,7 +9,9 @@ struct LoadedSegment {
     let memory: any BackendMemory
 
     /// Reads the segment of that name whole. Its memory image is what the file's blocks decompress to.
-    init(_ name: String, of file: ModelFile, on backend: any Backend) throws(ModelError) {
+    init(
+        _ name: String, of file: ModelFile, on backend: any Backend, threadCount: Int
+    ) throws(ModelError) {
         guard let segment = file.segment(named: name) else {
             throw .mismatch("the model file has no segment \(name); convert the model again")
         }
@@ -19,7 +21,7 @@ struct LoadedSegment {
         }
         do {
             try unsafe backend.fill(memory) { (bytes) throws(ModelFileError) in
-                try unsafe file.read(segment, into: bytes)
+                try unsafe file.read(segment, into: bytes, threadCount: threadCount)
             }
         } catch {
             throw .file(error)
@@ -49,7 +51,9 @@ struct LoadedSegment {
         guard tensor.kind == kind, tensor.rows == rows, tensor.columns == columns else {
             throw .mismatch(
                 "tensor \(name) of segment \(entry.name) is a \(tensor.kind.rawValue) of \(tensor.rows) x "
-                    + "\(tensor.columns); the configuration asks for a \(kind.rawValue) of \(rows) x \(columns)")
+                    + "\(tensor.columns); the configuration asks for a \(kind.rawValue) of \(rows) x "
+                    + "\(columns)"
+            )
         }
         return tensor
     }

@@ -8,7 +8,8 @@ public enum Prologue: Sendable {
     case rmsNorm(Activation, weight: Vector, epsilon: Float)
     /// `residual += rmsNorm(delta) * deltaWeight`, kept; then `rmsNorm(residual) * weight`.
     ///
-    /// The sandwich norm of GLM-4: what the block before has computed is normalised before it joins the residual.
+    /// The sandwich norm of GLM-4: what the block before has computed is normalised before it joins the
+    /// residual.
     case residual(Activation, adding: Activation, deltaWeight: Vector, weight: Vector, epsilon: Float)
 
     /// The activation that gives the shape.
@@ -27,8 +28,8 @@ public enum Epilogue: Sendable {
     case swiglu(Activation)
     /// `y += W x`.
     case add(Activation)
-    /// `Wx + bias` is `[q heads | key heads | value heads]`: queries and keys are rotated, queries stored, keys and
-    /// values appended to the pages from position `start` on.
+    /// `Wx + bias` is `[q heads | key heads | value heads]`: queries and keys are rotated, queries stored,
+    /// keys and values appended to the pages from position `start` on.
     case attentionInputs(queries: Activation, bias: Vector?, rotary: Rotary, kv: PagedKV, start: Int)
 }
 
@@ -92,8 +93,8 @@ public struct BackendError: Error, Equatable {
 /// A processor that runs a model.
 ///
 /// Operations may be queued: they run in the order asked, and what they wrote is there for `read` after
-/// `synchronize`. Shapes are the caller's duty and trap when wrong; faults of the world come out of `makeMemory` and
-/// `synchronize`.
+/// `synchronize`. Shapes are the caller's duty and trap when wrong; faults of the world come out of
+/// `makeMemory` and `synchronize`.
 public protocol Backend: AnyObject {
     /// Zeroed memory, aligned to 4096 bytes. `label` names it in errors and accounts.
     func makeMemory(byteCount: Int, label: String) throws(BackendError) -> any BackendMemory
@@ -112,10 +113,12 @@ public protocol Backend: AnyObject {
     func embed(_ tokens: Span<Int32>, table: Matrix, into y: Activation)
     /// `epilogue(W * prologue)`.
     func project(_ input: Prologue, _ weight: Matrix, _ output: Epilogue)
-    /// Softmax(q k^T * scale) v over pages, grouped-query: `queries` and `y` are `[tokens, heads * headSize]`. Causal:
-    /// query `i` sees positions up to `start + i`; else every query sees all `length` positions.
+    /// Softmax(q k^T * scale) v over pages, grouped-query: `queries` and `y` are
+    /// `[tokens, heads * headSize]`. Causal: query `i` sees positions up to `start + i`; else every query
+    /// sees all `length` positions.
     func attention(
-        queries: Activation, kv: PagedKV, start: Int, length: Int, isCausal: Bool, scale: Float, into y: Activation)
+        queries: Activation, kv: PagedKV, start: Int, length: Int, isCausal: Bool, scale: Float,
+        into y: Activation)
     /// `y = rmsNorm(x) * weight`, over rows of `weight.count`.
     func rmsNorm(_ x: Activation, weight: Vector, epsilon: Float, into y: Activation)
     /// `y = gelu(layerNorm(x) * weight + bias)`, the exact (erf) form.

@@ -2,9 +2,9 @@
 
 /// How one element of a matrix is stored.
 ///
-/// `q8` and `q4` are integers with one float16 scale for each group of `WeightFormat.group` elements along the
-/// input dimension; an element's value is `scale * code` (`q8`, code in -127...127) or `scale * (code - 8)`
-/// (`q4`, code in 0...15).
+/// `q8` and `q4` are integers with one float16 scale for each group of `WeightFormat.group` elements along
+/// the input dimension; an element's value is `scale * code` (`q8`, code in -127...127) or
+/// `scale * (code - 8)` (`q4`, code in 0...15).
 public enum ElementType: String, Codable, Sendable, CaseIterable {
     case f32
     case f16
@@ -31,7 +31,8 @@ public enum ElementType: String, Codable, Sendable, CaseIterable {
 /// An element type with the size of the groups that share a scale.
 public struct WeightFormat: Hashable, Codable, Sendable {
     public var type: ElementType
-    /// Elements along the input dimension that share one scale: 32, 64 or 128; 0 where the type has no scales.
+    /// Elements along the input dimension that share one scale: 32, 64 or 128; 0 where the type has no
+    /// scales.
     public var group: Int
 
     /// Precondition: `group` is 32, 64 or 128 for a quantized type.

@@ -28,7 +28,8 @@ public struct Activation: Sendable {
     /// The rows of `range`, of the same memory.
     public func rows(_ range: Range<Int>) -> Activation {
         precondition(range.lowerBound >= 0 && range.upperBound <= rows)
-        return Activation(memory, offset: offset + range.lowerBound * columns * 4, rows: range.count, columns: columns)
+        return Activation(
+            memory, offset: offset + range.lowerBound * columns * 4, rows: range.count, columns: columns)
     }
 
     /// The same numbers with `count` rows joined into one.
@@ -76,21 +77,24 @@ public struct Vector: Sendable {
 
 /// Keys and values of one layer, in pages, as the tokens of one sequence see them.
 ///
-/// A page holds float16 `[2: key, value][kvHeads][pageTokens][headSize]`. Position `p` of the sequence lies in the
-/// page `blockTable[p / pageTokens]`, at token `p % pageTokens`.
+/// A page holds float16 `[2: key, value][kvHeads][pageTokens][headSize]`. Position `p` of the sequence lies
+/// in the page `blockTable[p / pageTokens]`, at token `p % pageTokens`.
 public struct PagedKV: Sendable {
     public let memory: any BackendMemory
     /// Bytes from the start of the memory to page 0 of this layer.
-    public let offset: Int
+    public private(set) var offset: Int
     public let kvHeads: Int
     public let headSize: Int
     public let pageTokens: Int
     /// Page of each run of `pageTokens` positions.
     public let blockTable: [Int32]
+    /// Bytes from page 0 to the end of the highest page in the table.
+    private let extent: Int
 
     /// Precondition: every page named lies inside the memory.
     public init(
-        memory: any BackendMemory, offset: Int, kvHeads: Int, headSize: Int, pageTokens: Int, blockTable: [Int32]
+        memory: any BackendMemory, offset: Int, kvHeads: Int, headSize: Int, pageTokens: Int,
+        blockTable: [Int32]
     ) {
         self.memory = memory
         self.offset = offset
@@ -98,13 +102,28 @@ public struct PagedKV: Sendable {
         self.headSize = headSize
         self.pageTokens = pageTokens
         self.blockTable = blockTable
-        let highest = Int(blockTable.max() ?? -1)
+        precondition(kvHeads > 0 && headSize > 0 && pageTokens > 0)
         precondition(offset >= 0 && blockTable.allSatisfy { $0 >= 0 })
-        precondition(offset + (highest + 1) * pageByteCount <= memory.byteCount, "a page lies inside its memory")
+        let pageBytes = Self.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+        extent = (Int(blockTable.max() ?? -1) + 1) * pageBytes
+        precondition(extent <= memory.byteCount - offset, "a page lies inside its memory")
+    }
+
+    /// The pages of the same numbers of another layer, whose page 0 is `offset` bytes into the memory. The
+    /// table is not checked again, so this costs the same however long the sequence is.
+    ///
+    /// Precondition: every page named lies inside the memory.
+    public func moved(to offset: Int) -> PagedKV {
+        precondition(offset >= 0 && extent <= memory.byteCount - offset, "a page lies inside its memory")
+        var other = self
+        other.offset = offset
+        return other
     }
 
     /// Bytes of one page of one layer.
-    public var pageByteCount: Int { Self.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens) }
+    public var pageByteCount: Int {
+        Self.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+    }
 
     /// Bytes of one page of one layer of the shape given.
     public static func pageByteCount(kvHeads: Int, headSize: Int, pageTokens: Int) -> Int {

@@ -2,22 +2,24 @@
 
 /// The tiled layout of a weight matrix `W[rows, columns]` (`rows` outputs, `columns` inputs).
 ///
-/// Rows are cut into tiles of 16. A tile is a sequence of 64-byte *units*; a unit holds one 32-bit word for each
-/// of its 16 rows, and a word holds `elementsPerWord` consecutive inputs of that row: 1 for f32, 2 for f16, 4 for
-/// q8 and 8 for q4. So whatever the type, 64 contiguous bytes are 16 rows by a few inputs: one AVX-512 register,
-/// two AVX2 registers, one row of an AMX tile, four NEON registers, or four GPU lanes of 16 bytes that each serve
-/// four rows with the same inputs.
+/// Rows are cut into tiles of 16. A tile is a sequence of 64-byte *units*; a unit holds one 32-bit word for
+/// each of its 16 rows, and a word holds `elementsPerWord` consecutive inputs of that row: 1 for f32, 2 for
+/// f16, 4 for q8 and 8 for q4. So whatever the type, 64 contiguous bytes are 16 rows by a few inputs: one
+/// AVX-512 register, two AVX2 registers, one row of an AMX tile, four NEON registers, or four GPU lanes of 16
+/// bytes that each serve four rows with the same inputs.
 ///
-///     byte offset of the word of row r, input k = tile(r) * tileByteCount + (k / elementsPerWord) * 64 + (r % 16) * 4
+///     byte offset of the word of row r, input k
+///         = tile(r) * tileByteCount + (k / elementsPerWord) * 64 + (r % 16) * 4
 ///
-/// Within a word, inputs lie in order from the lowest bits, except for q4: byte `j` of the word holds input `j` in
-/// its low half and input `4 + j` in its high half, so that two masks give two runs of four consecutive inputs.
+/// Within a word, inputs lie in order from the lowest bits, except for q4: byte `j` of the word holds input
+/// `j` in its low half and input `4 + j` in its high half, so that two masks give two runs of four
+/// consecutive inputs.
 ///
 /// Scales are float16 in a plane of their own: 16 of them (one a row) for each group of each tile, so 32
 /// contiguous bytes a group.
 ///
-/// Rows are padded to a multiple of 16, columns to a multiple of `columnQuantum`; padding holds zeros (the code 8
-/// for q4) and padding scales are zero.
+/// Rows are padded to a multiple of 16, columns to a multiple of `columnQuantum`; padding holds zeros (the
+/// code 8 for q4) and padding scales are zero.
 public struct WeightLayout: Hashable, Sendable {
     /// Rows in a tile.
     public static let tileRows = 16

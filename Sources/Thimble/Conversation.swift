@@ -33,7 +33,8 @@ public struct GenerationOptions: Sendable {
     public var maximumTokens: Int?
     /// Texts that end the answer; they are not part of it.
     public var stops: [String] = []
-    /// Whether the model thinks before it answers; nil leaves it to the model. For chat formats that have the choice.
+    /// Whether the model thinks before it answers; nil leaves it to the model. For chat formats that have the
+    /// choice.
     public var thinks: Bool?
     /// Whether special tokens are shown as text.
     public var showsSpecialTokens = false
@@ -72,7 +73,8 @@ public struct GenerationResult: Sendable {
     /// Prompt tokens computed a second, vision not counted; nil where none was.
     public var prefillTokensPerSecond: Double? {
         let (tokens, seconds) = (promptTokens - cachedTokens, firstTokenSeconds - visionSeconds)
-        return tokens > 0 && seconds > 0 ? Double(tokens) / seconds : nil
+        // Without a first token, the prompt was not computed to its end.
+        return generatedTokens > 0 && tokens > 0 && seconds > 0 ? Double(tokens) / seconds : nil
     }
 
     /// Tokens generated a second after the first; nil where there were none.

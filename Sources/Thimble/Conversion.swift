@@ -11,7 +11,8 @@ internal import Tokenizers
 public enum ConversionSource: Sendable {
     /// A HuggingFace folder: config.json, safetensors, tokenizer.json and so on.
     case folder(String)
-    /// Random weights of the shapes that a config.json gives, from a seed.
+    /// Random weights of the shapes that a config.json gives, from a seed. A tokenizer.json beside it is
+    /// taken along where its tokens fit in the configuration's vocabulary.
     case random(configuration: String, seed: UInt64)
 }
 
@@ -58,23 +59,24 @@ public struct ConversionReport: Sendable {
 /// file appears whole or not at all. When `shouldStop` says so, `cancelled` is thrown soon.
 public func convert(
     _ source: ConversionSource, to path: String, _ options: ConversionOptions = ConversionOptions(),
-    shouldStop: () -> Bool = { false },
-    progress: (_ done: Int, _ total: Int, _ tensor: String) -> Void = { _, _, _ in }
+    progress: (_ done: Int, _ total: Int, _ tensor: String) -> Void = { _, _, _ in },
+    shouldStop: () -> Bool = { false }
 ) throws(ThimbleError) -> ConversionReport {
     guard [32, 64, 128].contains(options.group) else {
         throw ThimbleError(.invalidArgument, "a group of \(options.group); it must be 32, 64 or 128")
     }
     let tensors = try tensorSource(source)
     var notes: [String] = []
-    let packaging = try packaging(source, options, &notes)
+    let packaging = try packaging(
+        source, options, vocabularySize: tensors.configuration.text.vocabularySize, &notes)
     let converter = Converter(
         source: tensors, recipe: recipe(options),
         threadCount: options.threadCount ?? ProcessInfo.processInfo.activeProcessorCount)
     let summary: Checkpoints.ConversionSummary
     do {
-        summary = try converter.write(to: path, packaging: packaging, shouldStop: shouldStop) { state in
-            progress(state.bytesDone, state.bytesTotal, state.tensor)
-        }
+        summary = try converter.write(
+            to: path, packaging: packaging,
+            progress: { progress($0.bytesDone, $0.bytesTotal, $0.tensor) }, shouldStop: shouldStop)
     } catch { throw ThimbleError(error) }
     notes += summary.widenedTensors.map { "\($0) passes float16's range and is stored as f32" }
     if summary.ignoredTensorCount > 0 {
@@ -104,7 +106,7 @@ private func recipe(_ options: ConversionOptions) -> Recipe {
 }
 
 private func packaging(
-    _ source: ConversionSource, _ options: ConversionOptions, _ notes: inout [String]
+    _ source: ConversionSource, _ options: ConversionOptions, vocabularySize: Int, _ notes: inout [String]
 ) throws(ThimbleError) -> Packaging {
     var settings: String?
     if let path = options.pageSettings {
@@ -114,38 +116,45 @@ private func packaging(
     }
     switch source {
     case .random(let path, let seed):
+        let folder = URL(filePath: path).deletingLastPathComponent().path
+        let tokenizer = try FolderTokenizer(folder: folder, notes: &notes)
+        let fits = tokenizer.count <= vocabularySize
         return Packaging(
             name: options.name ?? "random weights", creator: Version.creator,
             source: "random, seed \(seed), shape of \(lastComponent(path))", licence: options.licence,
-            pageSettings: settings)
+            chatFormat: fits ? tokenizer.chatFormat?.rawValue : nil, pageSettings: settings,
+            data: fits ? tokenizer.segments : [])
     case .folder(let path):
         let tokenizer = try FolderTokenizer(folder: path, notes: &notes)
         return Packaging(
             name: options.name ?? lastComponent(path), creator: Version.creator, source: lastComponent(path),
             licence: options.licence, chatFormat: tokenizer.chatFormat?.rawValue, pageSettings: settings,
-            data: tokenizer.bytes.map { [(name: ModelSegment.tokenizer, bytes: $0)] } ?? [])
+            data: tokenizer.segments)
     }
 }
 
 /// The tokenizer and the chat format of a HuggingFace folder; a folder may lack either.
 private struct FolderTokenizer {
-    let bytes: [UInt8]?
+    private let bytes: [UInt8]?
+    /// Tokens; 0 where there is no tokenizer.
+    let count: Int
     let chatFormat: ChatFormat?
+
+    /// The data segments of a model file.
+    var segments: [(name: String, bytes: [UInt8])] { bytes.map { [(ModelSegment.tokenizer, $0)] } ?? [] }
 
     init(folder: String, notes: inout [String]) throws(ThimbleError) {
         let path = folder + "/tokenizer.json"
         guard FileManager.default.fileExists(atPath: path) else {
             notes.append("the folder has no tokenizer.json: the model takes token ids only")
-            (bytes, chatFormat) = (nil, nil)
+            (bytes, count, chatFormat) = (nil, 0, nil)
             return
         }
-        do { bytes = try Tokenizer(json: try readFile(path, limit: 1 << 28)).serialized() } catch let error
-            as TokenizerError
-        {
-            throw ThimbleError(.unsupported, "\(path): \(error)")
-        } catch let error as ThimbleError { throw error } catch {
-            throw ThimbleError(.internal, "\(path): \(error)")
-        }
+        let json = try readFile(path, limit: 1 << 28)
+        do throws(TokenizerError) {
+            let tokenizer = try Tokenizer(json: json)
+            (bytes, count) = (tokenizer.serialized(), tokenizer.count)
+        } catch { throw ThimbleError(.unsupported, "\(path): \(error)") }
         guard let template = try Self.template(folder) else {
             notes.append("the folder has no chat template: write prompts with --raw")
             chatFormat = nil

@@ -5,8 +5,8 @@ internal import ModelFile
 internal import Models
 
 extension Engine {
-    /// The placeholder that stands for an image; nil for a text-only model.
-    var imageToken: Int32? { file.configuration.tokens.image.map { Int32($0) } }
+    /// The placeholder that stands for an image; nil for a text-only model, whatever its file says.
+    var imageToken: Int32? { seesImages ? file.configuration.tokens.image.map { Int32($0) } : nil }
 
     /// Tokens that end an answer.
     var endOfSequence: Set<Int32> { Set(file.configuration.tokens.endOfSequence.map { Int32($0) }) }
@@ -21,18 +21,11 @@ extension Engine {
     /// Preprocesses and encodes one image.
     func encode(_ image: RGBImage) throws(ThimbleError) -> VisualFeatures {
         let preprocessor = try requirePreprocessor()
-        let grid = try patchGrid(of: image)
-        let patches = UnsafeMutableBufferPointer<Float>.allocate(
-            capacity: grid.count * preprocessor.patchElementCount)
-        defer { unsafe patches.deallocate() }
-        do {
-            try unsafe preprocessor.writePatches(
-                of: image.pixels.span, width: image.width, height: image.height, into: patches,
-                rowStride: preprocessor.patchElementCount)
-        } catch { throw ThimbleError(.unsupported, "\(error)") }
         let model = self.model
         return try translating(path) { () throws(ModelError) in
-            try unsafe model.encode(patches: UnsafeBufferPointer(patches), grid: grid)
+            try model.encode(
+                pixels: image.pixels.span, width: image.width, height: image.height,
+                preprocessor: preprocessor)
         }
     }
 

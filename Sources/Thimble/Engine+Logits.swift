@@ -25,8 +25,8 @@ public struct BenchmarkResult: Sendable {
 }
 
 extension Engine {
-    /// The logits of every position of `tokens`, in which each image placeholder stands for one of `images` in order
-    /// and is expanded. `receive` gets runs of rows, `[rows, vocabularySize]`, in order of position.
+    /// The logits of every position of `tokens`, in which each image placeholder stands for one of `images`
+    /// in order and is expanded. `receive` gets runs of rows, `[rows, vocabularySize]`, in order of position.
     ///
     /// - Returns: the number of positions after expansion.
     @discardableResult
@@ -37,7 +37,8 @@ extension Engine {
         let placeholders = tokens.count { $0 == imageToken }
         guard placeholders == images.count else {
             throw ThimbleError(
-                .invalidArgument, "the tokens hold \(placeholders) image placeholders and \(images.count) images are given")
+                .invalidArgument,
+                "the tokens hold \(placeholders) image placeholders and \(images.count) images are given")
         }
         for token in tokens { try checkToken(token) }
         var needed = tokens.count - placeholders
@@ -60,18 +61,22 @@ extension Engine {
         return inputs.count
     }
 
-    /// Times prefill of `promptTokens` and decoding of `generatedTokens` after it, `repetitions` times after one
-    /// warm-up. The tokens are arbitrary: speed does not depend on them.
+    /// Times prefill of `promptTokens` and decoding of `generatedTokens` after it, `repetitions` times after
+    /// one warm-up. The tokens are arbitrary: speed does not depend on them.
     public func benchmark(
         promptTokens: Int, generatedTokens: Int, repetitions: Int = 3
     ) throws(ThimbleError) -> BenchmarkResult {
-        guard promptTokens >= 0, generatedTokens >= 0, promptTokens + generatedTokens > 0, repetitions > 0 else {
-            throw ThimbleError(.invalidArgument, "a benchmark takes a positive number of tokens and repetitions")
+        guard promptTokens >= 0, generatedTokens >= 0, max(promptTokens, generatedTokens) > 0, repetitions > 0
+        else {
+            throw ThimbleError(
+                .invalidArgument, "a benchmark takes a positive number of tokens and repetitions")
         }
-        let needed = max(promptTokens, 1) + generatedTokens
+        let (sum, overflows) = max(promptTokens, 1).addingReportingOverflow(generatedTokens)
+        let needed = overflows ? .max : sum
         guard needed <= contextLength else { throw .contextFull(needed: needed, capacity: contextLength) }
         var result = BenchmarkResult(
-            promptTokens: promptTokens, generatedTokens: generatedTokens, prefillSeconds: [], decodeSeconds: [])
+            promptTokens: promptTokens, generatedTokens: generatedTokens, prefillSeconds: [],
+            decodeSeconds: [])
         for repetition in 0...repetitions {
             let (prefill, decode) = try timeOnce(max(promptTokens, 1), generatedTokens)
             if repetition == 0 { continue }

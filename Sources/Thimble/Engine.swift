@@ -38,8 +38,8 @@ public struct EngineOptions: Sendable {
 
 /// One model in memory, with its tokenizer and chat format.
 ///
-/// Sessions of one engine compute on the same device and take turns: an engine and its sessions belong to one thread
-/// at a time.
+/// Sessions of one engine compute on the same device and take turns: an engine and its sessions belong to one
+/// thread at a time.
 public final class Engine {
     public let path: String
     let file: ModelFile
@@ -65,32 +65,50 @@ public final class Engine {
         guard (1...1024).contains(threads) else {
             throw ThimbleError(.invalidArgument, "\(threads) threads; it must be in 1...1024")
         }
-        file = try translating { () throws(ModelFileError) in try ModelFile(path: modelPath) }
-        let backend = CPUBackend(threadCount: threads)
-        self.backend = backend
-        let file = self.file
-        model = try translating(modelPath) { () throws(ModelError) in
-            try Glm4v(file: file, on: backend, progress: progress)
-        }
+        let file = try translating { () throws(ModelFileError) in try ModelFile(path: modelPath) }
+        self.file = file
+        // What can be refused at once is, before the weights are read.
+        contextLength = try Self.contextLength(options, of: file)
         tokenizer = try Self.tokenizer(of: file)
         chatFormat = file.manifest.model.chatFormat.flatMap { ChatFormat(rawValue: $0) }
         preprocessor = try Self.preprocessor(of: file)
+        let backend = CPUBackend(threadCount: threads)
+        self.backend = backend
+        pool = try Self.pool(tokenCapacity: contextLength, of: file, on: backend)
+        model = try translating(modelPath) { () throws(ModelError) in
+            try Glm4v(file: file, on: backend, threadCount: threads, progress: progress)
+        }
+        loadSeconds = start.duration(to: clock.now).seconds
+    }
+
+    private static func contextLength(_ options: EngineOptions, of file: ModelFile) throws(ThimbleError)
+        -> Int
+    {
         let longest = file.configuration.text.maximumPositions
         let length = options.contextLength ?? longest
         guard (1...longest).contains(length) else {
             throw ThimbleError(
-                .invalidArgument, "a context of \(length) tokens; this model takes 1...\(longest)")
+                .invalidArgument, "a context of \(length) tokens; \(file.path) takes 1...\(longest)")
         }
-        contextLength = length
-        let model = self.model
-        pool = try translating(modelPath) { () throws(ModelError) in try model.makeKVPool(tokenCapacity: length) }
-        loadSeconds = start.duration(to: clock.now).seconds
+        return length
+    }
+
+    private static func pool(
+        tokenCapacity: Int, of file: ModelFile, on backend: CPUBackend
+    ) throws(ThimbleError) -> KVPool {
+        do {
+            return try KVPool(for: file.configuration.text, tokenCapacity: tokenCapacity, on: backend)
+        } catch {
+            throw ThimbleError(.outOfMemory, "\(file.path): \(error); give --context fewer tokens")
+        }
     }
 
     /// The tokenizer in the file; nil where there is none.
     static func tokenizer(of file: ModelFile) throws(ThimbleError) -> Tokenizer? {
         guard file.segment(named: ModelSegment.tokenizer) != nil else { return nil }
-        let bytes = try translating { () throws(ModelFileError) in try file.data(named: ModelSegment.tokenizer) }
+        let bytes = try translating { () throws(ModelFileError) in
+            try file.data(named: ModelSegment.tokenizer)
+        }
         let tokenizer: Tokenizer
         do { tokenizer = try Tokenizer(serialized: bytes) } catch {
             throw ThimbleError(.corrupt, "\(file.path): tokenizer: \(error)")
@@ -121,14 +139,7 @@ public final class Engine {
 
     /// Sampling as the model's authors ask for it.
     public var defaultSampling: SamplingOptions {
-        var options = SamplingOptions()
-        let defaults = file.configuration.generation
-        guard defaults.samples else { return options }
-        options.temperature = defaults.temperature ?? 1
-        options.topK = defaults.topK ?? 0
-        options.topP = defaults.topP ?? 1
-        options.repetitionPenalty = defaults.repetitionPenalty ?? 1
-        return options
+        SamplingOptions(file.configuration.generation)
     }
 
     /// How text is drawn on pages for this model: the settings in its file, else Glyph's.
@@ -147,7 +158,8 @@ public final class Engine {
     }
 
     /// The text of ids.
-    public func detokenize(_ tokens: [Int32], skipsSpecialTokens: Bool = false) throws(ThimbleError) -> String {
+    public func detokenize(_ tokens: [Int32], skipsSpecialTokens: Bool = false) throws(ThimbleError) -> String
+    {
         let tokenizer = try requireTokenizer()
         for token in tokens { try checkToken(token) }
         return tokenizer.decode(tokens, skippingSpecialTokens: skipsSpecialTokens)

@@ -29,9 +29,11 @@ struct Generation {
         self.visionSeconds = visionSeconds
     }
 
-    /// Runs to the end. The tokens generated join `inputs`, the last one excepted, which needs no keys and values.
+    /// Runs to the end. The tokens generated join `inputs`, the last one excepted, which needs no keys and
+    /// values.
     mutating func run(
-        _ inputs: inout InputSequence, _ sequence: KVSequence, shouldStop: () -> Bool, receive: (String) -> Void
+        _ inputs: inout InputSequence, _ sequence: KVSequence, shouldStop: () -> Bool,
+        receive: (String) -> Void
     ) throws(ThimbleError) -> GenerationResult {
         let tokenizer = try engine.requireTokenizer()
         var detokenizer = Detokenizer(tokenizer, skipsSpecialTokens: !options.showsSpecialTokens)
@@ -44,6 +46,7 @@ struct Generation {
             text += piece
             receive(piece)
         }
+        let endOfSequence = engine.endOfSequence
         var reason = FinishReason.length
         while generated < options.maximumTokens ?? .max {
             guard let token = try nextToken(inputs, sequence, &sampler, shouldStop) else {
@@ -52,14 +55,15 @@ struct Generation {
             }
             if firstToken == nil { firstToken = clock.now }
             generated += 1
-            if engine.endOfSequence.contains(token) {
+            if endOfSequence.contains(token) {
                 reason = .stop
                 break
             }
             let (piece, isStopped) = stops.push(detokenizer.append(token))
             show(piece, in: &text)
             if isStopped { return result(.stop) }
-            if inputs.count + 1 > engine.contextLength { break }
+            // The prompt and the answer together are at most the context: this token filled it.
+            if inputs.count + 1 >= engine.contextLength { break }
             inputs.append(token)
         }
         let (piece, isStopped) = stops.push(detokenizer.finish())
@@ -82,12 +86,14 @@ struct Generation {
             }
         }
         if token == nil && sequence.length == inputs.count {
-            throw ThimbleError(.corrupt, "\(engine.path): the model's logits are not numbers; verify the file")
+            throw ThimbleError(
+                .corrupt, "\(engine.path): the model's logits are not numbers; verify the file")
         }
         return token
     }
 
-    private func result(_ reason: FinishReason) -> GenerationResult {
+    /// The result as it stands: all that was generated so far.
+    func result(_ reason: FinishReason) -> GenerationResult {
         let end = clock.now
         return GenerationResult(
             text: text, finishReason: reason, promptTokens: promptTokens, cachedTokens: cachedTokens,

@@ -63,7 +63,9 @@ public func loadImage(path: String) throws(ThimbleError) -> RGBImage {
             throw ThimbleError(.unsupported, "\(path) is no image; images are PNG, JPEG or WebP files")
         }
         return image
-    } catch let error as DocumentError { throw ThimbleError(error) } catch let error as ThimbleError { throw error } catch {
+    } catch let error as DocumentError { throw ThimbleError(error) } catch let error as ThimbleError {
+        throw error
+    } catch {
         throw ThimbleError(.internal, "\(path): \(error)")
     }
 }

@@ -28,7 +28,9 @@ struct Sampler {
     /// The next token, or nil when no logit is a number above minus infinity.
     mutating func next(_ values: UnsafeBufferPointer<Float>) -> Int32? {
         precondition(values.count == logits.count)
-        for index in logits.indices { logits[index] = unsafe values[index].isNaN ? -.infinity : values[index] }
+        for index in logits.indices {
+            logits[index] = unsafe values[index].isNaN ? -.infinity : values[index]
+        }
         applyPenalties()
         let token = options.temperature == 0 ? likeliest() : draw()
         if let token { note(token) }
@@ -43,7 +45,8 @@ struct Sampler {
     private mutating func applyPenalties() {
         for token in seen where Int(token) < logits.count {
             let value = logits[Int(token)]
-            logits[Int(token)] = value > 0 ? value / options.repetitionPenalty : value * options.repetitionPenalty
+            logits[Int(token)] =
+                value > 0 ? value / options.repetitionPenalty : value * options.repetitionPenalty
         }
         for (token, count) in counts {
             logits[Int(token)] -= Float(count) * options.frequencyPenalty + options.presencePenalty

@@ -13,8 +13,14 @@ public final class Session {
     public private(set) var messages: [Message] = []
     private var inputs = InputSequence()
     private let sequence: KVSequence
-    /// Visual features of each image of `messages`, in order.
-    private var features: [VisualFeatures] = []
+    /// The images of the last prompt, as far as they are encoded, in order.
+    private var encoded: [EncodedImage] = []
+
+    /// An image with its features; the image tells whether they hold for another prompt.
+    private struct EncodedImage {
+        let image: RGBImage
+        let features: VisualFeatures
+    }
 
     init(engine: Engine) {
         self.engine = engine
@@ -30,22 +36,28 @@ public final class Session {
     /// Forgets the conversation.
     public func clear() {
         messages = []
-        features = []
+        encoded = []
         inputs = InputSequence()
         sequence.truncate(to: 0)
     }
 
     /// Answers the conversation, and adds the answer to it.
     ///
-    /// `receive` gets the text as it comes, never half a character. `shouldStop` is asked before each token, and
-    /// between the chunks of a long prompt. On an error the conversation is as before.
+    /// `receive` gets the text as it comes, never half a character. `shouldStop` is asked before each image
+    /// and each token, and between the chunks of a long prompt; a cancelled answer is added as far as it
+    /// came. On an error the conversation is as before.
+    ///
+    /// Throws `unsupported` where the model has no tokenizer or a chat template that is not known, or takes
+    /// no images; `contextFull`, with both counts, before anything is computed; `invalidArgument` for options
+    /// out of range; `outOfMemory`; `corrupt` where the logits are not numbers.
     public func generate(
         _ options: GenerationOptions = GenerationOptions(), shouldStop: () -> Bool = { false },
         receive: (String) -> Void
     ) throws(ThimbleError) -> GenerationResult {
         guard let format = engine.chatFormat else {
             throw ThimbleError(
-                .unsupported, "\(engine.path) has a chat template that is not known here; write the prompt with --raw")
+                .unsupported,
+                "\(engine.path) has a chat template that is not known here; write the prompt with --raw")
         }
         let tokenizer = try engine.requireTokenizer()
         let prompt: [PromptPiece]
@@ -60,8 +72,12 @@ public final class Session {
         return result
     }
 
-    /// Continues a text that the caller has written whole, special tokens as their spelling: for models whose chat
-    /// template is not known. `<|image|>`-like placeholders of the model stand for `images`, in order.
+    /// Continues a text that the caller has written whole, special tokens as their spelling: for models whose
+    /// chat template is not known. `<|image|>`-like placeholders of the model stand for `images`, in order.
+    /// The conversation's messages do not change.
+    ///
+    /// Throws as `generate` does, and `invalidArgument` where placeholders and images differ in number or the
+    /// text is empty.
     public func complete(
         raw text: String, images: [RGBImage] = [], _ options: GenerationOptions = GenerationOptions(),
         shouldStop: () -> Bool = { false }, receive: (String) -> Void
@@ -69,7 +85,8 @@ public final class Session {
         let tokenizer = try engine.requireTokenizer()
         let ids = tokenizer.encode(trusted: text)
         return try answer(
-            PromptPiece.split(ids, imageToken: engine.imageToken), images: images, options, shouldStop: shouldStop,
+            PromptPiece.split(ids, imageToken: engine.imageToken), images: images, options,
+            shouldStop: shouldStop,
             receive: receive)
     }
 
@@ -80,26 +97,30 @@ public final class Session {
         try options.sampling.validate()
         let clock = ContinuousClock()
         let start = clock.now
-        try checkFits(prompt, images)
-        try encode(images)
+        let promptTokens = try countFitting(prompt, images)
+        let isEncoded = try encode(images, shouldStop)
         let visionSeconds = start.duration(to: clock.now).seconds
+        var generation = Generation(
+            session: self, options: options, promptTokens: promptTokens, start: start,
+            visionSeconds: visionSeconds)
+        guard isEncoded else { return generation.result(.cancelled) }
         let next = try assemble(prompt)
         let cached = reusablePrefix(of: next)
         inputs = next
         sequence.truncate(to: cached)
-        var generation = Generation(
-            session: self, options: options, promptTokens: next.count, start: start, visionSeconds: visionSeconds)
         generation.cachedTokens = cached
-        generation.imageTokens = features.reduce(0) { $0 + $1.grid.count }
+        generation.imageTokens = next.imageTokenCount
         return try generation.run(&inputs, sequence, shouldStop: shouldStop, receive: receive)
     }
 
-    /// Refuses a prompt that cannot fit before any of it is computed.
-    private func checkFits(_ prompt: [PromptPiece], _ images: [RGBImage]) throws(ThimbleError) {
+    /// The positions that a prompt takes. Refuses one that cannot fit before any of it is computed.
+    private func countFitting(_ prompt: [PromptPiece], _ images: [RGBImage]) throws(ThimbleError) -> Int {
+        guard !prompt.isEmpty else { throw ThimbleError(.invalidArgument, "the prompt is empty") }
         let placeholders = prompt.count { $0 == .image }
         guard placeholders == images.count else {
             throw ThimbleError(
-                .invalidArgument, "the prompt has \(placeholders) image placeholders and \(images.count) images")
+                .invalidArgument,
+                "the prompt has \(placeholders) image placeholders and \(images.count) images")
         }
         var needed = prompt.reduce(0) { $0 + ($1 == .image ? 0 : 1) }
         for image in images { needed += try engine.visualGrid(of: image).count }
@@ -107,12 +128,22 @@ public final class Session {
         guard needed < engine.contextLength else {
             throw .contextFull(needed: needed + 1, capacity: engine.contextLength)
         }
+        return needed
     }
 
-    /// Encodes the images that are new since the last turn; images are only ever added.
-    private func encode(_ images: [RGBImage]) throws(ThimbleError) {
-        if features.count > images.count { features.removeLast(features.count - images.count) }
-        for image in images[features.count...] { features.append(try engine.encode(image)) }
+    /// Makes `encoded` hold `images`; returns false when the caller asked to stop. Images that stand where
+    /// the last prompt had the same ones are not encoded again: a conversation mostly adds to its end.
+    private func encode(_ images: [RGBImage], _ shouldStop: () -> Bool) throws(ThimbleError) -> Bool {
+        for (index, image) in images.enumerated() {
+            if index < encoded.count {
+                if encoded[index].image == image { continue }
+                encoded.removeLast(encoded.count - index)
+            }
+            if shouldStop() { return false }
+            encoded.append(EncodedImage(image: image, features: try engine.encode(image)))
+        }
+        encoded.removeLast(encoded.count - images.count)
+        return true
     }
 
     private func assemble(_ prompt: [PromptPiece]) throws(ThimbleError) -> InputSequence {
@@ -124,14 +155,15 @@ public final class Session {
                 try engine.checkToken(token)
                 next.append(token)
             case .image:
-                next.append(features[image], token: engine.imageToken ?? 0)
+                next.append(encoded[image].features, token: engine.imageToken ?? 0)
                 image += 1
             }
         }
         return next
     }
 
-    /// How many positions of `next` the sequence holds already; at least one is left to compute, for its logits.
+    /// How many positions of `next` the sequence holds already; at least one is left to compute, for its
+    /// logits.
     private func reusablePrefix(of next: InputSequence) -> Int {
         min(inputs.commonPrefixLength(with: next), sequence.length, next.count - 1)
     }

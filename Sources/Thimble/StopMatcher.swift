@@ -8,8 +8,8 @@ struct StopMatcher {
     /// Empty stop strings match nothing.
     init(_ stops: [String]) { self.stops = stops.map { Array($0.utf8) }.filter { !$0.isEmpty } }
 
-    /// Takes more text; returns what can be shown, and whether a stop string was met. Nothing is shown from the first
-    /// stop string on.
+    /// Takes more text; returns what can be shown, and whether a stop string was met. Nothing is shown from
+    /// the first stop string on.
     mutating func push(_ text: String) -> (text: String, isStopped: Bool) {
         if stops.isEmpty { return (text, false) }
         held += Array(text.utf8)

@@ -20,7 +20,9 @@ func translating<Result>(
         switch error {
         case .file(let fault): throw ThimbleError(fault)
         case .backend(let fault):
-            throw ThimbleError(fault.code == .outOfMemory ? .outOfMemory : .noDevice, fault.message)
+            throw ThimbleError(
+                fault.code == .outOfMemory ? .outOfMemory : .noDevice, "\(path): \(fault.message)")
+        case .image(let fault): throw ThimbleError(.unsupported, "\(fault)")
         case .mismatch(let message): throw ThimbleError(.corrupt, "\(path): \(message)")
         case .contextFull(let needed, let capacity): throw .contextFull(needed: needed, capacity: capacity)
         case .tokenOutOfRange: throw ThimbleError(.invalidArgument, "\(error)")
@@ -32,8 +34,8 @@ extension ThimbleError {
     static func contextFull(needed: Int, capacity: Int) -> ThimbleError {
         ThimbleError(
             .contextFull,
-            "the prompt needs \(needed) tokens and the context holds \(capacity): shorten it, give fewer pages, or "
-                + "raise --context if the model allows it")
+            "the prompt needs \(needed) tokens and the context holds \(capacity): shorten it, give fewer "
+                + "pages, or raise --context if the model allows it")
     }
 
     static func noTokenizer(_ path: String) -> ThimbleError {
@@ -48,6 +50,7 @@ extension ThimbleError {
             case .notAModelFile, .truncated, .damaged, .limit, .missing: .corrupt
             case .unsupportedVersion: .unsupported
             case .changed, .outOfSpace: .io
+            case .cannotCreate: .cannotCreate
             case .system: isMissing(error.file) ? .inputMissing : .io
             }
         self.init(code, error.description)
@@ -60,6 +63,7 @@ extension ThimbleError {
             case .malformed, .tensor, .value: .corrupt
             case .unsupported: .unsupported
             case .output: .io
+            case .cannotCreate: .cannotCreate
             case .cancelled: .cancelled
             }
         self.init(code, error.description)

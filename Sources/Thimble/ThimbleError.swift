@@ -22,6 +22,8 @@ public struct ThimbleError: Error, Sendable, CustomStringConvertible {
         case noDevice = 8
         /// The caller asked to stop.
         case cancelled = 9
+        /// An output that cannot be made where it is asked for.
+        case cannotCreate = 11
         /// A fault of this program.
         case `internal` = 10
     }

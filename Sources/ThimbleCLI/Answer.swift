@@ -95,9 +95,9 @@ struct AnswerReport: Encodable {
         lines.append(
             "prompt        \(usage.promptTokens.of("token")), \(usage.cachedTokens) from earlier turns"
         )
-        lines.append(
-            "first token   \(timings.firstTokenSeconds.fixed(2)) s (vision \(timings.visionSeconds.fixed(2)) s)"
-                + ", model loaded in \(timings.loadSeconds.fixed(2)) s before")
+        let (first, vision) = (timings.firstTokenSeconds.fixed(2), timings.visionSeconds.fixed(2))
+        lines.append("first token   \(first) s, \(vision) s of it vision")
+        lines.append("loading       \(timings.loadSeconds.fixed(2)) s, before that")
         let rate = timings.decodeTokensPerSecond.map { ", \($0.fixed(1)) tokens/s" } ?? ""
         lines.append("answer        \(usage.completionTokens.of("token"))\(rate)")
         if let bytes = peakMemoryBytes { lines.append("peak memory   \(bytes.asBytes)") }

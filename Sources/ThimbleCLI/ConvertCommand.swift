@@ -80,11 +80,12 @@ struct ConvertCommand: ParsableCommand {
         let source = source
         let report = try Interrupt.awaited { () throws(ThimbleError) in
             var bar = ProgressBar("convert")
-            return try convert(source, to: output, options, shouldStop: { Interrupt.isPending }) {
-                done, total, tensor in
-                let share = total > 0 ? Double(done) / Double(total) : 0
-                bar.show(share, "\(done.asBytes) of \(total.asBytes) \(tensor)")
-            }
+            return try convert(
+                source, to: output, options,
+                progress: { done, total, tensor in
+                    let share = total > 0 ? Double(done) / Double(total) : 0
+                    bar.show(share, "\(done.asBytes) of \(total.asBytes) \(tensor)")
+                }, shouldStop: { Interrupt.isPending })
         }
         for note in report.notes { StandardStream.note("note: \(note)") }
         StandardStream.note("\(output): \(report.byteCount.asBytes), \(report.tensorCount.of("tensor"))")

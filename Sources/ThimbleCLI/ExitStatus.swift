@@ -34,6 +34,7 @@ enum ExitStatus: Int32 {
         case .corrupt, .unsupported: self = .badData
         case .contextFull, .outOfMemory: self = .failure
         case .io: self = .inputOutput
+        case .cannotCreate: self = .cannotCreate
         case .noDevice: self = .noDevice
         case .cancelled: self = .interrupted
         case .internal: self = .internalFault

@@ -13,16 +13,23 @@ enum Interrupt {
 
     static var isPending: Bool { pending.load(ordering: .relaxed) != 0 }
 
-    /// Takes over SIGINT and SIGTERM, and leaves SIGPIPE to whoever writes.
+    /// Takes over SIGINT and SIGTERM, and leaves SIGPIPE and SIGXFSZ to whoever writes.
     static func install() {
         // Swift initializes statics on first use, which a signal handler must not be.
         pending.store(0, ordering: .relaxed)
         isAwaited.store(false, ordering: .relaxed)
-        _ = signal(SIGPIPE, SIG_IGN)
+        for number in [SIGPIPE, SIGXFSZ] { signal(number, SIG_IGN) }
         var action = sigaction()
         unsafe action.__sigaction_handler.sa_handler = { number in Interrupt.arrive(number) }
         // Without SA_RESTART, a read from the terminal returns.
-        for number in [SIGINT, SIGTERM] { unsafe sigaction(number, &action, nil) }
+        // A parent may have started the program with its signals blocked.
+        var signals = sigset_t()
+        unsafe sigemptyset(&signals)
+        for number in [SIGINT, SIGTERM] {
+            unsafe sigaction(number, &action, nil)
+            unsafe sigaddset(&signals, number)
+        }
+        unsafe sigprocmask(SIG_UNBLOCK, &signals, nil)
     }
 
     /// Runs `body`, which asks `isPending` and stops; a second signal ends the program at once.

@@ -36,11 +36,11 @@ struct LogitsCommand: ParsableCommand {
         let engine = try engineFlags.load(file)
         let vocabularySize = engine.description.configuration.text.vocabularySize
         var writer = try NPYWriter(path: output, columns: vocabularySize)
-        var fault: Failure?
+        var fault: ThimbleError?
         try Interrupt.awaited { () throws(ThimbleError) in
             _ = try unsafe engine.logits(of: tokens.tokens, images: images) { rows in
                 guard fault == nil else { return }
-                do throws(Failure) { unsafe try writer.append(rows) } catch { fault = error }
+                do throws(ThimbleError) { unsafe try writer.append(rows) } catch { fault = error }
             }
         }
         if let fault { throw fault }

@@ -10,13 +10,13 @@ struct NPYWriter: ~Copyable {
     private static let headerByteCount = 128
 
     /// `columns` values make a row.
-    init(path: String, columns: Int) throws(Failure) {
+    init(path: String, columns: Int) throws(ThimbleError) {
         file = try ReplacingFile(path: path)
         self.columns = columns
     }
 
     /// Writes whole rows.
-    mutating func append(_ rows: UnsafeBufferPointer<Float>) throws(Failure) {
+    mutating func append(_ rows: UnsafeBufferPointer<Float>) throws(ThimbleError) {
         #if _endian(big)
             #error("values are written as they lie in memory, and NPY's '<f4' is little-endian")
         #endif
@@ -25,7 +25,7 @@ struct NPYWriter: ~Copyable {
     }
 
     /// Writes the header and gives the file its name; returns the rows written.
-    consuming func commit() throws(Failure) -> Int {
+    consuming func commit() throws(ThimbleError) -> Int {
         let rows = count / columns
         try file.write(Self.header(rows: rows, columns: columns), at: 0)
         try file.commit()

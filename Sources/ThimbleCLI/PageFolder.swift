@@ -36,7 +36,7 @@ struct PageFolder: ~Copyable {
     }
 
     /// Adds the next page, as the bytes of a PNG.
-    mutating func append(_ png: [UInt8]) throws(Failure) {
+    mutating func append(_ png: [UInt8]) throws(ThimbleError) {
         let file = try ReplacingFile(path: "\(staging)/\(Self.name(pageCount))")
         try file.write(png, at: 0)
         try file.commit()

@@ -108,12 +108,11 @@ struct ReadCommand: ParsableCommand {
             if tokens < engine.contextLength { images.append(image) } else { images = [] }
         }
         guard tokens < engine.contextLength else {
-            let pages = selection.count.of("page")
+            let (pages, needed) = (selection.count.of("page"), tokens.of("image token"))
             throw Failure(
                 .failure,
-                "\(files[0]): \(pages) need \(tokens.of("image token")) and the context holds "
-                    + "\(engine.contextLength); read fewer with --pages, or raise --context if the model allows"
-            )
+                "\(files[0]): \(pages) need \(needed) and the context holds \(engine.contextLength); "
+                    + "read fewer with --pages, or raise --context if the model allows it")
         }
         return images
     }

@@ -25,7 +25,7 @@ private struct Bench {
     func values(_ activation: Activation) -> [Float] {
         unsafe [Float](unsafeUninitializedCapacity: activation.rows * activation.columns) { buffer, count in
             unsafe backend.read(activation, into: buffer)
-            count = unsafe buffer.count
+            count = buffer.count
         }
     }
 
@@ -46,7 +46,9 @@ private func product(_ x: [Float], _ w: [Float], rows: Int, columns: Int) -> [Do
     let tokens = x.count / columns
     return (0..<tokens * rows).map { index in
         let (token, row) = (index / rows, index % rows)
-        return (0..<columns).reduce(0.0) { $0 + Double(x[token * columns + $1]) * Double(w[row * columns + $1]) }
+        return (0..<columns).reduce(0.0) {
+            $0 + Double(x[token * columns + $1]) * Double(w[row * columns + $1])
+        }
     }
 }
 
@@ -73,7 +75,9 @@ func aPlainProjectionStoresWithItsBias(tokens: Int, rows: Int, columns: Int) thr
     let (bias, bs) = try bench.vector(rows)
     let (y, _) = try bench.random(tokens, rows)
     bench.backend.project(.plain(x), w, .store(y, bias: bias))
-    let expected = product(xs, ws, rows: rows, columns: columns).enumerated().map { $1 + Double(bs[$0 % rows]) }
+    let expected = product(xs, ws, rows: rows, columns: columns).enumerated().map {
+        $1 + Double(bs[$0 % rows])
+    }
     expectEqual(bench.values(y), expected)
 }
 
@@ -120,7 +124,8 @@ func aPlainProjectionStoresWithItsBias(tokens: Int, rows: Int, columns: Int) thr
         sines: try bench.activation(angles.map { sin($0) }, tokens, 2), pairing: .interleaved)
     let pageBytes = PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: 16)
     let kv = PagedKV(
-        memory: try bench.backend.makeMemory(byteCount: 5 * pageBytes, label: "test"), offset: 0, kvHeads: kvHeads,
+        memory: try bench.backend.makeMemory(byteCount: 5 * pageBytes, label: "test"), offset: 0,
+        kvHeads: kvHeads,
         headSize: headSize, pageTokens: 16, blockTable: [4, 1, 3])
     let (queries, _) = try bench.random(tokens, heads * headSize)
     bench.backend.project(

@@ -117,8 +117,8 @@ import Testing
         let source = try SafetensorsFolder(path: Fixtures.path("glm4v"))
         var reports: [ConversionProgress] = []
         _ = try Converter(source: source, recipe: Recipe(weights: .f16)).write(
-            to: folder.file("m"), packaging: Packaging(name: "tiny", creator: "tests")
-        ) { reports.append($0) }
+            to: folder.file("m"), packaging: Packaging(name: "tiny", creator: "tests"),
+            progress: { reports.append($0) })
         #expect(reports.first?.tensor == "embedding/embed_tokens")
         #expect(reports.last?.bytesDone == reports.last?.bytesTotal && reports.last?.tensor == "")
         #expect(

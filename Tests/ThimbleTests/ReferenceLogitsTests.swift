@@ -1,7 +1,7 @@
 //! Holds the whole path, from a checkpoint folder to logits, against the reference framework's numbers.
 //!
-//! A failure here means that some operation, position, weight or pixel differs from the reference: look at the
-//! simplest case that fails first.
+//! A failure here means that some operation, position, weight or pixel differs from the reference: look at
+//! the simplest case that fails first.
 
 import Documents
 import Foundation

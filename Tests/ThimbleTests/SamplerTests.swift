@@ -4,7 +4,9 @@ import Foundation
 import Testing
 @testable import Thimble
 
-private func sample(_ options: SamplingOptions, _ logits: [Float], prompt: [Int32] = [], count: Int = 1) -> [Int32?] {
+private func sample(_ options: SamplingOptions, _ logits: [Float], prompt: [Int32] = [], count: Int = 1)
+    -> [Int32?]
+{
     var sampler = Sampler(options, prompt: prompt, vocabularySize: logits.count)
     return (0..<count).map { _ in unsafe logits.withUnsafeBufferPointer { unsafe sampler.next($0) } }
 }
@@ -28,15 +30,31 @@ private func options(_ change: (inout SamplingOptions) -> Void) -> SamplingOptio
 
 @Test func aSeedRepeatsAndAnotherDiffers() {
     let logits = (0..<200).map { Float($0 % 7) / 3 }
-    let first = sample(options { $0.temperature = 1; $0.seed = 5 }, logits, count: 40)
-    #expect(first == sample(options { $0.temperature = 1; $0.seed = 5 }, logits, count: 40))
-    #expect(first != sample(options { $0.temperature = 1; $0.seed = 6 }, logits, count: 40))
+    let first = sample(
+        options {
+            $0.temperature = 1; $0.seed = 5
+        }, logits, count: 40)
+    #expect(
+        first
+            == sample(
+                options {
+                    $0.temperature = 1; $0.seed = 5
+                }, logits, count: 40))
+    #expect(
+        first
+            != sample(
+                options {
+                    $0.temperature = 1; $0.seed = 6
+                }, logits, count: 40))
 }
 
 @Test func drawsFollowTheDistribution() {
     // Probabilities 0.5, 0.3, 0.2: 20,000 draws come within four standard deviations.
     let logits = [0.5, 0.3, 0.2].map { log(Float($0)) }
-    let draws = sample(options { $0.temperature = 1; $0.seed = 1 }, logits, count: 20_000)
+    let draws = sample(
+        options {
+            $0.temperature = 1; $0.seed = 1
+        }, logits, count: 20_000)
     for (token, probability) in [0.5, 0.3, 0.2].enumerated() {
         let share = Double(draws.count { $0 == Int32(token) }) / 20_000
         #expect(abs(share - probability) < 4 * (probability * (1 - probability) / 20_000).squareRoot())
@@ -44,19 +62,28 @@ private func options(_ change: (inout SamplingOptions) -> Void) -> SamplingOptio
 }
 
 @Test func topKKeepsTheLikeliest() {
-    let draws = sample(options { $0.temperature = 5; $0.topK = 2; $0.seed = 2 }, [1, 4, 2, 3], count: 500)
+    let draws = sample(
+        options {
+            $0.temperature = 5; $0.topK = 2; $0.seed = 2
+        }, [1, 4, 2, 3], count: 500)
     #expect(Set(draws) == [1, 3])
 }
 
 @Test func topPKeepsTheFewestThatReachIt() {
     let logits = [0.5, 0.3, 0.15, 0.05].map { log(Float($0)) }
-    let draws = sample(options { $0.temperature = 1; $0.topP = 0.7; $0.seed = 3 }, logits, count: 500)
+    let draws = sample(
+        options {
+            $0.temperature = 1; $0.topP = 0.7; $0.seed = 3
+        }, logits, count: 500)
     #expect(Set(draws) == [0, 1])
 }
 
 @Test func minPDropsTheUnlikely() {
     let logits = [0.6, 0.3, 0.1].map { log(Float($0)) }
-    let draws = sample(options { $0.temperature = 1; $0.minP = 0.4; $0.seed = 4 }, logits, count: 500)
+    let draws = sample(
+        options {
+            $0.temperature = 1; $0.minP = 0.4; $0.seed = 4
+        }, logits, count: 500)
     #expect(Set(draws) == [0, 1])
 }
 
@@ -70,7 +97,8 @@ private func options(_ change: (inout SamplingOptions) -> Void) -> SamplingOptio
 }
 
 @Test func frequencyAndPresencePenaltiesCountOnlyTheAnswer() {
-    #expect(sample(options { $0.frequencyPenalty = 1 }, [3, 2.5], prompt: [0, 0, 0], count: 4) == [0, 1, 0, 1])
+    #expect(
+        sample(options { $0.frequencyPenalty = 1 }, [3, 2.5], prompt: [0, 0, 0], count: 4) == [0, 1, 0, 1])
     #expect(sample(options { $0.presencePenalty = 1 }, [3, 2.5, 1.9], count: 4) == [0, 1, 0, 0])
 }
 

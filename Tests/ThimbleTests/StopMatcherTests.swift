@@ -19,7 +19,9 @@ private func run(_ stops: [String], _ pieces: [String]) -> (shown: String, isSto
     for first in 0...text.count {
         for second in first...text.count {
             let characters = Array(text)
-            let pieces = [characters[..<first], characters[first..<second], characters[second...]].map { String($0) }
+            let pieces = [characters[..<first], characters[first..<second], characters[second...]].map {
+                String($0)
+            }
             let (shown, isStopped) = run(["STOP"], pieces)
             #expect(shown == "An answer. " && isStopped)
         }

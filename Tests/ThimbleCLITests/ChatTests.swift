@@ -1,0 +1,98 @@
+//! `thimble chat` at a terminal, which a pseudo-terminal stands for.
+
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// The program at a pseudo-terminal.
+private struct TerminalSession: ~Copyable {
+    private let process: Process
+    private let terminal: Int32
+    private let childSide: Int32
+    private(set) var screen: String
+
+    init(_ arguments: [String]) throws {
+        var (outer, inner): (Int32, Int32) = (-1, -1)
+        let opened = unsafe openpty(&outer, &inner, nil, nil, nil)
+        try #require(opened == 0)
+        _ = fcntl(outer, F_SETFL, O_NONBLOCK)
+        // Other children, which other tests start meanwhile, must hold no copy of them.
+        for end in [outer, inner] { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        let handle = FileHandle(fileDescriptor: inner, closeOnDealloc: false)
+        let process = Process()
+        process.executableURL = ProgramRun.executable
+        process.arguments = arguments
+        process.environment = ["PATH": "/usr/bin:/bin"]
+        (process.standardInput, process.standardOutput, process.standardError) = (handle, handle, handle)
+        try process.run()
+        self.process = process
+        (terminal, childSide) = (outer, inner)
+        screen = ""
+    }
+
+    deinit {
+        if process.isRunning { process.terminate() }
+        close(terminal)
+        close(childSide)
+    }
+
+    /// Types a text, then reads the screen until `expected` is on it behind what was there before.
+    mutating func type(_ text: String, until expected: String) throws {
+        let seen = screen.count
+        if !text.isEmpty {
+            _ = unsafe Array(text.utf8).withUnsafeBytes { unsafe write(terminal, $0.baseAddress, $0.count) }
+        }
+        let deadline = ContinuousClock.now + .seconds(30)
+        var chunk = [UInt8](repeating: 0, count: 4096)
+        while !screen.dropFirst(seen).contains(expected), ContinuousClock.now < deadline {
+            let count = unsafe read(terminal, &chunk, chunk.count)
+            if count > 0 { screen += String(decoding: chunk[..<count], as: UTF8.self) } else { usleep(2000) }
+        }
+        try #require(screen.dropFirst(seen).contains(expected), "no '\(expected)' in: \(screen)")
+    }
+
+    func signal(_ number: Int32) { kill(process.processIdentifier, number) }
+
+    /// Waits for the end, and returns the exit status.
+    func end() -> Int32 {
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+}
+
+@Test func aConversationRemembersItsTurns() throws {
+    let model = try TinyModel()
+    var chat = try TerminalSession(["chat", model.path, "-n", "4", "--stats"])
+    try chat.type("", until: ">>> ")
+    try chat.type("Hello\n", until: "peak memory")
+    try chat.type("\"\"\"one\n", until: "... ")
+    try chat.type("two\"\"\"\n", until: "peak memory")
+    #expect(chat.screen.firstMatch(of: /, [1-9]\d* from earlier turns/) != nil, "\(chat.screen)")
+    try chat.type("/help\n", until: "/clear")
+    try chat.type("/nonsense\n", until: "no command /nonsense")
+    try chat.type("/bye\n", until: "\n")
+    #expect(chat.end() == 0)
+    #expect(!chat.screen.contains("\u{1B}"))
+}
+
+@Test func anErrorInAConversationLeavesItGoingOn() throws {
+    let model = try TinyModel()
+    var chat = try TerminalSession(["chat", model.path, "-n", "4", "--context", "64"])
+    try chat.type("", until: ">>> ")
+    try chat.type("/image gone.png\n", until: "gone.png")
+    try chat.type(String(repeating: "word ", count: 100) + "\n", until: "the context holds 64")
+    try chat.type("Hi\n", until: ">>> ")
+    try chat.type("\u{4}", until: "\n")
+    #expect(chat.end() == 0)
+}
+
+@Test func anInterruptStopsAnAnswerAndTwoLeave() throws {
+    let model = try TinyModel()
+    var chat = try TerminalSession(["chat", model.path, "--temp", "2", "--seed", "4"])
+    try chat.type("", until: ">>> ")
+    chat.signal(SIGINT)
+    try chat.type("", until: "Ctrl-C again or Ctrl-D leaves")
+    chat.signal(SIGINT)
+    #expect(chat.end() == 130)
+}

@@ -1,0 +1,96 @@
+//! `convert`, `inspect`, `tokenize`, `logits` and `bench`: what others measure with.
+
+import Foundation
+import TestSupport
+import Testing
+
+@Test func inspectShowsWhatConvertWasTold() throws {
+    let model = try TinyModel()
+    let json = try ProgramRun.of("inspect", model.path, "--tensors", "--verify", "--json").json()
+    #expect((json["model"] as? [String: Any])?["name"] as? String == "tiny")
+    #expect(json["verified"] as? Bool == true)
+    let tensors = try #require(json["tensors"] as? [[String: Any]])
+    #expect(json["tensor_count"] as? Int == tensors.count && tensors.count > 10)
+    #expect(tensors.allSatisfy { $0["shape"] is [Int] && $0["format"] is String && $0["name"] is String })
+    let text = try ProgramRun.of("inspect", model.path)
+    #expect(text.status == 0 && text.output.contains("name          tiny"), "\(text)")
+}
+
+@Test func convertingTwiceGivesTheSameFile() throws {
+    let model = try TinyModel()
+    let again = model.directory.path("again.thimble")
+    let run = try ProgramRun.of(
+        "convert", "--random", model.directory.path("config.json"), "-o", again, "--seed", "5", "--name",
+        "tiny",
+        "--threads", "1")
+    #expect(run.status == 0 && run.output.isEmpty && run.errors.contains("convert 100%"), "\(run)")
+    #expect(!run.errors.contains("\r") && !run.errors.contains("\u{1B}"))
+    #expect(FileManager.default.contentsEqual(atPath: again, andPath: model.path))
+}
+
+@Test(arguments: ["f16", "q8", "q4"])
+func aReferenceCheckpointConverts(weights: String) throws {
+    let directory = try TemporaryDirectory()
+    let folder = ReferenceCase(name: "one-image").folder.path
+    let path = directory.path("model.thimble")
+    let run = try ProgramRun.of("convert", folder, "-o", path, "--weights", weights, "--group", "32")
+    #expect(run.status == 0, "\(run)")
+    #expect(try ProgramRun.of("inspect", path, "--verify").status == 0)
+}
+
+@Test func textGoesToTokensAndBack() throws {
+    let model = try TinyModel()
+    let text = "Tea & 48213 h\u{E9}\u{301} \u{1F6A2}"
+    let encoded = try ProgramRun.of("tokenize", model.path, text)
+    let piped = try ProgramRun.of("tokenize", model.path, input: text)
+    #expect(
+        encoded.output.wholeMatch(of: /\d+(,\d+)*\n/) != nil && encoded.output == piped.output, "\(encoded)")
+    let ids = encoded.output.dropLast()
+    #expect(try ProgramRun.of("tokenize", model.path, "--decode", String(ids)).output == text + "\n")
+    let json = try ProgramRun.of("tokenize", model.path, text, "--json").json()
+    #expect(json["count"] as? Int == ids.split(separator: ",").count)
+    #expect(json["tokens"] as? [Int] == ids.split(separator: ",").compactMap { Int($0) })
+}
+
+@Test func specialTokensAreTextUnlessAskedFor() throws {
+    let model = try TinyModel()
+    #expect(try ProgramRun.of("tokenize", model.path, "<|user|>", "--special").output == "1011\n")
+    #expect(try ProgramRun.of("tokenize", model.path, "<|user|>").output.contains(","))
+}
+
+@Test func logitsAreANumPyArrayOfEveryPosition() throws {
+    let reference = ReferenceCase(name: "one-image")
+    let directory = try TemporaryDirectory()
+    let (model, output) = (directory.path("model.thimble"), directory.path("logits.npy"))
+    #expect(try ProgramRun.of("convert", reference.folder.path, "-o", model, "--weights", "f16").status == 0)
+    let tokens = try reference.tokens().map(String.init).joined(separator: ",")
+    let image = reference.folder.appending(path: "image-0.png").path
+    let run = try ProgramRun.of(
+        "logits", model, "--tokens", tokens, "--image", image, "-o", output, "--device", "cpu")
+    #expect(run.status == 0 && run.output.isEmpty, "\(run)")
+    let bytes = try Data(contentsOf: URL(filePath: output))
+    let positions = try reference.summary().positions
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(positions), 160), }"
+    #expect(bytes.starts(with: [0x93] + Array("NUMPY".utf8) + [1, 0, 118, 0] + Array(header.utf8)))
+    #expect(bytes[127] == 0x0A && bytes.count == 128 + positions * 160 * 4)
+    let (computed, expected) = (
+        try NPY(contentsOf: URL(filePath: output)).floats(), try reference.logits().floats()
+    )
+    let largest = zip(computed, expected).map { abs($0 - $1) }.max() ?? .infinity
+    #expect(computed.count == expected.count && largest < 0.05, "largest difference \(largest)")
+}
+
+@Test func theBenchmarkReportsItsRates() throws {
+    let model = try TinyModel()
+    let json = try ProgramRun.of(
+        "bench", model.path, "-p", "16", "-n", "4", "--threads", "2", "--json"
+    ).json()
+    #expect(try #require(json["prefill_tokens_per_second"] as? Double) > 0)
+    #expect(try #require(json["decode_tokens_per_second"] as? Double) > 0)
+    #expect(
+        json["threads"] as? Int == 2 && json["device"] as? String == "cpu"
+            && json["model"] as? String == "tiny")
+    #expect(json["variant"] is String && json["bytes"] is Int)
+    let text = try ProgramRun.of("bench", model.path, "-p", "4", "-n", "2", "-r", "1")
+    #expect(text.status == 0 && text.output.contains("prefill") && text.output.contains("decode"), "\(text)")
+}

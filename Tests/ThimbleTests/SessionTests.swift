@@ -1,0 +1,235 @@
+//! Holds a conversation over its turns: what is reused changes nothing, and what failed leaves nothing
+//! behind.
+
+import Checkpoints
+import Documents
+import Foundation
+import ModelFile
+import Tensors
+import TestSupport
+import Testing
+import Tokenizers
+
+@testable import Thimble
+
+/// A model of random weights that sees, with the reader's chat format and a tokenizer to match.
+private struct Fixture {
+    let engine: Engine
+
+    /// `endsWith` are the ids that end an answer.
+    init(contextLength: Int = 512, endsWith: [Int] = []) throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("model.thimble")
+        let tokenizer = try Tokenizer(json: Fixtures.bytes("tokenizers/reader.json"))
+        var configuration = try HuggingFaceConfiguration.read(
+            configurationPath: Fixtures.url("reference/two-images-head128/config.json").path)
+        configuration.text.vocabularySize = tokenizer.count
+        configuration.tokens = SpecialTokens(
+            endOfSequence: endsWith, image: tokenizer.id(ofSpecial: "<|image|>").map { Int($0) },
+            imageStart: nil,
+            imageEnd: nil, video: nil)
+        configuration.image = ImageSettings(
+            minimumPixels: 2 * 56 * 56, maximumPixels: 2 * 280 * 280, mean: [0.5, 0.5, 0.5],
+            standardDeviation: [0.25, 0.25, 0.25])
+        _ = try Converter(
+            source: RandomSource(configuration: configuration, seed: 3), recipe: Recipe(weights: .f16)
+        )
+        .write(
+            to: path,
+            packaging: Packaging(
+                name: "random", creator: "tests", chatFormat: "reader",
+                data: [(name: "tokenizer", bytes: tokenizer.serialized())]))
+        var options = EngineOptions()
+        options.threadCount = 2
+        options.contextLength = contextLength
+        engine = try Engine(modelPath: path, options: options)
+    }
+}
+
+private func picture(_ seed: Int, width: Int = 112, height: Int = 84) -> RGBImage {
+    var pixels: [UInt8] = []
+    for index in 0..<width * height * 3 {
+        pixels.append(UInt8((index * (2 * seed + 1) / 7 + seed * 40) % 256))
+    }
+    return RGBImage(width: width, height: height, pixels: pixels)
+}
+
+private func options(_ count: Int?) -> GenerationOptions {
+    var options = GenerationOptions()
+    options.maximumTokens = count
+    // Unpenalised, random weights may say one token for ever.
+    options.sampling.repetitionPenalty = 1.3
+    options.showsSpecialTokens = true
+    return options
+}
+
+@discardableResult
+private func answer(_ session: Session, _ count: Int? = 8) throws -> GenerationResult {
+    try session.generate(options(count)) { _ in }
+}
+
+/// The answer that a session gives which has computed nothing yet.
+private func freshAnswer(_ engine: Engine, _ messages: [Message], _ count: Int = 8) throws -> GenerationResult
+{
+    let session = engine.makeSession()
+    for message in messages { session.append(message) }
+    let result = try answer(session, count)
+    #expect(result.cachedTokens == 0)
+    return result
+}
+
+@Test(arguments: [false, true])
+func aSecondTurnEqualsAFreshSession(hasImages: Bool) throws {
+    let engine = try Fixture().engine
+    let session = engine.makeSession()
+    session.append(
+        Message(.user, (hasImages ? [.image(picture(1)), .image(picture(2))] : []) + [.text("What is it?")]))
+    let first = try answer(session)
+    #expect(first.cachedTokens == 0 && (first.imageTokens > 0) == hasImages && first.generatedTokens == 8)
+    session.append(
+        Message(.user, (hasImages ? [.image(picture(3, width: 56, height: 140))] : []) + [.text("And now?")]))
+    let messages = session.messages
+    #expect(messages.count == 3)
+    let second = try answer(session)
+    // At least the first prompt is reused.
+    #expect(second.cachedTokens >= first.promptTokens - 1)
+    let fresh = try freshAnswer(engine, messages)
+    #expect(second.text == fresh.text && second.promptTokens == fresh.promptTokens)
+    #expect(second.imageTokens == fresh.imageTokens && !second.text.isEmpty)
+}
+
+@Test func aMessageTakenBackLeavesNothingOfItsImage() throws {
+    let engine = try Fixture().engine
+    let session = engine.makeSession()
+    session.append(Message(.user, [.image(picture(1)), .text("Look")]))
+    try answer(session)
+    session.removeLastMessage()
+    session.removeLastMessage()
+    session.append(Message(.user, [.image(picture(9)), .text("Look")]))
+    let result = try answer(session)
+    // The start of the prompt is reused, the other image is not.
+    #expect(result.cachedTokens < result.promptTokens - result.imageTokens)
+    #expect(result.text == (try freshAnswer(engine, [session.messages[0]])).text)
+}
+
+@Test func aRawPromptSeesItsOwnImages() throws {
+    let engine = try Fixture().engine
+    let session = engine.makeSession()
+    func complete(_ session: Session, _ image: RGBImage) throws -> String {
+        try session.complete(raw: "See <|image|>: it is", images: [image], options(8)) { _ in }.text
+    }
+    let first = try complete(session, picture(1))
+    let second = try complete(session, picture(5))
+    #expect(second == (try complete(engine.makeSession(), picture(5))) && second != first)
+    #expect(session.messages.isEmpty)
+}
+
+@Test func anEmptyRawPromptAndMissingImagesAreErrors() throws {
+    let session = try Fixture().engine.makeSession()
+    for (text, images) in [("", []), ("<|image|>", []), ("text", [picture(1)])] as [(String, [RGBImage])] {
+        let error = #expect(throws: ThimbleError.self) {
+            try session.complete(raw: text, images: images, options(4)) { _ in }
+        }
+        #expect(error?.code == .invalidArgument)
+    }
+}
+
+@Test func aCancelledAnswerIsKeptAndTheConversationGoesOn() throws {
+    let engine = try Fixture().engine
+    let session = engine.makeSession()
+    session.append(Message(.user, [.image(picture(1)), .text("Tell")]))
+    // Asked once for the image, then twice for each token.
+    var asked = 0
+    let cancelled = try session.generate(
+        options(50),
+        shouldStop: {
+            asked += 1; return asked > 9
+        }
+    ) { _ in }
+    #expect(cancelled.finishReason == .cancelled && (1..<10).contains(cancelled.generatedTokens))
+    #expect(session.messages.count == 2)
+    session.append(Message(.user, "Go on"))
+    let messages = session.messages
+    let result = try answer(session)
+    #expect(result.cachedTokens > 0)
+    #expect(result.text == (try freshAnswer(engine, messages)).text)
+}
+
+@Test func anAnswerCancelledAtTheImageComputesNothing() throws {
+    let session = try Fixture().engine.makeSession()
+    session.append(Message(.user, [.image(picture(1)), .text("Tell")]))
+    let result = try session.generate(options(5), shouldStop: { true }) { _ in
+        Issue.record("text after a cancel")
+    }
+    #expect(result.finishReason == .cancelled && result.generatedTokens == 0 && result.text.isEmpty)
+    #expect(result.prefillTokensPerSecond == nil && result.promptTokens > 12)
+}
+
+@Test func promptAndAnswerTogetherFillTheContext() throws {
+    let session = try Fixture(contextLength: 64).engine.makeSession()
+    session.append(Message(.user, "Count to a million"))
+    let result = try answer(session, nil)
+    #expect(result.finishReason == .length && result.promptTokens + result.generatedTokens == 64)
+}
+
+@Test func aPromptThatFillsTheContextIsRefusedWithBothCounts() throws {
+    let engine = try Fixture(contextLength: 64).engine
+    let session = engine.makeSession()
+    session.append(Message(.user, "Hi"))
+    let before = try answer(session)
+    session.append(Message(.user, String(repeating: "x ", count: 80)))
+    let error = #expect(throws: ThimbleError.self) { try answer(session) }
+    #expect(error?.code == .contextFull && error?.message.contains("holds 64:") == true)
+    session.removeLastMessage()
+    session.append(Message(.user, "Yes"))
+    let messages = session.messages
+    let result = try answer(session, 4)
+    #expect(result.cachedTokens >= before.promptTokens - 1)
+    #expect(result.text == (try freshAnswer(engine, messages, 4)).text)
+}
+
+@Test func anEndOfSequenceEndsTheAnswerUnseen() throws {
+    let everyToken = Array(0..<64)
+    let size = try Fixture().engine.file.configuration.text.vocabularySize
+    // 64 ids can end an answer; the likeliest token of all is one of them in one of these models.
+    var stopped = 0
+    for start in stride(from: 0, to: size, by: 64) {
+        let engine = try Fixture(endsWith: everyToken.map { min(start + $0, size - 1) }).engine
+        let session = engine.makeSession()
+        session.append(Message(.user, "Stop soon"))
+        let result = try answer(session, 1)
+        if result.finishReason == .stop {
+            stopped += 1
+            #expect(result.text.isEmpty && result.generatedTokens == 1)
+        } else {
+            #expect(result.finishReason == .length)
+        }
+    }
+    #expect(stopped == 1)
+}
+
+@Test func aContextBeyondTheModelIsRefusedBeforeItIsRead() throws {
+    for length in [0, -1, 4096] {
+        var options = EngineOptions()
+        options.contextLength = length
+        let folder = try TemporaryDirectory()
+        let path = folder.path("model.thimble")
+        _ = try convert(
+            .random(configuration: Fixtures.url("reference/text-head64/config.json").path, seed: 1), to: path)
+        var progress = 0
+        let error = #expect(throws: ThimbleError.self) {
+            try Engine(modelPath: path, options: options) { _ in progress += 1 }
+        }
+        #expect(error?.code == .invalidArgument && progress == 0)
+    }
+}
+
+@Test func aBenchmarkLongerThanAnyContextIsAnError() throws {
+    let engine = try Fixture().engine
+    for (prompt, generated) in [(Int.max, Int.max), (513, 0), (1, 512)] {
+        let error = #expect(throws: ThimbleError.self) {
+            try engine.benchmark(promptTokens: prompt, generatedTokens: generated)
+        }
+        #expect(error?.code == .contextFull)
+    }
+}
