@@ -6,6 +6,8 @@ struct CJKUnit {
     var ink: Ink?
     var isBreak: Bool
     var startsFragment: Bool
+    /// The width in points, kept here because every page breaks the rest of its paragraph again.
+    var advance: Double
 }
 
 /// A paragraph that breaks between characters, as ReportLab's CJK wrapping has it.
@@ -15,31 +17,33 @@ struct CJKUnit {
 /// too.
 struct CJKText {
     private(set) var units: [CJKUnit]
+    private let spaceAdvance: Double
+    /// Whether the paragraph is one fragment, whose lines ReportLab trims of white space.
+    let isPlain: Bool
 
-    init(_ text: FragmentedText) {
-        units = []
+    init(_ text: FragmentedText, _ measure: FontMeasure) {
+        var units: [CJKUnit] = []
         units.reserveCapacity(text.inks.count + text.fragments.count)
         for fragment in text.fragments {
             if fragment.isBreak {
-                units.append(CJKUnit(ink: nil, isBreak: true, startsFragment: true))
+                units.append(CJKUnit(ink: nil, isBreak: true, startsFragment: true, advance: 0))
             }
             for position in fragment.inks {
                 units.append(
                     CJKUnit(
                         ink: text.inks[position], isBreak: false,
-                        startsFragment: position == fragment.inks.lowerBound))
+                        startsFragment: position == fragment.inks.lowerBound,
+                        advance: measure.width(of: text.inks[position].scalar)))
             }
         }
+        self.init(units: units, spaceAdvance: measure.width(of: Ink.space))
     }
 
-    private init(units: [CJKUnit]) {
+    private init(units: [CJKUnit], spaceAdvance: Double) {
         self.units = units
-    }
-
-    /// Whether the paragraph is one fragment, whose lines ReportLab trims of white space.
-    private var isPlain: Bool {
-        guard let first = units.firstIndex(where: \.startsFragment) else { return true }
-        return !units[(first + 1)...].contains(where: \.startsFragment)
+        self.spaceAdvance = spaceAdvance
+        let first = units.firstIndex(where: \.startsFragment)
+        isPlain = first.map { !units[($0 + 1)...].contains(where: \.startsFragment) } ?? true
     }
 
     /// A line as ranges of units.
@@ -51,7 +55,7 @@ struct CJKText {
     }
 
     /// Breaks the paragraph into at most `limit` lines.
-    func lines(widths: LineWidths, limit: Int, _ measure: FontMeasure) -> [Line] {
+    func lines(widths: LineWidths, limit: Int) -> [Line] {
         let plain = isPlain
         var lines: [Line] = []
         var start = 0
@@ -61,15 +65,14 @@ struct CJKText {
         if plain && units.allSatisfy({ $0.ink == nil }) { return [] }
         while position < units.count && lines.count < limit {
             let unit = units[position]
-            let advance = unit.ink.map { measure.width(of: $0.scalar) } ?? 0
             let maxWidth = widths[lines.count]
             position += 1
-            used += advance
+            used += unit.advance
             let isBreak = unit.isBreak && !plain
             guard isBreak || (used > maxWidth + 1e-6 && used > 0) else { continue }
             var extraSpace = maxWidth - used
             if !isBreak, let ink = unit.ink {
-                extraSpace += stepBack(from: &position, lineStart: start, ink, advance, measure)
+                extraSpace += stepBack(from: &position, lineStart: start, ink, unit.advance)
             }
             var range = start..<position
             if plain { range = trimmed(range) }
@@ -90,7 +93,7 @@ struct CJKText {
     /// script (but not beyond half the line), and by one character unless that may not start a line.
     /// - Returns: the width that the line regains.
     private func stepBack(
-        from position: inout Int, lineStart: Int, _ ink: Ink, _ advance: Double, _ measure: FontMeasure
+        from position: inout Int, lineStart: Int, _ ink: Ink, _ advance: Double
     ) -> Double {
         var regained = 0.0
         var last = ink.scalar
@@ -104,10 +107,10 @@ struct CJKText {
                 if (isSpace || scalar >= 0x3000) && candidate + 1 < position {
                     let next = candidate + 1
                     for unit in units[(next + 1)..<position] {
-                        regained += unit.ink.map { measure.width(of: $0.scalar) } ?? 0
+                        regained += unit.advance
                     }
                     last = units[next].ink?.scalar ?? 0
-                    lastAdvance = measure.width(of: last)
+                    lastAdvance = units[next].advance
                     position = next + 1
                     break
                 }
@@ -150,7 +153,9 @@ struct CJKText {
             if line.isTrimmed {
                 for unit in units[line.units] {
                     rebuilt.append(
-                        CJKUnit(ink: unit.ink, isBreak: unit.isBreak, startsFragment: rebuilt.isEmpty))
+                        CJKUnit(
+                            ink: unit.ink, isBreak: unit.isBreak, startsFragment: rebuilt.isEmpty,
+                            advance: unit.advance))
                 }
                 continue
             }
@@ -160,17 +165,21 @@ struct CJKText {
                 let colour = unit.isBreak ? nil : unit.ink?.colour
                 let starts = colour == nil || colour != runColour
                 runColour = colour
-                rebuilt.append(CJKUnit(ink: unit.ink, isBreak: unit.isBreak, startsFragment: starts))
+                rebuilt.append(
+                    CJKUnit(
+                        ink: unit.ink, isBreak: unit.isBreak, startsFragment: starts, advance: unit.advance))
             }
             guard number < lines.endIndex - 1, let last = rebuilt.last else { continue }
             let space = Ink(Ink.space, colour: last.ink?.colour ?? 0)
             if last.ink == nil {
                 rebuilt[rebuilt.count - 1].ink = space
+                rebuilt[rebuilt.count - 1].advance = spaceAdvance
             } else if last.ink?.scalar != Ink.space {
-                rebuilt.append(CJKUnit(ink: space, isBreak: last.isBreak, startsFragment: false))
+                rebuilt.append(
+                    CJKUnit(ink: space, isBreak: last.isBreak, startsFragment: false, advance: spaceAdvance))
             }
         }
-        return CJKText(units: rebuilt)
+        return CJKText(units: rebuilt, spaceAdvance: spaceAdvance)
     }
 
     /// Closing punctuation, small kana and the like, which hang over the margin rather than start a line.

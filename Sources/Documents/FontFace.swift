@@ -90,6 +90,14 @@ private enum LoadFlags {
         return unsafe (Int(face.pointee.size.pointee.metrics.ascender) + 32) >> 6
     }
 
+    /// The height in whole pixels of the box around all glyphs, with a margin of three, as poppler's glyph cache
+    /// reckons it.
+    func boxHeight(pixelSize: Double) -> Int {
+        let box = unsafe face.pointee.bbox
+        let perUnit = unsafe pixelSize / Double(face.pointee.units_per_EM)
+        return Int(Double(box.yMax) * perUnit) - Int(Double(box.yMin) * perUnit) + 3
+    }
+
     /// A glyph's bitmap, or nil where the font has nothing that can be drawn for it.
     /// - Parameter quarter: the pen's position right of the pixel's edge, in quarters; unused where hinted.
     func bitmap(of glyph: UInt32, pixelSize: Double, quarter: Int, hinted: Bool) -> GlyphBitmap? {

@@ -62,7 +62,10 @@ final class FontMeasure {
                     face: UInt8(number), glyph: glyph, units: units(of: glyph, in: face), isMissing: false)
             }
         }
-        return Character(face: 0, glyph: 0, units: units(of: 0, in: faces[0]), isMissing: true)
+        // What is invisible by its nature, a joiner or a variation selector, is not missed.
+        let isInvisible = Unicode.Scalar(wanted)?.properties.isDefaultIgnorableCodePoint ?? false
+        return Character(
+            face: 0, glyph: 0, units: units(of: 0, in: faces[0]), isMissing: !isInvisible)
     }
 
     private func units(of glyph: UInt32, in face: FontFace) -> Double {

@@ -21,6 +21,9 @@ struct BrokenLine {
     var isBlank = false
     /// Where the line begins: the position from which a paragraph continues on the next page.
     var start: TextPosition
+
+    /// Whether the spaces must shrink for the line to fit.
+    var isTight: Bool { extraSpace <= -1e-8 }
 }
 
 /// A position in a paragraph: a word, and within it the first ink that is still to come.

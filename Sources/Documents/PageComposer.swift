@@ -1,22 +1,35 @@
 //! Paragraphs to pages: which line stands where.
 
-/// A line of text at its place. Lengths are points; `baseline` and edges are measured up from the page's
-/// bottom, as in a PDF.
+/// A line of text at its place within a paragraph. Lengths are points.
 struct PlacedLine {
     var inks: [Ink]
-    var x: Double
-    var baseline: Double
+    /// Which line of the paragraph's share of the page it is, from zero.
+    var number: Int
+    /// From the paragraph's left edge to the first character.
+    var shift: Double
     /// What each space is wider (or narrower) than the font has it.
     var wordSpacing: Double
 }
 
-/// A paragraph's share of a page: its background, and the lines upon it.
+/// A paragraph's share of a page: its background, and the lines upon it. Lengths are points; edges and baselines
+/// are measured up from the page's bottom, as in a PDF.
 struct PlacedParagraph {
-    var left: Double
+    /// The left edge of the frame that holds the paragraph.
+    var frameLeft: Double
+    /// From the frame's edge to the paragraph's.
+    var indent: Double
     var bottom: Double
     var width: Double
     var height: Double
     var lines: [PlacedLine]
+
+    /// The left edge.
+    var left: Double { frameLeft + indent }
+
+    /// The baseline of a line.
+    func baseline(of line: PlacedLine, _ settings: PageSettings) -> Double {
+        bottom + height - settings.fontSize - Double(line.number) * settings.lineHeight
+    }
 }
 
 /// Places paragraphs on pages one after the other, as ReportLab's frames do, down to the order of additions,
@@ -114,18 +127,25 @@ struct PageComposer {
         let before = y
         y -= height + spaceBefore
         var placed = PlacedParagraph(
-            left: left + settings.leftIndent, bottom: y,
+            frameLeft: left, indent: settings.leftIndent, bottom: y,
             width: width - (settings.leftIndent + settings.rightIndent), height: height, lines: [])
-        let first = y + height - settings.fontSize
-        for (number, line) in lines.enumerated() where !line.inks.isEmpty {
+        var starts = LineStarts()
+        for (number, line) in lines.enumerated() {
             let isLast = number == lines.count - 1
             let indent = number == 0 ? paragraph.firstLineIndent : 0
             let staysRagged = line.endsAtBreak || (isLast && endsParagraph)
             let (shift, spacing) = position(line, staysRagged: staysRagged)
+            let start: Double
+            if indent != 0 && losesIndent(line, of: paragraph) {
+                // ReportLab takes this indent back from the lines below without having given it.
+                start = starts.next(0)
+                starts.takeBack(indent)
+            } else {
+                start = starts.next(indent + shift)
+            }
+            guard !line.inks.isEmpty else { continue }
             placed.lines.append(
-                PlacedLine(
-                    inks: line.inks, x: left + settings.leftIndent + indent + shift,
-                    baseline: first - Double(number) * settings.lineHeight, wordSpacing: spacing))
+                PlacedLine(inks: line.inks, number: number, shift: start, wordSpacing: spacing))
         }
         pages[pages.count - 1].append(placed)
         y -= settings.spaceAfter
@@ -133,16 +153,20 @@ struct PageComposer {
         if y != before { isAtTop = false }
     }
 
+    private func losesIndent(_ line: BrokenLine, of paragraph: Paragraph) -> Bool {
+        (settings.alignment == .right || settings.alignment == .center) && line.isTight && line.gaps > 0
+            && !paragraph.isPlain
+    }
+
     /// How far a line moves right, and what its spaces gain.
     private func position(_ line: BrokenLine, staysRagged: Bool) -> (shift: Double, spacing: Double) {
         let extra = line.extraSpace
-        let isTight = extra <= -1e-8
         if settings.alignment == .justify {
             let isPlain =
                 (extra > -1e-8 && extra <= 1e-8) || (staysRagged && (extra > -1e-8 || line.endsAtBreak))
             return (0, isPlain || line.gaps <= 0 ? 0 : extra / Double(line.gaps))
         }
-        if isTight && line.gaps > 0 { return (0, extra / Double(line.gaps)) }
+        if line.isTight && line.gaps > 0 { return (0, extra / Double(line.gaps)) }
         switch settings.alignment {
         case .left, .justify: return (0, 0)
         case .center: return (0.5 * extra, 0)

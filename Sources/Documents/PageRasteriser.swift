@@ -6,6 +6,7 @@ final class PageRasteriser {
         var glyph: UInt32
         var face: UInt8
         var quarter: UInt8
+        var isMissing: Bool
     }
 
     /// Bitmaps kept at most, in bytes of coverage.
@@ -15,14 +16,21 @@ final class PageRasteriser {
     private let palette: [Colour]
     private let measure: FontMeasure
     private let scale: Double
+    private let transform: PageTransform
     private var cache: [Key: GlyphBitmap] = [:]
     private var cachedBytes = 0
+    /// Faces with a glyph box (of the whole face, in pixels, with a margin of three) taller than this are drawn at
+    /// whole pixels only; poppler's rasteriser does so.
+    private static let tallGlyph = 50
+    private let snapsToPixels: [Bool]
 
     init(_ settings: PageSettings, palette: [Colour], _ measure: FontMeasure) {
         self.settings = settings
         self.palette = palette
         self.measure = measure
         scale = settings.scale
+        transform = PageTransform(settings)
+        snapsToPixels = measure.faces.map { $0.boxHeight(pixelSize: measure.pixelSize) > Self.tallGlyph }
     }
 
     /// Draws the whole page.
@@ -36,8 +44,8 @@ final class PageRasteriser {
             drawBackground(of: paragraph, on: &image)
             for line in paragraph.lines {
                 switch settings.glyphPlacement {
-                case .subpixel: drawSubpixel(line, on: &image)
-                case .pixel: drawPixel(line, on: &image)
+                case .subpixel: drawSubpixel(line, of: paragraph, on: &image)
+                case .pixel: drawPixel(line, of: paragraph, on: &image)
                 }
             }
         }
@@ -47,26 +55,34 @@ final class PageRasteriser {
     // MARK: Text
 
     /// Pens move by unhinted advances; glyphs snap down to quarter pixels, baselines down to whole ones
-    /// (poppler's rasteriser does both).
-    private func drawSubpixel(_ line: PlacedLine, on image: inout RGBImage) {
-        let row = Int(((settings.pageHeight - line.baseline) * scale + 1e-6).rounded(.down))
-        var x = line.x * scale
+    /// (poppler's rasteriser does both). Sums are taken in poppler's order: in points within the paragraph, line
+    /// after line and character after character.
+    private func drawSubpixel(_ line: PlacedLine, of paragraph: PlacedParagraph, on image: inout RGBImage) {
+        let leading = throughPDF(settings.lineHeight)
+        var y = throughPDF(paragraph.height - settings.fontSize)
+        for _ in 0..<line.number { y -= leading }
+        let row = Int(transform.row(y, from: paragraph.bottom).rounded(.down))
+        let size = throughPDF(measure.size)
+        let wordSpacing = throughPDF(line.wordSpacing)
+        var x = line.shift + throughPDF(paragraph.indent)
         for ink in line.inks {
             let character = measure.character(ink.scalar)
-            let whole = (x + 1e-6).rounded(.down)
-            let quarter = Int((x + 1e-6 - whole) * 4)
+            let column = transform.column(x, from: paragraph.frameLeft)
+            let whole = column.rounded(.down)
+            let quarter = snapsToPixels[Int(character.face)] ? 0 : Int((column - whole) * 4)
             draw(character, at: Int(whole), row, quarter: quarter, palette[Int(ink.colour)], on: &image)
-            x += 0.001 * measure.size * character.units * scale
-            if isSpace(ink) { x += line.wordSpacing * scale }
+            x += throughPDF(character.units) * 0.001 * size
+            if isSpace(ink) { x += wordSpacing }
         }
     }
 
     /// Pens and baselines are whole pixels: a row's top is rounded, and the baseline lies the font's
     /// ascender below.
-    private func drawPixel(_ line: PlacedLine, on image: inout RGBImage) {
-        let top = ((settings.pageHeight - line.baseline - settings.fontSize) * scale).rounded()
+    private func drawPixel(_ line: PlacedLine, of paragraph: PlacedParagraph, on image: inout RGBImage) {
+        let baseline = paragraph.baseline(of: line, settings)
+        let top = ((settings.pageHeight - baseline - settings.fontSize) * scale).rounded()
         let row = Int(top) + measure.faces[0].ascender(pixelSize: measure.pixelSize)
-        var x = (line.x * scale).rounded()
+        var x = ((paragraph.left + line.shift) * scale).rounded()
         for ink in line.inks {
             let character = measure.character(ink.scalar)
             draw(character, at: Int(x.rounded()), row, quarter: 0, palette[Int(ink.colour)], on: &image)
@@ -83,7 +99,9 @@ final class PageRasteriser {
         _ character: FontMeasure.Character, at column: Int, _ row: Int, quarter: Int, _ colour: Colour,
         on image: inout RGBImage
     ) {
-        let key = Key(glyph: character.glyph, face: character.face, quarter: UInt8(quarter))
+        let key = Key(
+            glyph: character.glyph, face: character.face, quarter: UInt8(quarter),
+            isMissing: character.isMissing)
         let bitmap: GlyphBitmap
         if let known = cache[key] {
             bitmap = known
@@ -97,7 +115,9 @@ final class PageRasteriser {
             cachedBytes += bitmap.coverage.count
         }
         if bitmap.width > 0 {
-            image.blend(bitmap, left: column + bitmap.left, top: row - bitmap.top, colour)
+            image.blend(
+                bitmap, left: column + bitmap.left, top: row - bitmap.top, colour, as: settings.glyphPlacement
+            )
         }
     }
 
@@ -171,26 +191,29 @@ final class PageRasteriser {
 
 extension RGBImage {
     /// Draws a glyph in a colour; what lies outside the picture is left out.
-    mutating func blend(_ glyph: GlyphBitmap, left: Int, top: Int, _ colour: Colour) {
+    mutating func blend(
+        _ glyph: GlyphBitmap, left: Int, top: Int, _ colour: Colour, as placement: GlyphPlacement
+    ) {
         let rows = max(0, -top)..<max(max(0, -top), min(glyph.height, height - top))
         let columns = max(0, -left)..<max(max(0, -left), min(glyph.width, width - left))
+        // Poppler cuts fractions off where it mixes colours, PIL rounds.
+        let rounding = placement == .subpixel ? 0 : 127
         for row in rows {
             var position = ((top + row) * width + left + columns.lowerBound) * 3
             for column in columns {
                 let alpha = Int(glyph.coverage[row * glyph.width + column])
                 if alpha != 0 {
-                    pixels[position] = Self.mix(pixels[position], colour.red, alpha)
-                    pixels[position + 1] = Self.mix(pixels[position + 1], colour.green, alpha)
-                    pixels[position + 2] = Self.mix(pixels[position + 2], colour.blue, alpha)
+                    pixels[position] = Self.mix(pixels[position], colour.red, alpha, rounding)
+                    pixels[position + 1] = Self.mix(pixels[position + 1], colour.green, alpha, rounding)
+                    pixels[position + 2] = Self.mix(pixels[position + 2], colour.blue, alpha, rounding)
                 }
                 position += 3
             }
         }
     }
 
-    /// `(255 - alpha)/255` of `under` and `alpha/255` of `over`, rounded.
-    private static func mix(_ under: UInt8, _ over: UInt8, _ alpha: Int) -> UInt8 {
-        let sum = (255 - alpha) * Int(under) + alpha * Int(over) + 128
-        return UInt8((sum + sum >> 8) >> 8)
+    /// `(255 - alpha)/255` of `under` and `alpha/255` of `over`.
+    private static func mix(_ under: UInt8, _ over: UInt8, _ alpha: Int, _ rounding: Int) -> UInt8 {
+        UInt8(((255 - alpha) * Int(under) + alpha * Int(over) + rounding) / 255)
     }
 }

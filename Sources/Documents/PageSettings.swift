@@ -99,7 +99,11 @@ public struct PageSettings: Sendable, Equatable {
 
     /// The page's size in whole pixels, rounded up.
     var pagePixels: (width: Int, height: Int) {
-        (Int((pageWidth * scale).rounded(.up)), Int((pageHeight * scale).rounded(.up)))
+        // Multiplied before divided, so that 840 points at 150 dpi are 1750 pixels and no fraction more.
+        (
+            Int((throughPDF(pageWidth) * dpi / 72).rounded(.up)),
+            Int((throughPDF(pageHeight) * dpi / 72).rounded(.up))
+        )
     }
 }
 

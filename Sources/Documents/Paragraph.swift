@@ -14,7 +14,7 @@ struct Paragraph {
     init(_ text: FragmentedText, wrapsCJK: Bool, firstLineIndent: Double, _ measure: FontMeasure) {
         content =
             wrapsCJK
-            ? .characters(CJKText(text)) : .words(WordText(text, measure), from: TextPosition())
+            ? .characters(CJKText(text, measure)) : .words(WordText(text, measure), from: TextPosition())
         self.firstLineIndent = firstLineIndent
     }
 
@@ -23,16 +23,25 @@ struct Paragraph {
         firstLineIndent = 0
     }
 
+    /// Whether the paragraph is one fragment, which ReportLab draws by other rules than several.
+    var isPlain: Bool {
+        switch content {
+        case .words(let text, _): text.isPlain
+        case .characters(let text): text.isPlain
+        }
+    }
+
     /// A number of lines that the paragraph is sure to exceed or meet, from its visible width alone. It refuses a
     /// text that is far too long before the whole of it is broken again and again. Zero where breaking is lazy.
     func leastLines(width: Double, _ measure: FontMeasure) -> Int {
         guard case .characters(let text) = content else { return 0 }
         var total = 0.0
         for unit in text.units {
-            guard let ink = unit.ink, ink.scalar != Ink.space, ink.scalar != Ink.nonBreakingSpace else {
-                continue
-            }
-            total += measure.width(of: ink.scalar)
+            // A plain paragraph's lines lose the white space at their ends, and its rest with them.
+            let mayVanish =
+                text.isPlain
+                && (unit.ink?.scalar == Ink.space || unit.ink?.scalar == Ink.nonBreakingSpace)
+            if !mayVanish { total += unit.advance }
         }
         // A line may hang over by one character; none is assumed wider than four ems.
         return Int(total / (width + abs(firstLineIndent) + 4 * measure.size))
@@ -60,7 +69,7 @@ struct Paragraph {
             }
             return Lines(lines: lines, isComplete: false)
         case .characters(let text):
-            let all = text.lines(widths: widths, limit: max(rest, limit + 1), measure)
+            let all = text.lines(widths: widths, limit: max(rest, limit + 1))
             return Lines(
                 lines: all.prefix(limit + 1).map { text.broken($0) }, isComplete: all.count <= limit,
                 characterLines: all)

@@ -88,7 +88,7 @@ public final class TextDocument {
             paragraph.lines.map { line in
                 var text = ""
                 for ink in line.inks { text.unicodeScalars.append(Unicode.Scalar(ink.scalar) ?? "\u{FFFD}") }
-                return (text, line.baseline)
+                return (text, paragraph.baseline(of: line, settings))
             }
         }
     }

@@ -70,6 +70,19 @@ import Testing
         #expect(try document.page(0).width > bare.width)
     }
 
+    @Test func invisibleCharactersAreNotMissed() throws {
+        let text = "a\u{2060}b\u{FE0F}c\u{200D}d\u{E0061}"
+        #expect(try TextDocument(text: text).missingGlyphCount == 0)
+    }
+
+    @Test func aLineOfMillionsOfSpacesIsRefusedAtOnce() {
+        let text = "\u{4E2D}" + String(repeating: " ", count: 4_000_000)
+        let time = ContinuousClock().measure {
+            #expect(throws: DocumentError.self) { try TextDocument(text: text) }
+        }
+        #expect(time < .seconds(20))
+    }
+
     @Test func aFallbackFontFillsTheGaps() throws {
         var settings = PageSettings()
         settings.fontFallback = ["NotoSansCJK-Regular.ttc"]

@@ -52,6 +52,13 @@ import Testing
         #expect(error?.message.contains(name) == true, "\(error?.message ?? "")")
     }
 
+    @Test func aPageOfWholePixelsGainsNone() throws {
+        var settings = PageSettings()
+        settings.pageSize = (588, 840)
+        settings.dpi = 150
+        #expect(settings.pagePixels == (1225, 1750))
+    }
+
     @Test func aMissingFontNamesItsPackage() {
         var settings = PageSettings()
         settings.fontPath = "/nowhere/SourceHanSansHWSC-VF.ttf"

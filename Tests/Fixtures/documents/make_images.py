@@ -23,6 +23,8 @@ def main():
     rgb, rgba = Image.fromarray(picture(3), "RGB"), Image.fromarray(picture(4), "RGBA")
     grey = rgb.convert("L")
     paletted = rgb.quantize(16)
+    turned = Image.Exif()
+    turned[0x112] = 6
     files = {
         "rgb.png": (rgb, {}),
         "rgba.png": (rgba, {}),
@@ -31,6 +33,11 @@ def main():
         "palette.png": (paletted, {}),
         "palette_transparent.png": (paletted, {"transparency": 3}),
         "bilevel.png": (grey.convert("1"), {}),
+        "palette_two_bits.png": (rgb.quantize(4), {"bits": 2}),
+        "grey_transparent.png": (grey, {"transparency": 37}),
+        "rgb_transparent.png": (rgb, {"transparency": (3, 4, 5)}),
+        "turned.jpg": (rgb, {"quality": 90, "exif": turned}),
+        "restarts.jpg": (rgb, {"quality": 90, "restart_marker_blocks": 1}),
         "rgb.jpg": (rgb, {"quality": 90}),
         "progressive.jpg": (rgb, {"quality": 80, "progressive": True}),
         "grey.jpg": (grey, {"quality": 90}),

@@ -63,6 +63,14 @@ def main():
          {"page-size": "180,110", "dpi": 150, "horizontal-scale": 0.9, "font-color": "#203060",
           "page-bg-color": "#F0E0D0", "para-bg-color": "#FFFFE0", "border-width": 2, "border-padding": 3,
           "para-border-color": "#008000", "left-indent": 6, "first-line-indent": 9, "alignment": "RIGHT"}, 1),
+        # At 96 dpi every third baseline is a whole number of pixels, but for roundings.
+        ("every_third_96dpi", prose(45, 40, (0, 12)), {"page-size": "240,400", "dpi": 96, "newline-markup": MARKER}, 1),
+        # Tall glyphs are not placed between pixels; the box of this font is higher than 50 pixels.
+        ("tall_200dpi", prose(46, 3, (2, 6)), {"page-size": "200,80", "dpi": 200, "font-size": 14}, 1),
+        # The first line is tight, and the lines below it lose its indent.
+        ("lost_indent", "Which very time the for they no his at his people longs could a make.\nJust when. " + prose(47, 6),
+         {"page-size": "277.5,120", "font-size": 9, "alignment": "RIGHT", "first-line-indent": 18, "right-indent": 8,
+          "newline-markup": MARKER}, 1),
         ("centred", prose(44, 20, (1, 9)), {"page-size": "200,120", "alignment": "CENTER", "font-size": 11}, 1),
     ]
     out = []
