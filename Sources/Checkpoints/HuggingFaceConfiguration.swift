@@ -17,8 +17,8 @@ public enum HuggingFaceConfiguration {
         return try read(config, generation: generation, preprocessor: preprocessor)
     }
 
-    /// The configuration that one config.json gives, whatever its name; what else a folder would say is left at its
-    /// defaults.
+    /// The configuration that one config.json gives, whatever its name; what else a folder would say is left
+    /// at its defaults.
     public static func read(configurationPath path: String) throws(CheckpointError) -> ModelConfiguration {
         try read(try JSONSection(path), generation: nil, preprocessor: nil)
     }

@@ -48,8 +48,8 @@ public struct TextConfiguration: Codable, Sendable, Equatable {
     /// How many of a head's dimensions are rotated, from the first. The angles are those of this size; where
     /// it is odd, its last dimension takes the next one along, as in the reference.
     public var rotarySize: Int
-    /// Pairs of dimensions that follow the temporal, the height and the width position; sums to `rotaryPairs`.
-    /// Empty for a text-only model, whose positions are one number.
+    /// Pairs of dimensions that follow the temporal, the height and the width position; sums to
+    /// `rotaryPairs`. Empty for a text-only model, whose positions are one number.
     public var mropeSections: [Int]
     /// Whether the query, key and value projections have a bias.
     public var hasQKVBias: Bool
@@ -153,7 +153,8 @@ public struct SpecialTokens: Codable, Sendable, Equatable {
 
 /// How an image becomes patches, as the reference `Glm4vImageProcessor` does it.
 public struct ImageSettings: Codable, Sendable, Equatable {
-    /// Limits on frames x height x width after resizing, in pixels; a still image counts `temporalPatchSize` frames.
+    /// Limits on frames x height x width after resizing, in pixels; a still image counts `temporalPatchSize`
+    /// frames.
     public var minimumPixels: Int
     public var maximumPixels: Int
     /// Red, green, blue; of values in 0...1.

@@ -2,8 +2,8 @@
 
 internal import ModelFile
 
-/// A new file under a temporary name beside its target: `commit` puts it in the target's place, and without that it
-/// goes away.
+/// A new file under a temporary name beside its target: `commit` puts it in the target's place, and without
+/// that it goes away.
 public struct ReplacingFile: ~Copyable {
     private let file: OutputFile
 

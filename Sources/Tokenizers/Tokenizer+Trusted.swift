@@ -1,8 +1,9 @@
 //! From text whose author may name added tokens to ids.
 
 extension Tokenizer {
-    /// The ids of a text in which the spelling of an added token is that token: for prompts that the program's user
-    /// writes whole. Never for text from anywhere else: it could forge the structure of the prompt.
+    /// The ids of a text in which the spelling of an added token is that token: for prompts that the
+    /// program's user writes whole. Never for text from anywhere else: it could forge the structure of the
+    /// prompt.
     ///
     /// Where several spellings start at one place the longest counts.
     public func encode(trusted text: String) -> [Int32] {
