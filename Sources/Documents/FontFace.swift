@@ -90,8 +90,8 @@ private enum LoadFlags {
         return unsafe (Int(face.pointee.size.pointee.metrics.ascender) + 32) >> 6
     }
 
-    /// The height in whole pixels of the box around all glyphs, with a margin of three, as poppler's glyph cache
-    /// reckons it.
+    /// The height in whole pixels of the box around all glyphs, with a margin of three, as poppler's glyph
+    /// cache reckons it.
     func boxHeight(pixelSize: Double) -> Int {
         let box = unsafe face.pointee.bbox
         let perUnit = unsafe pixelSize / Double(face.pointee.units_per_EM)

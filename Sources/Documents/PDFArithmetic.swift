@@ -1,9 +1,9 @@
-//! Where coordinates come to lie after a way through a PDF file: as ReportLab writes them and poppler reads and
-//! adds them. A baseline is often a whole number of pixels in exact arithmetic (every third line at 96 dpi), and
-//! which pixel row it falls on is then decided by these roundings.
+//! Where coordinates come to lie after a way through a PDF file: as ReportLab writes them and poppler reads
+//! and adds them. A baseline is often a whole number of pixels in exact arithmetic (every third line at 96
+//! dpi), and which pixel row it falls on is then decided by these roundings.
 
-/// A length in points as a PDF carries it: written with seven significant digits and at most six decimals, and
-/// read back digit by digit in binary.
+/// A length in points as a PDF carries it: written with seven significant digits and at most six decimals,
+/// and read back digit by digit in binary.
 func throughPDF(_ value: Double) -> Double {
     var decimals = 6
     var bound = 10.0
@@ -47,8 +47,8 @@ struct PageTransform {
     }
 }
 
-/// Where a paragraph's lines start, as ReportLab moves from one to the next: the way back from a line is written
-/// in the same move as the way to the next one, so that roundings add up down the paragraph.
+/// Where a paragraph's lines start, as ReportLab moves from one to the next: the way back from a line is
+/// written in the same move as the way to the next one, so that roundings add up down the paragraph.
 struct LineStarts {
     private var x = 0.0
     private var wayBack: Double?

@@ -11,8 +11,8 @@ struct PlacedLine {
     var wordSpacing: Double
 }
 
-/// A paragraph's share of a page: its background, and the lines upon it. Lengths are points; edges and baselines
-/// are measured up from the page's bottom, as in a PDF.
+/// A paragraph's share of a page: its background, and the lines upon it. Lengths are points; edges and
+/// baselines are measured up from the page's bottom, as in a PDF.
 struct PlacedParagraph {
     /// The left edge of the frame that holds the paragraph.
     var frameLeft: Double

@@ -19,8 +19,8 @@ final class PageRasteriser {
     private let transform: PageTransform
     private var cache: [Key: GlyphBitmap] = [:]
     private var cachedBytes = 0
-    /// Faces with a glyph box (of the whole face, in pixels, with a margin of three) taller than this are drawn at
-    /// whole pixels only; poppler's rasteriser does so.
+    /// Faces with a glyph box (of the whole face, in pixels, with a margin of three) taller than this are
+    /// drawn at whole pixels only; poppler's rasteriser does so.
     private static let tallGlyph = 50
     private let snapsToPixels: [Bool]
 
@@ -55,8 +55,8 @@ final class PageRasteriser {
     // MARK: Text
 
     /// Pens move by unhinted advances; glyphs snap down to quarter pixels, baselines down to whole ones
-    /// (poppler's rasteriser does both). Sums are taken in poppler's order: in points within the paragraph, line
-    /// after line and character after character.
+    /// (poppler's rasteriser does both). Sums are taken in poppler's order: in points within the paragraph,
+    /// line after line and character after character.
     private func drawSubpixel(_ line: PlacedLine, of paragraph: PlacedParagraph, on image: inout RGBImage) {
         let leading = throughPDF(settings.lineHeight)
         var y = throughPDF(paragraph.height - settings.fontSize)

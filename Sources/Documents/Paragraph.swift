@@ -31,8 +31,9 @@ struct Paragraph {
         }
     }
 
-    /// A number of lines that the paragraph is sure to exceed or meet, from its visible width alone. It refuses a
-    /// text that is far too long before the whole of it is broken again and again. Zero where breaking is lazy.
+    /// A number of lines that the paragraph is sure to exceed or meet, from its visible width alone. It
+    /// refuses a text that is far too long before the whole of it is broken again and again. Zero where
+    /// breaking is lazy.
     func leastLines(width: Double, _ measure: FontMeasure) -> Int {
         guard case .characters(let text) = content else { return 0 }
         var total = 0.0
