@@ -162,7 +162,8 @@ extension PageSettings: Codable {
         case .dataCorrupted(let context):
             context.codingPath.isEmpty
                 ? "not valid JSON"
-                : "\"\(context.codingPath.map(\.stringValue).joined(separator: "."))\": \(context.debugDescription)"
+                : "\"\(context.codingPath.map(\.stringValue).joined(separator: "."))\": "
+                    + context.debugDescription
         @unknown default:
             "\(error)"
         }

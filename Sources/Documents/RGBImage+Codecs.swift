@@ -51,7 +51,8 @@ extension RGBImage {
                 throw DocumentError(
                     .tooLarge,
                     unsafe "the \(format.rawValue) image is \(result.width) x \(result.height) pixels; "
-                        + "the limit is \(limits.maxWidth) x \(limits.maxHeight) and \(limits.maxPixels) pixels in all"
+                        + "the limit is \(limits.maxWidth) x \(limits.maxHeight) and "
+                        + "\(limits.maxPixels) pixels in all"
                 )
             case CIMAGES_OUT_OF_MEMORY:
                 throw DocumentError(.outOfMemory, "decoding the \(format.rawValue) image: \(reason)")

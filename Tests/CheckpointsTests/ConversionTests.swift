@@ -189,7 +189,7 @@ import Testing
             try Converter(source: source, recipe: Recipe(weights: .f16)).write(
                 to: "/nonexistent/m.thimble", packaging: Packaging(name: "tiny", creator: "tests"))
         }
-        #expect(error?.code == .output)
+        #expect(error?.code == .cannotCreate)
         #expect(error?.file == "/nonexistent/m.thimble")
     }
 }

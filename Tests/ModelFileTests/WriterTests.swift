@@ -83,7 +83,7 @@ import Testing
         let error = #expect(throws: ModelFileError.self) {
             _ = try ModelFileWriter(path: "/nonexistent/folder/m.thimble")
         }
-        #expect(error?.code == .system)
+        #expect(error?.code == .cannotCreate)
         #expect(error?.description.contains("No such file or directory") == true)
     }
 }
