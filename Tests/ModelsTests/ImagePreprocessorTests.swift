@@ -209,23 +209,3 @@ func unusableSettingsAreRefused(minimum: Int, maximum: Int, patchSize: Int, merg
             minimumPixels: minimum, maximumPixels: maximum, patchSize: patchSize, mergeSize: mergeSize)
     }
 }
-
-// MARK: speed
-
-@Test func aPhoneScreenTakesAFractionOfASecond() throws {
-    let preprocessor = try preprocessor()
-    let (width, height) = (1080, 2400)
-    var generator = SeededGenerator(seed: 4)
-    let pixels = (0..<width * height * 3).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
-    let stride = preprocessor.patchElementCount
-    let grid = try preprocessor.grid(width: width, height: height)
-    var values = [Float](repeating: 0, count: grid.count * stride)
-    let time = try ContinuousClock().measure {
-        _ = try unsafe values.withUnsafeMutableBufferPointer { buffer in
-            try unsafe preprocessor.writePatches(
-                of: pixels.span, width: width, height: height, into: buffer, rowStride: stride)
-        }
-    }
-    print("1080 x 2400 pixels preprocessed in \(time)")
-    #expect(time < .seconds(30), "even an unoptimised build is faster than this")
-}
