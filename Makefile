@@ -3,6 +3,7 @@
 SWIFT ?= swift
 # The tests are built apart, for they take other flags than the product: neither build undoes the other.
 TEST_BUILD := .build-test
+TEST = $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path $(TEST_BUILD)
 FIXTURE_ENVIRONMENT := .build-fixtures
 THIMBLE := .build/release/thimble
 
@@ -16,7 +17,7 @@ DEMO_QUESTION ?= What is the code of copper-kettle?
 
 SOURCES := Package.swift Sources Tests
 
-.PHONY: help deps test-deps check-swift build demo test lint format fixtures reader
+.PHONY: help deps test-deps check-swift build demo test lint format fixtures evaluate reader
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -37,7 +38,7 @@ demo: build ## read a document and answer a question about it (DEMO_DOCUMENT, DE
 	$(THIMBLE) read $(DEMO_DOCUMENT) -q "$(DEMO_QUESTION)"
 
 test: test-deps lint ## check the formatting, and run every test
-	$(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path $(TEST_BUILD)
+	$(TEST)
 
 lint: check-swift ## check the formatting
 	$(SWIFT) format lint --strict --recursive --parallel --configuration .swift-format $(SOURCES)
@@ -47,6 +48,10 @@ format: check-swift ## format the sources
 
 fixtures: ## make the committed fixtures anew (Python 3.11 or newer, network)
 	Scripts/make-fixtures $(FIXTURE_ENVIRONMENT)
+
+evaluate: test-deps ## how well the bundled model reads, at 4 bits and at float16, from CHECKPOINT=folder
+	@test -n "$(CHECKPOINT)" || { echo "say where the checkpoint is: make evaluate CHECKPOINT=folder" >&2; exit 1; }
+	THIMBLE_READER_CHECKPOINT="$(CHECKPOINT)" $(TEST) --filter ReaderAccuracyTests
 
 reader: build ## make Models/reader.thimble anew from CHECKPOINT=folder
 	@test -n "$(CHECKPOINT)" || { echo "say where the checkpoint is: make reader CHECKPOINT=folder" >&2; exit 1; }
