@@ -27,11 +27,13 @@ public struct BenchmarkResult: Sendable {
 extension Engine {
     /// The logits of every position of `tokens`, in which each image placeholder stands for one of `images`
     /// in order and is expanded. `receive` gets runs of rows, `[rows, vocabularySize]`, in order of position.
+    /// `shouldStop` is asked between the chunks of a long prompt; then `cancelled` is thrown.
     ///
     /// - Returns: the number of positions after expansion.
     @discardableResult
     public func logits(
-        of tokens: [Int32], images: [RGBImage] = [], receive: (UnsafeBufferPointer<Float>) -> Void
+        of tokens: [Int32], images: [RGBImage] = [], shouldStop: () -> Bool = { false },
+        receive: (UnsafeBufferPointer<Float>) -> Void
     ) throws(ThimbleError) -> Int {
         guard !tokens.isEmpty else { throw ThimbleError(.invalidArgument, "no tokens given") }
         let placeholders = tokens.count { $0 == imageToken }
@@ -56,8 +58,10 @@ extension Engine {
         }
         let (model, sequence) = (self.model, KVSequence(pool: pool, capacity: contextLength))
         try translating(path) { () throws(ModelError) in
-            try unsafe model.forward(inputs, into: sequence, logits: .all, receive: receive)
+            try unsafe model.forward(
+                inputs, into: sequence, logits: .all, shouldStop: shouldStop, receive: receive)
         }
+        guard sequence.length == inputs.count else { throw ThimbleError(.cancelled, "interrupted") }
         return inputs.count
     }
 

@@ -38,10 +38,14 @@ struct LogitsCommand: ParsableCommand {
         var writer = try NPYWriter(path: output, columns: vocabularySize)
         var fault: ThimbleError?
         try Interrupt.awaited { () throws(ThimbleError) in
-            _ = try unsafe engine.logits(of: tokens.tokens, images: images) { rows in
-                guard fault == nil else { return }
-                do throws(ThimbleError) { unsafe try writer.append(rows) } catch { fault = error }
-            }
+            do throws(ThimbleError) {
+                _ = try unsafe engine.logits(
+                    of: tokens.tokens, images: images, shouldStop: { fault != nil || Interrupt.isPending }
+                ) { rows in
+                    guard fault == nil else { return }
+                    do throws(ThimbleError) { unsafe try writer.append(rows) } catch { fault = error }
+                }
+            } catch { throw fault ?? error }
         }
         if let fault { throw fault }
         try Interrupt.check()

@@ -3,31 +3,17 @@
 import Foundation
 import ModelFile
 import Tensors
+import TestSupport
 
-enum Fixtures {
-    static let folder = URL(fileURLWithPath: #filePath)
-        .deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("Fixtures/checkpoints").path
-
-    static func path(_ name: String) -> String { folder + "/" + name }
+extension Fixtures {
+    /// The path of a checkpoint's fixture.
+    static func path(_ name: String) -> String { url("checkpoints/" + name).path }
 }
 
-/// A new folder that is removed when the value ends.
-final class TemporaryFolder {
-    let path: String
-
-    init() throws {
-        path = NSTemporaryDirectory() + "/thimble-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    func file(_ name: String) -> String { path + "/" + name }
-
+extension TemporaryDirectory {
     /// A copy of a fixture folder, to be damaged.
     func copy(of fixture: String) throws -> String {
-        let target = file(fixture)
+        let target = path(fixture)
         try FileManager.default.copyItem(atPath: Fixtures.path(fixture), toPath: target)
         return target
     }
@@ -43,8 +29,8 @@ final class TemporaryFolder {
         }
         bytes.append(contentsOf: header.utf8)
         bytes.append(Data(count: dataByteCount))
-        try bytes.write(to: URL(fileURLWithPath: file(name)))
-        return file(name)
+        try bytes.write(to: URL(fileURLWithPath: path(name)))
+        return path(name)
     }
 }
 

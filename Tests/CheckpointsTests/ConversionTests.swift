@@ -3,20 +3,21 @@
 import Foundation
 import ModelFile
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Checkpoints
 
 @Suite struct ConversionTests {
-    let folder: TemporaryFolder
+    let folder: TemporaryDirectory
 
-    init() throws { folder = try TemporaryFolder() }
+    init() throws { folder = try TemporaryDirectory() }
 
     func convert(_ fixture: String, _ recipe: Recipe, threadCount: Int = 2) throws -> (
         ModelFile, ConversionSummary
     ) {
         let source = try SafetensorsFolder(path: Fixtures.path(fixture))
-        let path = folder.file("model-\(threadCount).thimble")
+        let path = folder.path("model-\(threadCount).thimble")
         let summary = try Converter(source: source, recipe: recipe, threadCount: threadCount).write(
             to: path, packaging: Packaging(name: "tiny", creator: "tests", data: [("tokenizer", [1, 2, 3])]))
         let file = try ModelFile(path: path)
@@ -85,8 +86,8 @@ import Testing
 
     @Test func theNumberOfThreadsDoesNotChangeTheFile() throws {
         for threadCount in [1, 3] { _ = try convert("glm4v", Recipe(weights: .q4), threadCount: threadCount) }
-        let one = try Data(contentsOf: URL(fileURLWithPath: folder.file("model-1.thimble")))
-        let three = try Data(contentsOf: URL(fileURLWithPath: folder.file("model-3.thimble")))
+        let one = try Data(contentsOf: URL(fileURLWithPath: folder.path("model-1.thimble")))
+        let three = try Data(contentsOf: URL(fileURLWithPath: folder.path("model-3.thimble")))
         #expect(one == three)
     }
 
@@ -117,7 +118,7 @@ import Testing
         let source = try SafetensorsFolder(path: Fixtures.path("glm4v"))
         var reports: [ConversionProgress] = []
         _ = try Converter(source: source, recipe: Recipe(weights: .f16)).write(
-            to: folder.file("m"), packaging: Packaging(name: "tiny", creator: "tests"),
+            to: folder.path("m"), packaging: Packaging(name: "tiny", creator: "tests"),
             progress: { reports.append($0) })
         #expect(reports.first?.tensor == "embedding/embed_tokens")
         #expect(reports.last?.bytesDone == reports.last?.bytesTotal && reports.last?.tensor == "")
@@ -130,12 +131,12 @@ import Testing
         let source = try RandomSource(configuration: configuration, seed: 7)
         for name in ["a", "b"] {
             _ = try Converter(source: source, recipe: Recipe(weights: .f32), threadCount: name == "a" ? 1 : 2)
-                .write(to: folder.file(name), packaging: Packaging(name: "random", creator: "tests"))
+                .write(to: folder.path(name), packaging: Packaging(name: "random", creator: "tests"))
         }
         #expect(
-            try Data(contentsOf: URL(fileURLWithPath: folder.file("a")))
-                == Data(contentsOf: URL(fileURLWithPath: folder.file("b"))))
-        let file = try ModelFile(path: folder.file("a"))
+            try Data(contentsOf: URL(fileURLWithPath: folder.path("a")))
+                == Data(contentsOf: URL(fileURLWithPath: folder.path("b"))))
+        let file = try ModelFile(path: folder.path("a"))
         try file.checkSchema()
         let values = try SegmentImage("embedding", of: file).matrix("embed_tokens").flatMap(\.self)
         let deviation = (values.reduce(0) { $0 + $1 * $1 } / Float(values.count)).squareRoot()
@@ -148,9 +149,9 @@ import Testing
         let source = AlteredSource(
             value: 70_000, tensor: "model.language_model.layers.1.mlp.down_proj.weight")
         let summary = try Converter(source: source, recipe: Recipe(weights: .f16)).write(
-            to: folder.file("m"), packaging: Packaging(name: "tiny", creator: "tests"))
+            to: folder.path("m"), packaging: Packaging(name: "tiny", creator: "tests"))
         #expect(summary.widenedTensors == ["layers.1/down"])
-        let file = try ModelFile(path: folder.file("m"))
+        let file = try ModelFile(path: folder.path("m"))
         let image = try SegmentImage("layers.1", of: file)
         #expect(image.entry.tensor(named: "down")?.format == .f32)
         #expect(image.matrix("down")[3][5] == 70_000)
@@ -165,11 +166,11 @@ import Testing
                 try Converter(
                     source: AlteredSource(value: value, tensor: name), recipe: Recipe(weights: type)
                 ).write(
-                    to: folder.file("m"), packaging: Packaging(name: "tiny", creator: "tests"))
+                    to: folder.path("m"), packaging: Packaging(name: "tiny", creator: "tests"))
             }
             #expect(error?.code == .value)
             #expect(error?.detail.contains("\(name) has \(value) at row 3, column 5") == true)
-            #expect(!FileManager.default.fileExists(atPath: folder.file("m")))
+            #expect(!FileManager.default.fileExists(atPath: folder.path("m")))
         }
     }
 
@@ -177,7 +178,7 @@ import Testing
         let source = AlteredSource(value: 1e7, tensor: "model.language_model.layers.1.mlp.down_proj.weight")
         let error = #expect(throws: CheckpointError.self) {
             try Converter(source: source, recipe: Recipe(weights: .q4)).write(
-                to: folder.file("m"), packaging: Packaging(name: "tiny", creator: "tests"))
+                to: folder.path("m"), packaging: Packaging(name: "tiny", creator: "tests"))
         }
         #expect(error?.code == .value)
         #expect(error?.detail.hasPrefix("row 3 of down is too large for a q4/32 scale") == true)

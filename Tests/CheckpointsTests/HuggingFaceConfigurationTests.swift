@@ -2,6 +2,7 @@
 
 import Foundation
 import ModelFile
+import TestSupport
 import Testing
 
 @testable import Checkpoints
@@ -12,7 +13,7 @@ import Testing
         _ config: String, generation: String? = nil, preprocessor: String? = nil,
         replacing changes: [(String, String?)] = []
     ) throws -> ModelConfiguration {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryDirectory()
         for (name, source) in [
             ("config", config), ("generation_config", generation), ("preprocessor_config", preprocessor),
         ] {
@@ -23,9 +24,9 @@ import Testing
                 try Self.set(path.split(separator: ".").map(String.init)[...], json, in: &object)
             }
             try JSONSerialization.data(withJSONObject: object).write(
-                to: URL(fileURLWithPath: folder.file("\(name).json")))
+                to: URL(fileURLWithPath: folder.path("\(name).json")))
         }
-        return try HuggingFaceConfiguration.read(folder: folder.path)
+        return try HuggingFaceConfiguration.read(folder: folder.url.path)
     }
 
     static func set(_ path: ArraySlice<String>, _ json: String?, in object: inout [String: Any]) throws {
@@ -184,17 +185,17 @@ import Testing
     }
 
     @Test func bothSpellingsOfPixelLimitsAreRead() throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryDirectory()
         try FileManager.default.copyItem(
-            atPath: Fixtures.path("configs/GLM-4.6V-Flash.config.json"), toPath: folder.file("config.json"))
+            atPath: Fixtures.path("configs/GLM-4.6V-Flash.config.json"), toPath: folder.path("config.json"))
         try Data("{\"min_pixels\": 1000, \"max_pixels\": 2000}".utf8).write(
-            to: URL(fileURLWithPath: folder.file("preprocessor_config.json")))
-        let image = try #require(try HuggingFaceConfiguration.read(folder: folder.path).image)
+            to: URL(fileURLWithPath: folder.path("preprocessor_config.json")))
+        let image = try #require(try HuggingFaceConfiguration.read(folder: folder.url.path).image)
         #expect(image.minimumPixels == 1000 && image.maximumPixels == 2000)
         try Data("{\"patch_size\": 16}".utf8).write(
-            to: URL(fileURLWithPath: folder.file("preprocessor_config.json")))
+            to: URL(fileURLWithPath: folder.path("preprocessor_config.json")))
         let error = #expect(throws: CheckpointError.self) {
-            try HuggingFaceConfiguration.read(folder: folder.path)
+            try HuggingFaceConfiguration.read(folder: folder.url.path)
         }
         #expect(error?.detail == "patch_size is 16, and config.json says 14")
     }

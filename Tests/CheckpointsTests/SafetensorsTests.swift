@@ -1,13 +1,14 @@
 //! Files that break the rules of the format are refused, by name.
 
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Checkpoints
 
 @Suite struct SafetensorsTests {
     func fault(_ header: String, dataByteCount: Int = 16) throws -> CheckpointError? {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryDirectory()
         let path = try folder.safetensors(header, dataByteCount: dataByteCount)
         do throws(CheckpointError) {
             _ = try Safetensors(path: path)
@@ -18,7 +19,7 @@ import Testing
     }
 
     @Test func aPlainFileIsRead() throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryDirectory()
         let path = try folder.safetensors(
             """
             {"__metadata__":{"format":"pt"},"b":{"dtype":"F16","shape":[2,2],"data_offsets":[8,16]},
@@ -65,13 +66,13 @@ import Testing
     }
 
     @Test func impossibleHeaderLengthsAreRefused() throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryDirectory()
         for bytes: [UInt8] in [
             [], [1, 2, 3], [UInt8](repeating: 0xFF, count: 8), [3, 0, 0, 0, 0, 0, 0, 0, 0x7B],
             [0, 0xE1, 0xF5, 0x05, 0, 0, 0, 1] + [UInt8](repeating: 0x20, count: 100),
         ] {
-            try Data(bytes).write(to: URL(fileURLWithPath: folder.file("m")))
-            #expect(throws: CheckpointError.self) { _ = try Safetensors(path: folder.file("m")) }
+            try Data(bytes).write(to: URL(fileURLWithPath: folder.path("m")))
+            #expect(throws: CheckpointError.self) { _ = try Safetensors(path: folder.path("m")) }
         }
     }
 
@@ -80,17 +81,17 @@ import Testing
     }
 
     @Test func everyTruncationOfAShardIsRefused() throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryDirectory()
         let original = try Data(
             contentsOf: URL(fileURLWithPath: Fixtures.path("glm4v/model-00003-of-00003.safetensors")))
         for length in stride(from: 0, to: original.count, by: 97) {
-            try original.prefix(length).write(to: URL(fileURLWithPath: folder.file("m")))
-            #expect(throws: CheckpointError.self) { _ = try Safetensors(path: folder.file("m")) }
+            try original.prefix(length).write(to: URL(fileURLWithPath: folder.path("m")))
+            #expect(throws: CheckpointError.self) { _ = try Safetensors(path: folder.path("m")) }
         }
     }
 
     @Test func changedHeadersNeverTrap() throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryDirectory()
         let original = try [UInt8](
             Data(contentsOf: URL(fileURLWithPath: Fixtures.path("glm4v/model-00003-of-00003.safetensors"))))
         var random = SystemRandomNumberGenerator()
@@ -98,13 +99,13 @@ import Testing
             var bytes = original
             let place = Int.random(in: 8..<1000, using: &random)
             bytes[place] = Array("0123456789-\"{}[],:eE.\\x".utf8).randomElement(using: &random)!
-            try Data(bytes).write(to: URL(fileURLWithPath: folder.file("m")))
-            _ = try? Safetensors(path: folder.file("m"))
+            try Data(bytes).write(to: URL(fileURLWithPath: folder.path("m")))
+            _ = try? Safetensors(path: folder.path("m"))
         }
     }
 
     @Test func aMissingShardIsNamed() throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryDirectory()
         let copy = try folder.copy(of: "glm4v")
         try FileManager.default.removeItem(atPath: copy + "/model-00002-of-00003.safetensors")
         let error = #expect(throws: CheckpointError.self) { _ = try SafetensorsFolder(path: copy) }
@@ -114,7 +115,7 @@ import Testing
 
     @Test(arguments: ["../model.safetensors", "/etc/passwd", "a.bin", "a/b.safetensors", ""])
     func anIndexThatLeavesTheFolderIsRefused(name: String) throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryDirectory()
         let copy = try folder.copy(of: "glm4v")
         try Data("{\"weight_map\": {\"t\": \"\(name)\"}}".utf8).write(
             to: URL(fileURLWithPath: copy + "/model.safetensors.index.json"))
@@ -123,7 +124,7 @@ import Testing
     }
 
     @Test func anIndexThatLiesIsRefused() throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryDirectory()
         let copy = try folder.copy(of: "glm4v")
         try Data("{\"weight_map\": {\"t\": \"model-00001-of-00003.safetensors\"}}".utf8).write(
             to: URL(fileURLWithPath: copy + "/model.safetensors.index.json"))

@@ -2,18 +2,19 @@
 
 import Foundation
 import Tensors
+import TestSupport
 import Testing
 
 @testable import ModelFile
 
 @Suite struct ContainerTests {
-    let folder: TemporaryFolder
+    let folder: TemporaryDirectory
     let path: String
     let original: [UInt8]
 
     init() throws {
-        folder = try TemporaryFolder()
-        path = folder.file("sample.thimble")
+        folder = try TemporaryDirectory()
+        path = folder.path("sample.thimble")
         try SampleModel.write(to: path)
         original = try [UInt8](Data(contentsOf: URL(fileURLWithPath: path)))
     }
@@ -78,7 +79,7 @@ import Testing
     }
 
     @Test func theNumberOfThreadsDoesNotChangeTheFile() throws {
-        let other = folder.file("other.thimble")
+        let other = folder.path("other.thimble")
         try SampleModel.write(to: other, threadCount: 1)
         #expect(try [UInt8](Data(contentsOf: URL(fileURLWithPath: other))) == original)
     }
@@ -150,8 +151,8 @@ import Testing
     @Test func faultsAreToldApart() throws {
         try overwrite(Array(repeating: 7, count: 5000))
         #expect(fault()?.code == .notAModelFile)
-        #expect(throws: ModelFileError.self) { try ModelFile(path: folder.path) }
-        #expect(throws: ModelFileError.self) { try ModelFile(path: folder.file("absent")) }
+        #expect(throws: ModelFileError.self) { try ModelFile(path: folder.url.path) }
+        #expect(throws: ModelFileError.self) { try ModelFile(path: folder.path("absent")) }
         var bytes = original
         bytes[8] = 2
         reseal(&bytes)

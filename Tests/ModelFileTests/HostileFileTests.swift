@@ -1,20 +1,21 @@
 //! Files whose checksums are right and whose contents lie: an error, never a trap.
 
 import Foundation
+import TestSupport
 import Testing
 
 @testable import ModelFile
 
 @Suite struct HostileFileTests {
-    let folder: TemporaryFolder
+    let folder: TemporaryDirectory
     let path: String
     let original: [UInt8]
     let header: Header
     let json: [UInt8]
 
     init() throws {
-        folder = try TemporaryFolder()
-        path = folder.file("sample.thimble")
+        folder = try TemporaryDirectory()
+        path = folder.path("sample.thimble")
         try SampleModel.write(to: path)
         original = try [UInt8](Data(contentsOf: URL(fileURLWithPath: path)))
         let file = try ModelFile(path: path)

@@ -2,6 +2,7 @@
 
 import Foundation
 import Tensors
+import TestSupport
 import Testing
 
 @testable import ModelFile
@@ -9,9 +10,9 @@ import Testing
 @Suite struct ManifestTests {
     /// The error of validating the sample's manifest after `change`, in its own file.
     func fault(_ change: (inout Manifest) -> Void) throws -> ModelFileError? {
-        let folder = try TemporaryFolder()
-        try SampleModel.write(to: folder.file("m"))
-        let file = try ModelFile(path: folder.file("m"))
+        let folder = try TemporaryDirectory()
+        try SampleModel.write(to: folder.path("m"))
+        let file = try ModelFile(path: folder.path("m"))
         var manifest = file.manifest
         change(&manifest)
         do throws(ModelFileError) {
@@ -101,9 +102,9 @@ import Testing
     }
 
     @Test func aFileThatLacksTensorsOfItsConfigurationFailsTheSchema() throws {
-        let folder = try TemporaryFolder()
-        try SampleModel.write(to: folder.file("m"))
-        let file = try ModelFile(path: folder.file("m"))
+        let folder = try TemporaryDirectory()
+        try SampleModel.write(to: folder.path("m"))
+        let file = try ModelFile(path: folder.path("m"))
         let error = #expect(throws: ModelFileError.self) { try file.checkSchema() }
         #expect(error?.code == .missing)
         #expect(error?.detail == "segment embedding is missing")

@@ -1,23 +1,8 @@
-//! A small model file for the container's tests, and a folder that goes away with its test.
+//! A small model file for the container's tests.
 
 import Foundation
 import ModelFile
 import Tensors
-
-/// A new folder that is removed when the value ends.
-final class TemporaryFolder {
-    let path: String
-
-    init() throws {
-        path = NSTemporaryDirectory() + "/thimble-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    func file(_ name: String) -> String { path + "/" + name }
-    var contents: [String] { (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] }
-}
 
 enum SampleModel {
     static let configuration = ModelConfiguration(

@@ -1,15 +1,16 @@
 //! A file appears whole or not at all.
 
 import Foundation
+import TestSupport
 import Testing
 
 @testable import ModelFile
 
 @Suite struct WriterTests {
     @Test func anAbandonedWriterLeavesNothing() throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryDirectory()
         do {
-            var writer = try ModelFileWriter(path: folder.file("m.thimble"))
+            var writer = try ModelFileWriter(path: folder.path("m.thimble"))
             try writer.appendData("tokenizer", [1, 2, 3])
             #expect(folder.contents.count == 1)
         }
@@ -17,8 +18,8 @@ import Testing
     }
 
     @Test func anOldFileStaysUntilTheNewOneIsWhole() throws {
-        let folder = try TemporaryFolder()
-        let path = folder.file("m.thimble")
+        let folder = try TemporaryDirectory()
+        let path = folder.path("m.thimble")
         try Data("old".utf8).write(to: URL(fileURLWithPath: path))
         var writer = try ModelFileWriter(path: path)
         try SampleModel.appendSegments(to: &writer)
@@ -29,8 +30,8 @@ import Testing
     }
 
     @Test(arguments: [200, 5000, 100_000]) func aFullDiskIsAClearErrorAndLeavesNothing(space: Int) throws {
-        let folder = try TemporaryFolder()
-        let path = folder.file("m.thimble")
+        let folder = try TemporaryDirectory()
+        let path = folder.path("m.thimble")
         let error = #expect(throws: ModelFileError.self) {
             let output = try unsafe OutputFile(path: path) { descriptor, bytes, offset in
                 guard offset < space else {
@@ -52,8 +53,8 @@ import Testing
     }
 
     @Test func shortAndInterruptedWritesAreContinued() throws {
-        let folder = try TemporaryFolder()
-        let path = folder.file("m.thimble")
+        let folder = try TemporaryDirectory()
+        let path = folder.path("m.thimble")
         var calls = 0
         let output = try unsafe OutputFile(path: path) { descriptor, bytes, offset in
             calls += 1
@@ -71,8 +72,8 @@ import Testing
 
     /// A rename over a device would put a file in its place.
     @Test func aTargetThatIsNoRegularFileIsRefused() throws {
-        let folder = try TemporaryFolder()
-        for path in [folder.path, "/dev/null"] {
+        let folder = try TemporaryDirectory()
+        for path in [folder.url.path, "/dev/null"] {
             let error = #expect(throws: ModelFileError.self) { _ = try ModelFileWriter(path: path) }
             #expect(error?.description.contains("not a regular file") == true)
         }

@@ -3,7 +3,7 @@
 public import Foundation
 
 /// A new, empty folder that is removed with all it holds when its owner goes.
-public struct TemporaryDirectory: ~Copyable {
+public final class TemporaryDirectory {
     /// The folder.
     public let url: URL
 
@@ -17,6 +17,9 @@ public struct TemporaryDirectory: ~Copyable {
 
     /// The path of `name` in the folder; nothing is made there.
     public func path(_ name: String) -> String { url.appending(path: name).path }
+
+    /// The names of what lies in the folder.
+    public var contents: [String] { (try? FileManager.default.contentsOfDirectory(atPath: url.path)) ?? [] }
 
     /// Writes a file into the folder and returns its path.
     @discardableResult
