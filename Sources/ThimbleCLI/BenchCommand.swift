@@ -33,7 +33,8 @@ struct BenchCommand: ParsableCommand {
     @OptionGroup var engineFlags: EngineFlags
 
     func validate() throws {
-        guard promptTokens >= 0, generatedTokens >= 0, promptTokens > 0 || generatedTokens > 0, repetitions > 0
+        guard promptTokens >= 0, generatedTokens >= 0, promptTokens > 0 || generatedTokens > 0,
+            repetitions > 0
         else {
             throw ValidationError("-p and -n must be 0 or more and not both 0, --repetitions 1 or more")
         }
