@@ -111,7 +111,7 @@ struct ReadCommand: ParsableCommand {
             let (pages, needed) = (selection.count.of("page"), tokens.of("image token"))
             throw Failure(
                 .failure,
-                "\(files[0]): \(pages) need \(needed) and the context holds \(engine.contextLength); "
+                "\(files[0]): \(needed) on \(pages), and the context holds \(engine.contextLength); "
                     + "read fewer with --pages, or raise --context if the model allows it")
         }
         return images
