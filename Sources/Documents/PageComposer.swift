@@ -107,7 +107,7 @@ struct PageComposer {
     private var tooLong: DocumentError {
         DocumentError(
             .tooLarge,
-            "the text needs more than \(pageLimit) pages; raise the page limit or shorten the text")
+            "the text needs more than \(pageLimit) pages; shorten it or split it")
     }
 
     private mutating func startPage() throws(DocumentError) {

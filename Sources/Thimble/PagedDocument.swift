@@ -17,12 +17,16 @@ public struct PagedDocument {
     /// Reads a text, Markdown or image file; `-` is standard input.
     public init(path: String, settings: PageSettings) throws(ThimbleError) {
         name = path
-        do {
-            switch try Self.load(path) {
-            case .text(let text): content = .text(text, try TextDocument(text: text, settings: settings))
-            case .image(let image): content = .image(image)
+        let source: DocumentSource
+        do { source = try Self.load(path) } catch { throw ThimbleError(error) }
+        switch source {
+        case .text(let text):
+            // The layout knows the text but not the file it came from.
+            do { content = .text(text, try TextDocument(text: text, settings: settings)) } catch {
+                throw ThimbleError(DocumentError(error.kind, "\(path): \(error.message)"))
             }
-        } catch { throw ThimbleError(error) }
+        case .image(let image): content = .image(image)
+        }
     }
 
     private static func load(_ path: String) throws(DocumentError) -> DocumentSource {
