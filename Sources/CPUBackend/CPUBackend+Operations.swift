@@ -11,12 +11,7 @@ extension CPUBackend {
     public func embed(_ tokens: Span<Int32>, table: Matrix, into y: Activation) {
         let layout = table.layout
         precondition(y.rows == tokens.count && y.columns == layout.columns)
-        var weights = unsafe thimble_weights(
-            codes: hostBase(table.memory) + table.codesOffset,
-            scales: UnsafePointer(
-                (hostBase(table.memory) + table.scalesOffset).assumingMemoryBound(to: UInt16.self)),
-            rows: Int64(layout.rows), padded_columns: Int64(layout.paddedColumns),
-            group: Int64(layout.format.group))
+        var weights = unsafe table.kernelWeights
         for index in tokens.indices {
             precondition(tokens[index] >= 0 && tokens[index] < layout.rows, "a token is in the vocabulary")
             unsafe kernels.pointee.gather_row(

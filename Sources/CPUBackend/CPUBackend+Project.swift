@@ -72,30 +72,25 @@ extension CPUBackend {
     private func multiply(
         _ x: UnsafePointer<Float>, tokens: Int, _ weight: Matrix, _ output: Epilogue, _ block: Range<Int>
     ) throws(BackendError) {
+        let outputs = weight.layout.rows
         switch output {
         case .store(let y, let bias):
             try unsafe product(x, tokens: tokens, weight, into: y.row(block.lowerBound))
             if let bias { unsafe add(bias, tokens: tokens, to: y.row(block.lowerBound)) }
         case .swiglu(let y):
-            let outputs = weight.layout.rows
-            let product = try unsafe scratch.take(.product, tokens * outputs, as: Float.self)
-            try unsafe self.product(x, tokens: tokens, weight, into: product)
+            let product = try unsafe scratchProduct(x, tokens: tokens, weight)
             pool.run(tokens) { token, _ in
                 unsafe kernels.pointee.swiglu(
                     product + token * outputs, Int64(outputs / 2), y.row(block.lowerBound + token))
             }
         case .add(let y):
-            let outputs = weight.layout.rows
-            let product = try unsafe scratch.take(.product, tokens * outputs, as: Float.self)
-            try unsafe self.product(x, tokens: tokens, weight, into: product)
+            let product = try unsafe scratchProduct(x, tokens: tokens, weight)
             pool.run(tokens) { token, _ in
                 unsafe kernels.pointee.add(
                     product + token * outputs, Int64(outputs), y.row(block.lowerBound + token))
             }
         case .attentionInputs(let queries, let bias, let rotary, let kv, let start):
-            let outputs = weight.layout.rows
-            let product = try unsafe scratch.take(.product, tokens * outputs, as: Float.self)
-            try unsafe self.product(x, tokens: tokens, weight, into: product)
+            let product = try unsafe scratchProduct(x, tokens: tokens, weight)
             if let bias { unsafe add(bias, tokens: tokens, to: product) }
             pool.run(tokens) { token, _ in
                 let row = block.lowerBound + token
@@ -138,19 +133,21 @@ extension CPUBackend {
         }
     }
 
+    /// `W x` in scratch, `[tokens, rows]`, for an epilogue to take further.
+    private func scratchProduct(
+        _ x: UnsafePointer<Float>, tokens: Int, _ weight: Matrix
+    ) throws(BackendError) -> UnsafeMutablePointer<Float> {
+        let y = try unsafe scratch.take(.product, tokens * weight.layout.rows, as: Float.self)
+        try unsafe product(x, tokens: tokens, weight, into: y)
+        return unsafe y
+    }
+
     /// `y = W x`: `x [tokens, columns]`, `y [tokens, rows]`.
     func product(
         _ x: UnsafePointer<Float>, tokens: Int, _ weight: Matrix, into y: UnsafeMutablePointer<Float>
     ) throws(BackendError) {
         let layout = weight.layout
-        let weights = unsafe thimble_weights(
-            codes: hostBase(weight.memory) + weight.codesOffset,
-            scales: layout.scalesByteCount == 0
-                ? nil
-                : UnsafePointer(
-                    (hostBase(weight.memory) + weight.scalesOffset).assumingMemoryBound(to: UInt16.self)),
-            rows: Int64(layout.rows), padded_columns: Int64(layout.paddedColumns),
-            group: Int64(layout.format.group))
+        let weights = unsafe weight.kernelWeights
         let stride = Int64(layout.rows)
         switch layout.format.type {
         case .q4:

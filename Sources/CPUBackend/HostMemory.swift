@@ -1,5 +1,6 @@
 //! The CPU's memory: page-aligned, zeroed, refused with an error when there is none.
 
+internal import CKernels
 internal import Glibc
 internal import Tensors
 
@@ -49,5 +50,18 @@ extension Vector {
     @inline(__always)
     var floats: UnsafePointer<Float> {
         unsafe UnsafePointer((hostBase(memory) + offset).assumingMemoryBound(to: Float.self))
+    }
+}
+
+extension Matrix {
+    /// The matrix as the kernels take it, valid as long as the memory lives.
+    var kernelWeights: thimble_weights {
+        let base = unsafe hostBase(memory)
+        return unsafe thimble_weights(
+            codes: base + codesOffset,
+            scales: layout.scalesByteCount == 0
+                ? nil : UnsafePointer((base + scalesOffset).assumingMemoryBound(to: UInt16.self)),
+            rows: Int64(layout.rows), padded_columns: Int64(layout.paddedColumns),
+            group: Int64(layout.format.group))
     }
 }

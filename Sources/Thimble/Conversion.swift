@@ -110,9 +110,7 @@ private func packaging(
 ) throws(ThimbleError) -> Packaging {
     var settings: String?
     if let path = options.pageSettings {
-        let json = try readFile(path, limit: 1 << 20)
-        do { _ = try PageSettings(json: json) } catch { throw ThimbleError(.corrupt, "\(path): \(error)") }
-        settings = String(decoding: json, as: UTF8.self)
+        settings = String(decoding: try readPageSettings(path).json, as: UTF8.self)
     }
     switch source {
     case .random(let path, let seed):

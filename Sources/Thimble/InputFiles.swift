@@ -5,8 +5,15 @@ internal import Models
 
 /// Reads page settings, as Glyph's JSON has them.
 public func loadPageSettings(path: String) throws(ThimbleError) -> PageSettings {
+    try readPageSettings(path).settings
+}
+
+/// Page settings, and the JSON that said them.
+func readPageSettings(_ path: String) throws(ThimbleError) -> (settings: PageSettings, json: [UInt8]) {
     let json = try readFile(path, limit: 1 << 20)
-    do { return try PageSettings(json: json) } catch { throw ThimbleError(.corrupt, "\(path): \(error)") }
+    do { return (try PageSettings(json: json), json) } catch {
+        throw ThimbleError(.corrupt, "\(path): \(error)")
+    }
 }
 
 /// The bytes of a PNG file of a page.

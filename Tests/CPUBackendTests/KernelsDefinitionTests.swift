@@ -3,6 +3,7 @@
 import CKernels
 import Foundation
 import Tensors
+import TestSupport
 import Testing
 
 @Suite struct KernelsDefinitionTests {
@@ -38,7 +39,7 @@ import Testing
         WeightFormat.q4(group: 32), .q4(group: 64), .q4(group: 128), .q8(group: 32), .q8(group: 128),
     ])
     func integerProductsAreThoseOfDequantizedMatrices(format: WeightFormat) {
-        var generator = SeededGenerator(state: 1)
+        var generator = SeededGenerator(seed: 1)
         for (rows, columns, tokens) in [(5, 8, 1), (16, 32, 2), (19, 200, 3)] {
             let w = TiledMatrix.random(rows: rows, columns: columns, format: format, using: &generator)
             let x = generator.floats(tokens * columns)
@@ -55,7 +56,7 @@ import Testing
 
     @Test(arguments: [WeightFormat.f16, .f32])
     func floatProductsAreThoseOfTheMatrices(format: WeightFormat) {
-        var generator = SeededGenerator(state: 2)
+        var generator = SeededGenerator(seed: 2)
         for (rows, columns, tokens) in [(5, 8, 1), (16, 32, 2), (19, 200, 3)] {
             let w = TiledMatrix.random(rows: rows, columns: columns, format: format, using: &generator)
             let x = generator.floats(tokens * columns)
@@ -66,7 +67,7 @@ import Testing
 
     @Test(arguments: [WeightFormat.q4(group: 64), .q8(group: 32), .f16, .f32])
     func aGatheredRowIsTheMatrixRow(format: WeightFormat) {
-        var generator = SeededGenerator(state: 3)
+        var generator = SeededGenerator(seed: 3)
         let w = TiledMatrix.random(rows: 21, columns: 77, format: format, using: &generator)
         for row in 0..<21 {
             #expect(kernels.gatherRow(w, row: row) == Array(w.values[row * 77..<(row + 1) * 77]))
@@ -89,7 +90,7 @@ import Testing
     }
 
     @Test func quantizationKeepsEveryInputWithinHalfAStep() {
-        var generator = SeededGenerator(state: 4)
+        var generator = SeededGenerator(seed: 4)
         for magnitude: Float in [1e-30, 1, 1e6, 1e30] {
             let x = generator.floats(50, in: -magnitude...magnitude)
             let q = kernels.quantize(x, tokens: 1, padded: 64)
@@ -121,7 +122,7 @@ import Testing
 
     @Test(arguments: [Float(1), 1e6, 1e30])
     func normsAreTheirFormulasAtAnyMagnitude(magnitude: Float) {
-        var generator = SeededGenerator(state: 5)
+        var generator = SeededGenerator(seed: 5)
         let x = generator.floats(100, in: -magnitude...magnitude)
         let weight = generator.floats(100)
         let bias = generator.floats(100)

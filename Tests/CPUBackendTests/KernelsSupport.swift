@@ -2,20 +2,11 @@
 
 import CKernels
 import Tensors
+import TestSupport
 import Testing
 
-/// A seeded generator (SplitMix64: Steele, Lea and Flood, 2014), so that a failure repeats.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-        return z ^ z >> 31
-    }
-
+extension SeededGenerator {
+    /// Numbers of the range, each as likely as the others.
     mutating func floats(_ count: Int, in range: ClosedRange<Float> = -1...1) -> [Float] {
         (0..<count).map { _ in Float.random(in: range, using: &self) }
     }
@@ -334,7 +325,7 @@ struct AttentionCase: CustomTestStringConvertible {
 
     func filled(seed: UInt64) -> AttentionCase {
         var filled = self
-        var generator = SeededGenerator(state: seed)
+        var generator = SeededGenerator(seed: seed)
         let pageCount = (keyCount + pageTokens - 1) / pageTokens
         filled.blockTable = (0..<Int32(pageCount)).shuffled(using: &generator)
         // The last page ends where its last value does: pages need no stride behind them.

@@ -2,6 +2,7 @@
 
 import CKernels
 import Tensors
+import TestSupport
 import Testing
 
 @Suite struct KernelsVariantTests {
@@ -26,7 +27,7 @@ import Testing
 
     @Test(arguments: variants)
     func integerProductsMatchTheDefinition(kernels: Kernels) {
-        var generator = SeededGenerator(state: 10)
+        var generator = SeededGenerator(seed: 10)
         for (rows, columns) in shapes {
             for group in [32, 64, 128] {
                 for format in [WeightFormat.q4(group: group), .q8(group: group)] {
@@ -74,7 +75,7 @@ import Testing
 
     @Test(arguments: variants, [WeightFormat.f16, .f32])
     func floatProductsMatchTheDefinition(kernels: Kernels, format: WeightFormat) {
-        var generator = SeededGenerator(state: 11)
+        var generator = SeededGenerator(seed: 11)
         for (rows, columns) in shapes {
             let w = TiledMatrix.random(rows: rows, columns: columns, format: format, using: &generator)
             for tokens in tokenCounts {
@@ -92,7 +93,7 @@ import Testing
 
     @Test(arguments: variants)
     func quantizationIsTheDefinitionsToTheBit(kernels: Kernels) {
-        var generator = SeededGenerator(state: 12)
+        var generator = SeededGenerator(seed: 12)
         for count in [1, 8, 31, 32, 33, 64, 100] {
             for magnitude: Float in [1e-38, 1e-30, 1, 70000, 1e30, 1e38] {
                 var x = generator.floats(count, in: -magnitude...magnitude)
@@ -113,7 +114,7 @@ import Testing
 
     @Test(arguments: variants)
     func rowKernelsMatchTheDefinition(kernels: Kernels) {
-        var generator = SeededGenerator(state: 13)
+        var generator = SeededGenerator(seed: 13)
         for count in [1, 3, 8, 9, 16, 31, 100, 513] {
             for magnitude: Float in [1, 1e6, 1e30] {
                 let x = generator.floats(count, in: -magnitude...magnitude)
@@ -144,7 +145,7 @@ import Testing
 
     @Test(arguments: variants)
     func rowKernelsMayWriteOverTheirInput(kernels: Kernels) {
-        var generator = SeededGenerator(state: 19)
+        var generator = SeededGenerator(seed: 19)
         for count in [2, 16, 30, 34, 100] {
             let (x, weight, bias) = (
                 generator.floats(count), generator.floats(count), generator.floats(count)
@@ -175,7 +176,7 @@ import Testing
 
     @Test(arguments: variants)
     func rotationsMatchTheDefinition(kernels: Kernels) {
-        var generator = SeededGenerator(state: 14)
+        var generator = SeededGenerator(seed: 14)
         for pairs in [1, 3, 4, 7, 8, 20, 32, 33] {
             let x = generator.floats(2 * pairs, in: -100...100)
             let (cosines, sines) = (generator.floats(pairs), generator.floats(pairs))

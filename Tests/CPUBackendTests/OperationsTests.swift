@@ -2,13 +2,14 @@
 
 import Foundation
 import Tensors
+import TestSupport
 import Testing
 @testable import CPUBackend
 
 /// A backend with a few ways to put numbers in and take them out.
 private struct Bench {
     let backend = CPUBackend(threadCount: 2)
-    var generator = SeededGenerator(state: 11)
+    var generator = SeededGenerator(seed: 11)
 
     mutating func random(_ rows: Int, _ columns: Int) throws -> (Activation, [Float]) {
         let values = generator.floats(rows * columns)
