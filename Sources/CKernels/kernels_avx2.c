@@ -110,6 +110,13 @@ static void add(const float *x, int64_t count, float *y) {
     }
 }
 
+static void add_scaled(const float *x, float factor, int64_t count, float *y) {
+    for (int64_t i = 0; i < count; i += 8) {
+        f32x8 scaled = _mm256_mul_ps(set1(factor), load_part(x + i, count - i));
+        store_part(y + i, count - i, _mm256_add_ps(load_part(y + i, count - i), scaled));
+    }
+}
+
 // silu(x) = x / (1 + e^-x) = x e^x / (1 + e^x): of the two, the one whose exponential is at most 1.
 TEMPLATE f32x8 silu(f32x8 x) {
     f32x8 e = f32x8_exp_nonpositive(_mm256_or_ps(x, set1(-0.0f)));
@@ -194,6 +201,7 @@ const thimble_kernels thimble_kernels_avx2 = {
     .add_rms_norm = add_rms_norm,
     .layer_norm = layer_norm,
     .add = add,
+    .add_scaled = add_scaled,
     .swiglu = swiglu,
     .gelu = gelu,
     .rope_interleaved = rope_interleaved,

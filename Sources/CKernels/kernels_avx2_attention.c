@@ -67,7 +67,7 @@ static void load_queries(query_block *q) {
             _mm256_storeu_ps(q->queries + row * q->width + i, scaled);
         }
         memset(q->sums + row * q->width, 0, (size_t)q->width * sizeof(float));
-        q->largest[row] = -ATTENTION_SCORE_LIMIT;
+        q->largest[row] = -THIMBLE_ATTENTION_SCORE_LIMIT;
         q->total[row] = 0;
     }
 }
@@ -171,8 +171,8 @@ static void product(int64_t rows, int64_t lanes, const float *left, int64_t left
 // Turns a row's `keys` scores into weights e^(score - largest) in place, the rest up to `padded` into zeros.
 static void weigh(const query_block *q, int64_t row, int64_t keys, int64_t padded) {
     float *scores = q->scores + row * most_keys;
-    const f32x8 limit = _mm256_set1_ps(ATTENTION_SCORE_LIMIT),
-                lowest = _mm256_set1_ps(-ATTENTION_SCORE_LIMIT);
+    const f32x8 limit = _mm256_set1_ps(THIMBLE_ATTENTION_SCORE_LIMIT),
+                lowest = _mm256_set1_ps(-THIMBLE_ATTENTION_SCORE_LIMIT);
     f32x8 largest = _mm256_set1_ps(q->largest[row]);
     for (int64_t key = 0; key < keys; key += 8) {
         // With NaN, these return their second operand: a NaN score stays NaN and never becomes the largest.
@@ -231,6 +231,10 @@ static void store_outputs(const query_block *q) {
 
 void thimble_avx2_attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin,
                             int64_t token_end, float *scratch) {
+    if (a->key_begin != 0 || a->key_end != a->kv_length || a->shares) {
+        thimble_scalar_attention(a, kv_head, token_begin, token_end, scratch);
+        return;
+    }
     int64_t group = a->q_heads / a->kv_heads;
     query_block q = block_in(scratch, a, kv_head);
     for (int64_t row = token_begin * group; row < token_end * group; row += most_rows) {

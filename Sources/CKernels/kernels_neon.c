@@ -194,15 +194,15 @@ static float score(const float *q, const uint16_t *key, int64_t size, float scal
         }
     }
     float sum = vaddvq_f32(vaddq_f32(sums[0], sums[1]));
-    if (sum > ATTENTION_SCORE_LIMIT) sum = ATTENTION_SCORE_LIMIT;
-    if (sum < -ATTENTION_SCORE_LIMIT) sum = -ATTENTION_SCORE_LIMIT;
+    if (sum > THIMBLE_ATTENTION_SCORE_LIMIT) sum = THIMBLE_ATTENTION_SCORE_LIMIT;
+    if (sum < -THIMBLE_ATTENTION_SCORE_LIMIT) sum = -THIMBLE_ATTENTION_SCORE_LIMIT;
     return sum;
 }
 
 // One query head of one token against its keys, as the definition does it.
 static void attend(const thimble_attention *a, int64_t kv_head, const float *q, int64_t keys, float *out) {
     int64_t size = a->head_size;
-    float largest = -ATTENTION_SCORE_LIMIT, total = 0;
+    float largest = -THIMBLE_ATTENTION_SCORE_LIMIT, total = 0;
     for (int64_t i = 0; i < size; i++) out[i] = 0;
     for (int64_t position = 0; position < keys; position++) {
         const uint16_t *page = a->pages + a->block_table[position / a->page_tokens] * a->page_stride;
@@ -226,8 +226,10 @@ static void attend(const thimble_attention *a, int64_t kv_head, const float *q, 
 
 static void attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin, int64_t token_end,
                       float *scratch) {
-    if (a->head_size % 8 != 0) {
-        // No published model has such heads: the definition serves them.
+    int all_keys = a->key_begin == 0 && a->key_end == a->kv_length;
+    if (a->head_size % 8 != 0 || !all_keys || a->shares) {
+        // No published model has such heads, and few calls look at a range of keys: the definition serves
+        // them.
         thimble_scalar_attention(a, kv_head, token_begin, token_end, scratch);
         return;
     }
@@ -253,6 +255,7 @@ const thimble_kernels thimble_kernels_neon = {
     .add_rms_norm = thimble_scalar_add_rms_norm,
     .layer_norm = thimble_scalar_layer_norm,
     .add = thimble_scalar_add,
+    .add_scaled = thimble_scalar_add_scaled,
     .swiglu = thimble_scalar_swiglu,
     .gelu = thimble_scalar_gelu,
     .rope_interleaved = thimble_scalar_rope_interleaved,

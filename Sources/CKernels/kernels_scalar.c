@@ -167,6 +167,10 @@ void thimble_scalar_add(const float *x, int64_t count, float *y) {
     for (int64_t i = 0; i < count; i++) y[i] += x[i];
 }
 
+void thimble_scalar_add_scaled(const float *x, float factor, int64_t count, float *y) {
+    for (int64_t i = 0; i < count; i++) y[i] += factor * x[i];
+}
+
 void thimble_scalar_swiglu(const float *x, int64_t count, float *y) {
     for (int64_t i = 0; i < count; i++) {
         float gate = x[2 * i], up = x[2 * i + 1];
@@ -208,18 +212,20 @@ static const uint16_t *cached_row(const thimble_attention *a, int64_t kv_head, i
 static float score(const thimble_attention *a, const float *q, const uint16_t *key) {
     float sum = 0;
     for (int64_t i = 0; i < a->head_size; i++) sum += q[i] * a->scale * float_from_half(key[i]);
-    if (sum > ATTENTION_SCORE_LIMIT) sum = ATTENTION_SCORE_LIMIT;
-    if (sum < -ATTENTION_SCORE_LIMIT) sum = -ATTENTION_SCORE_LIMIT;
+    if (sum > THIMBLE_ATTENTION_SCORE_LIMIT) sum = THIMBLE_ATTENTION_SCORE_LIMIT;
+    if (sum < -THIMBLE_ATTENTION_SCORE_LIMIT) sum = -THIMBLE_ATTENTION_SCORE_LIMIT;
     return sum;
 }
 
-// One query over `keys` positions by the online softmax (Milakov and Gimelshein, 2018): `out` and `total` are
-// relative to the largest score so far, and shrink when a larger one comes. No keys give zeros.
-static void attend(const thimble_attention *a, int64_t kv_head, const float *q, int64_t keys, float *out) {
-    float largest = -ATTENTION_SCORE_LIMIT;
+// One query over positions a->key_begin..<key_end by the online softmax (Milakov and Gimelshein, 2018): `out`
+// and `total` are relative to the largest score so far, and shrink when a larger one comes. No keys give
+// zeros.
+static void attend(const thimble_attention *a, int64_t kv_head, const float *q, int64_t key_end, float *out,
+                   float *share) {
+    float largest = -THIMBLE_ATTENTION_SCORE_LIMIT;
     float total = 0;
     for (int64_t i = 0; i < a->head_size; i++) out[i] = 0;
-    for (int64_t position = 0; position < keys; position++) {
+    for (int64_t position = a->key_begin; position < key_end; position++) {
         float s = score(a, q, cached_row(a, kv_head, position, 0));
         const uint16_t *value = cached_row(a, kv_head, position, 1);
         if (s > largest) {
@@ -233,6 +239,10 @@ static void attend(const thimble_attention *a, int64_t kv_head, const float *q, 
         total += weight;
     }
     for (int64_t i = 0; i < a->head_size; i++) out[i] = total == 0 ? 0 : out[i] / total;
+    if (share) {
+        share[0] = largest;
+        share[1] = total;
+    }
 }
 
 void thimble_scalar_attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin,
@@ -240,11 +250,38 @@ void thimble_scalar_attention(const thimble_attention *a, int64_t kv_head, int64
     (void)scratch;
     int64_t group = a->q_heads / a->kv_heads;
     for (int64_t token = token_begin; token < token_end; token++) {
-        int64_t keys = a->causal ? a->start + token + 1 : a->kv_length;
+        int64_t seen = a->start + token + 1;
+        int64_t key_end = a->causal && seen < a->key_end ? seen : a->key_end;
         for (int64_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
-            attend(a, kv_head, a->q + token * a->q_stride + head * a->head_size, keys,
-                   a->out + token * a->out_stride + head * a->head_size);
+            attend(a, kv_head, a->q + token * a->q_stride + head * a->head_size, key_end,
+                   a->out + token * a->out_stride + head * a->head_size,
+                   a->shares ? a->shares + (token * a->q_heads + head) * 2 : NULL);
         }
+    }
+}
+
+// A range weighs by the sum of its e^(score - largest of all ranges).
+static void merge_head(const float *parts, const float *shares, int64_t count, int64_t heads,
+                       int64_t head_size, float *out) {
+    float largest = -THIMBLE_ATTENTION_SCORE_LIMIT, total = 0;
+    for (int64_t part = 0; part < count; part++) {
+        if (shares[part * heads * 2] > largest) largest = shares[part * heads * 2];
+    }
+    for (int64_t i = 0; i < head_size; i++) out[i] = 0;
+    for (int64_t part = 0; part < count; part++) {
+        const float *share = shares + part * heads * 2, *mean = parts + part * heads * head_size;
+        float weight = share[1] * expf(share[0] - largest);
+        for (int64_t i = 0; i < head_size; i++) out[i] += weight * mean[i];
+        total += weight;
+    }
+    for (int64_t i = 0; i < head_size; i++) out[i] = total == 0 ? 0 : out[i] / total;
+}
+
+void thimble_attention_merge(const float *parts, const float *shares, int64_t count, int64_t heads,
+                             int64_t head_size, float *out) {
+    for (int64_t head = 0; head < heads; head++) {
+        merge_head(parts + head * head_size, shares + head * 2, count, heads, head_size,
+                   out + head * head_size);
     }
 }
 
@@ -260,6 +297,7 @@ static const thimble_kernels table = {
     .add_rms_norm = thimble_scalar_add_rms_norm,
     .layer_norm = thimble_scalar_layer_norm,
     .add = thimble_scalar_add,
+    .add_scaled = thimble_scalar_add_scaled,
     .swiglu = thimble_scalar_swiglu,
     .gelu = thimble_scalar_gelu,
     .rope_interleaved = thimble_scalar_rope_interleaved,

@@ -11,9 +11,6 @@
 // A head in whole vectors of eight.
 #define ATTENTION_WIDTH(head_size) (((head_size) + 7) / 8 * 8)
 
-// Scores are held within this bound, so that the difference of two is never infinity - infinity.
-#define ATTENTION_SCORE_LIMIT 3e38f
-
 // A block whose largest magnitude is below this quantizes to zeros: 127 / magnitude must be a finite float.
 #define QUANTIZE_SMALLEST 0x1p-120f
 
@@ -29,6 +26,7 @@ void thimble_scalar_add_rms_norm(const float *x, const float *weight, int64_t co
 void thimble_scalar_layer_norm(const float *x, const float *weight, const float *bias, int64_t count,
                                float epsilon, float *y);
 void thimble_scalar_add(const float *x, int64_t count, float *y);
+void thimble_scalar_add_scaled(const float *x, float factor, int64_t count, float *y);
 void thimble_scalar_swiglu(const float *x, int64_t count, float *y);
 void thimble_scalar_gelu(const float *x, int64_t count, float *y);
 void thimble_scalar_rope_interleaved(float *x, const float *cosines, const float *sines, int64_t pairs);

@@ -46,11 +46,12 @@ extension CPUBackend {
         let pages = unsafe (hostBase(kv.memory) + kv.offset).assumingMemoryBound(to: UInt16.self)
         unsafe kv.blockTable.withUnsafeBufferPointer { table in
             let call = unsafe thimble_attention(
-                q: queries.floats, out: y.floats, pages: pages, block_table: table.baseAddress,
+                q: queries.floats, out: y.floats, shares: nil, pages: pages, block_table: table.baseAddress,
                 q_stride: Int64(queries.columns), out_stride: Int64(y.columns),
                 page_stride: Int64(kv.pageByteCount / 2), page_tokens: Int64(kv.pageTokens),
                 q_heads: Int64(queryHeads), kv_heads: Int64(kv.kvHeads), head_size: Int64(kv.headSize),
-                start: Int64(start), kv_length: Int64(length), causal: isCausal ? 1 : 0, scale: scale)
+                start: Int64(start), kv_length: Int64(length), key_begin: 0, key_end: Int64(length),
+                causal: isCausal ? 1 : 0, scale: scale)
             let blocks = (queries.rows + Self.queryBlock - 1) / Self.queryBlock
             pool.run(blocks * kv.kvHeads) { task, worker in
                 // Late blocks of a causal attention see the most keys: they go first, so that none is left

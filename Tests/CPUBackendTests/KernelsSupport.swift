@@ -271,12 +271,14 @@ struct QuantizedTokens: Equatable {
                 unsafe c.blockTable.withUnsafeBufferPointer { blockTable in
                     unsafe out.withUnsafeMutableBufferPointer { out in
                         var a = unsafe thimble_attention(
-                            q: q.baseAddress, out: out.baseAddress, pages: pages.baseAddress,
+                            q: q.baseAddress, out: out.baseAddress, shares: nil,
+                            pages: pages.baseAddress,
                             block_table: blockTable.baseAddress, q_stride: Int64(c.qStride),
                             out_stride: Int64(c.outStride), page_stride: Int64(c.pageStride),
                             page_tokens: Int64(c.pageTokens), q_heads: Int64(c.qHeads),
                             kv_heads: Int64(c.kvHeads), head_size: Int64(c.headSize), start: Int64(c.start),
-                            kv_length: Int64(c.keyCount), causal: c.causal ? 1 : 0, scale: c.scale)
+                            kv_length: Int64(c.keyCount), key_begin: 0, key_end: Int64(c.keyCount),
+                            causal: c.causal ? 1 : 0, scale: c.scale)
                         for head in 0..<c.kvHeads {
                             unsafe table.pointee.attention(
                                 &a, Int64(head), Int64(tokens.lowerBound), Int64(tokens.upperBound), &scratch)

@@ -35,7 +35,11 @@ typedef struct {
 // Page p starts at pages + p * page_stride.
 typedef struct {
     const float *q;  // [tokens][q_stride], head h of a token at + h * head_size
-    float *out;      // [tokens][out_stride], likewise
+    float *out;      // [tokens][out_stride], likewise: the mean of the values of the keys that a query sees
+    // NULL, or [tokens][q_heads][2]: the largest score of the keys that a query sees, and the sum of
+    // e^(score - largest) over them; -THIMBLE_ATTENTION_SCORE_LIMIT and 0 where it sees none. What
+    // thimble_attention_merge needs to join outputs over ranges of keys.
+    float *shares;
     const uint16_t *pages;
     const int32_t *block_table;  // [ceil(kv_length / page_tokens)]: page of each run of page_tokens positions
     int64_t q_stride;            // floats
@@ -47,11 +51,16 @@ typedef struct {
     int64_t head_size;  // at most THIMBLE_MAX_HEAD_SIZE
     int64_t start;      // position of the first query; causal: query i sees keys 0...start + i
     int64_t kv_length;  // keys in the pages; start + tokens <= kv_length when causal
+    int64_t key_begin;  // the call looks at keys key_begin..<key_end only: 0 and kv_length for all of them
+    int64_t key_end;
     int32_t causal;     // 0: every query sees every key
     float scale;        // multiplies q . k
 } thimble_attention;
 
 #define THIMBLE_MAX_HEAD_SIZE 256
+
+// Scores are held within this bound, so that the difference of two is never infinity - infinity.
+#define THIMBLE_ATTENTION_SCORE_LIMIT 3e38f
 
 // Every kernel of one variant.
 typedef struct {
@@ -88,6 +97,8 @@ typedef struct {
                        float *y);
     // y[i] += x[i]
     void (*add)(const float *x, int64_t count, float *y);
+    // y[i] += factor * x[i]
+    void (*add_scaled)(const float *x, float factor, int64_t count, float *y);
     // y[i] = silu(x[2i]) * x[2i + 1]: gate and up rows alternate. y may be x.
     void (*swiglu)(const float *x, int64_t count, float *y);
     // y[i] = x[i] * (1 + erf(x[i] / sqrt(2))) / 2. y may be x.
@@ -100,8 +111,9 @@ typedef struct {
     void (*store_f16)(const float *x, int64_t count, uint16_t *y);
 
     // Attention of the q heads that share kv_head, for query tokens token_begin..<token_end. Float32 online
-    // softmax; scores are held within +-3e38, so that one beyond float32 gives no NaN. A query without keys
-    // gets zeros. scratch holds thimble_attention_scratch_count floats and belongs to the calling thread.
+    // softmax; scores are held within the limit, so that one beyond float32 gives no NaN. A query without
+    // keys gets zeros. scratch holds thimble_attention_scratch_count floats and belongs to the calling
+    // thread.
     void (*attention)(const thimble_attention *a, int64_t kv_head, int64_t token_begin, int64_t token_end,
                       float *scratch);
 } thimble_kernels;
@@ -109,6 +121,12 @@ typedef struct {
 // Floats of scratch an attention call needs, whatever the variant.
 int64_t thimble_attention_scratch_count(int64_t q_heads, int64_t kv_heads, int64_t head_size,
                                         int64_t page_tokens);
+
+// Joins the outputs of `count` ranges of keys into what one call over all of them gives:
+// out[heads][head_size] from parts[count][heads][head_size] and shares[count][heads][2]. A head without keys
+// gets zeros.
+void thimble_attention_merge(const float *parts, const float *shares, int64_t count, int64_t heads,
+                             int64_t head_size, float *out);
 
 // The definition.
 const thimble_kernels *thimble_kernels_scalar(void);
