@@ -208,6 +208,8 @@ const thimble_kernels thimble_kernels_avx2 = {
     .rope_half = rope_half,
     .store_f16 = store_f16,
     .attention = thimble_avx2_attention,
+    .resample_row = thimble_avx2_resample_row,
+    .blend_rows = thimble_avx2_blend_rows,
 };
 
 AVX2_END

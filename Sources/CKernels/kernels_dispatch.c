@@ -22,7 +22,12 @@ int32_t thimble_kernels_available(const thimble_kernels *tables[], int32_t capac
         count = append(tables, count, capacity, &thimble_kernels_avx2);
     }
 #elif defined(__aarch64__) && defined(__linux__)
-    if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) count = append(tables, count, capacity, &thimble_kernels_neon);
+    if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) {
+        count = append(tables, count, capacity, &thimble_kernels_neon);
+        if (getauxval(AT_HWCAP2) & HWCAP2_I8MM) {
+            count = append(tables, count, capacity, &thimble_kernels_neon_i8mm);
+        }
+    }
 #endif
     return count;
 }

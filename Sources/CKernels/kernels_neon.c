@@ -1,268 +1,212 @@
-//! The NEON variant, for processors with the dot product instructions (Armv8.2 and later, as Cortex-A76).
-#include "variants.h"
-#if defined(__aarch64__)
-#include <arm_neon.h>
+//! The NEON variants: their tables, and the kernels that work along one row.
+#include "neon.h"
+#include "float16.h"
 #include <math.h>
+#if defined(__aarch64__)
 
-#pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
-
-// Functions whose constant arguments shape the code: loops over them unroll into registers.
-#define TEMPLATE static inline __attribute__((always_inline))
-
-enum { block = THIMBLE_BLOCK, tile_rows = THIMBLE_TILE_ROWS, unit_bytes = 64 };
-enum { shared_tokens = 4, quads = 4 };  // tokens that share a tile's weights; vectors of four rows in a tile
-
-// One tile against consecutive tokens.
-typedef struct {
-    const uint8_t *codes;
-    const uint16_t *scales;
-    int64_t blocks;         // blocks along a row
-    int64_t group_blocks;   // blocks that share a weight scale
-    const int8_t *x;        // [tokens][blocks * 32]
-    const float *x_scales;  // [tokens][blocks]
-} integer_tile;
-
-// Four halves as floats.
-TEMPLATE float32x4_t widen(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
-
-// Four inputs, once for each of four rows.
-TEMPLATE int8x16_t repeat_four(const int8_t *p) {
-    return vreinterpretq_s8_s32(vld1q_dup_s32((const int32_t *)(const void *)p));
-}
-
-TEMPLATE void block_q4(const integer_tile *t, int64_t b, const int64_t tokens, int32x4_t dots[][quads]) {
-    const uint8_t *codes = t->codes + b * (block / 8) * unit_bytes;
-    for (int64_t unit = 0; unit < block / 8; unit++, codes += unit_bytes) {
-        int8x16_t low[quads], high[quads];
-        for (int64_t i = 0; i < quads; i++) {
-            uint8x16_t pair = vld1q_u8(codes + i * 16);
-            low[i] = vsubq_s8(vreinterpretq_s8_u8(vandq_u8(pair, vdupq_n_u8(15))), vdupq_n_s8(8));
-            high[i] = vsubq_s8(vreinterpretq_s8_u8(vshrq_n_u8(pair, 4)), vdupq_n_s8(8));
+static void quantize(const float *x, int64_t count, int64_t padded, int8_t *codes, float *scales,
+                     int32_t *sums) {
+    for (int64_t begin = 0; begin < padded; begin += block, x += block, codes += block) {
+        float32x4_t v[block / 4];
+        // Magnitudes order as their bits do, and what is not finite lies above all that is.
+        uint32x4_t largest_bits = vdupq_n_u32(0);
+        for (int64_t i = 0; i < block / 4; i++) {
+            v[i] = f32x4_load_part(x + i * 4, count - begin - i * 4);
+            largest_bits = vmaxq_u32(largest_bits, vreinterpretq_u32_f32(vabsq_f32(v[i])));
         }
-        for (int64_t token = 0; token < tokens; token++) {
-            const int8_t *x = t->x + (token * t->blocks + b) * block + unit * 8;
-            int8x16_t x0 = repeat_four(x), x4 = repeat_four(x + 4);
-            for (int64_t i = 0; i < quads; i++) {
-                dots[token][i] = vdotq_s32(vdotq_s32(dots[token][i], low[i], x0), high[i], x4);
-            }
+        float largest = float_from_bits(vmaxvq_u32(largest_bits));
+        int finite = isfinite(largest);
+        if (!finite || largest < QUANTIZE_SMALLEST) {
+            memset(codes, 0, block);
+            *scales++ = finite ? 0 : NAN;
+            *sums++ = 0;
+            continue;
         }
+        int32x4_t sum = vdupq_n_s32(0);
+        for (int64_t i = 0; i < block / 4; i += 2) {
+            int32x4_t a = vcvtnq_s32_f32(vmulq_n_f32(v[i], 127 / largest));
+            int32x4_t b = vcvtnq_s32_f32(vmulq_n_f32(v[i + 1], 127 / largest));
+            sum = vaddq_s32(sum, vaddq_s32(a, b));
+            vst1_s8(codes + i * 4, vmovn_s16(vcombine_s16(vmovn_s32(a), vmovn_s32(b))));
+        }
+        *sums++ = vaddvq_s32(sum);
+        *scales++ = largest / 127;
     }
 }
 
-TEMPLATE void block_q8(const integer_tile *t, int64_t b, const int64_t tokens, int32x4_t dots[][quads]) {
-    const int8_t *codes = (const int8_t *)t->codes + b * (block / 4) * unit_bytes;
-    for (int64_t unit = 0; unit < block / 4; unit++, codes += unit_bytes) {
-        for (int64_t token = 0; token < tokens; token++) {
-            int8x16_t x = repeat_four(t->x + (token * t->blocks + b) * block + unit * 4);
-            for (int64_t i = 0; i < quads; i++) {
-                dots[token][i] = vdotq_s32(dots[token][i], vld1q_s8(codes + i * 16), x);
-            }
-        }
+TEMPLATE double sum_of_doubles(float64x2_t a, float64x2_t b) { return vaddvq_f64(vaddq_f64(a, b)); }
+
+// The sum of (x - shift)^2, in double, where the square of any float is finite.
+static double sum_of_squares(const float *x, int64_t count, float shift) {
+    float64x2_t low = vdupq_n_f64(0), high = vdupq_n_f64(0);
+    int64_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        float32x4_t v = vsubq_f32(vld1q_f32(x + i), vdupq_n_f32(shift));
+        float64x2_t a = vcvt_f64_f32(vget_low_f32(v)), b = vcvt_high_f64_f32(v);
+        low = vfmaq_f64(low, a, a);
+        high = vfmaq_f64(high, b, b);
     }
-}
-
-// Stores the first `rows` of a tile's 16 outputs.
-TEMPLATE void store_tile(const float32x4_t sums[quads], int64_t rows, float *y) {
-    float out[tile_rows];
-    float *to = rows >= tile_rows ? y : out;
-    for (int64_t i = 0; i < quads; i++) vst1q_f32(to + i * 4, sums[i]);
-    for (int64_t i = 0; i < rows && to == out; i++) y[i] = out[i];
-}
-
-TEMPLATE void integer_panel(const integer_tile *t, const int32_t bits, const int64_t tokens, int64_t rows,
-                            float *y, int64_t y_stride) {
-    float32x4_t sums[shared_tokens][quads];
-    for (int64_t i = 0; i < tokens * quads; i++) sums[i / quads][i % quads] = vdupq_n_f32(0);
-    for (int64_t b = 0; b < t->blocks; b++) {
-        int32x4_t dots[shared_tokens][quads];
-        for (int64_t i = 0; i < tokens * quads; i++) dots[i / quads][i % quads] = vdupq_n_s32(0);
-        if (bits == 4) {
-            block_q4(t, b, tokens, dots);
-        } else {
-            block_q8(t, b, tokens, dots);
-        }
-        for (int64_t i = 0; i < quads; i++) {
-            float32x4_t scale = widen(t->scales + b / t->group_blocks * tile_rows + i * 4);
-            for (int64_t token = 0; token < tokens; token++) {
-                float32x4_t both = vmulq_n_f32(scale, t->x_scales[token * t->blocks + b]);
-                sums[token][i] = vfmaq_f32(sums[token][i], both, vcvtq_f32_s32(dots[token][i]));
-            }
-        }
-    }
-    for (int64_t token = 0; token < tokens; token++) store_tile(sums[token], rows, y + token * y_stride);
-}
-
-TEMPLATE void matmul_integer(const int32_t bits, const thimble_weights *w, const thimble_quantized *x,
-                             int64_t tokens, int64_t tile_begin, int64_t tile_end, float *y,
-                             int64_t y_stride) {
-    int64_t blocks = w->padded_columns / block;
-    for (int64_t tile = tile_begin; tile < tile_end; tile++) {
-        int64_t row = tile * tile_rows, rows = w->rows - row;
-        integer_tile t = {
-            .codes = (const uint8_t *)w->codes + tile * (w->padded_columns * bits / 32 * unit_bytes),
-            .scales = w->scales + tile * (w->padded_columns / w->group * tile_rows),
-            .blocks = blocks,
-            .group_blocks = w->group / block,
-        };
-        for (int64_t token = 0; token < tokens; token += shared_tokens) {
-            t.x = x->codes + token * w->padded_columns;
-            t.x_scales = x->scales + token * blocks;
-            float *out = y + token * y_stride + row;
-            switch (tokens - token) {
-                case 1: integer_panel(&t, bits, 1, rows, out, y_stride); break;
-                case 2: integer_panel(&t, bits, 2, rows, out, y_stride); break;
-                case 3: integer_panel(&t, bits, 3, rows, out, y_stride); break;
-                default: integer_panel(&t, bits, 4, rows, out, y_stride); break;
-            }
-        }
-    }
-}
-
-static void matmul_q4(const thimble_weights *w, const thimble_quantized *x, int64_t tokens,
-                      int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride) {
-    matmul_integer(4, w, x, tokens, tile_begin, tile_end, y, y_stride);
-}
-
-static void matmul_q8(const thimble_weights *w, const thimble_quantized *x, int64_t tokens,
-                      int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride) {
-    matmul_integer(8, w, x, tokens, tile_begin, tile_end, y, y_stride);
-}
-
-// A unit of float16 is two columns, side by side in each row's word; a unit of float32 is one.
-TEMPLATE void float_panel(const uint8_t *units, const int32_t bits, int64_t columns, const float *x,
-                          int64_t x_stride, const int64_t tokens, int64_t rows, float *y, int64_t y_stride) {
-    float32x4_t sums[shared_tokens][quads];
-    for (int64_t i = 0; i < tokens * quads; i++) sums[i / quads][i % quads] = vdupq_n_f32(0);
-    const int64_t per_unit = 32 / bits;
-    for (int64_t k = 0; k < columns; k += per_unit, units += unit_bytes) {
-        for (int64_t i = 0; i < quads; i++) {
-            float32x4_t weights[2];
-            if (bits == 16) {
-                uint16x4x2_t apart = vld2_u16((const uint16_t *)(const void *)(units + i * 16));
-                weights[0] = vcvt_f32_f16(vreinterpret_f16_u16(apart.val[0]));
-                weights[1] = vcvt_f32_f16(vreinterpret_f16_u16(apart.val[1]));
-            } else {
-                weights[0] = vreinterpretq_f32_u8(vld1q_u8(units + i * 16));
-            }
-            for (int64_t token = 0; token < tokens; token++) {
-                for (int64_t column = 0; column < per_unit; column++) {
-                    float input = x[token * x_stride + k + column];
-                    sums[token][i] = vfmaq_n_f32(sums[token][i], weights[column], input);
-                }
-            }
-        }
-    }
-    for (int64_t token = 0; token < tokens; token++) store_tile(sums[token], rows, y + token * y_stride);
-}
-
-TEMPLATE void matmul_float(const int32_t bits, const thimble_weights *w, const float *x, int64_t x_stride,
-                           int64_t tokens, int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride) {
-    int64_t columns = w->padded_columns;
-    for (int64_t tile = tile_begin; tile < tile_end; tile++) {
-        const uint8_t *units = (const uint8_t *)w->codes + tile * (columns * bits / 32 * unit_bytes);
-        int64_t row = tile * tile_rows, rows = w->rows - row;
-        for (int64_t token = 0; token < tokens; token += shared_tokens) {
-            const float *in = x + token * x_stride;
-            float *out = y + token * y_stride + row;
-            switch (tokens - token) {
-                case 1: float_panel(units, bits, columns, in, x_stride, 1, rows, out, y_stride); break;
-                case 2: float_panel(units, bits, columns, in, x_stride, 2, rows, out, y_stride); break;
-                case 3: float_panel(units, bits, columns, in, x_stride, 3, rows, out, y_stride); break;
-                default: float_panel(units, bits, columns, in, x_stride, 4, rows, out, y_stride); break;
-            }
-        }
-    }
-}
-
-static void matmul_f16(const thimble_weights *w, const float *x, int64_t x_stride, int64_t tokens,
-                       int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride) {
-    matmul_float(16, w, x, x_stride, tokens, tile_begin, tile_end, y, y_stride);
-}
-
-static void matmul_f32(const thimble_weights *w, const float *x, int64_t x_stride, int64_t tokens,
-                       int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride) {
-    matmul_float(32, w, x, x_stride, tokens, tile_begin, tile_end, y, y_stride);
-}
-
-// q . k, held within bounds; NaN stays NaN.
-static float score(const float *q, const uint16_t *key, int64_t size, float scale) {
-    float32x4_t sums[2] = {vdupq_n_f32(0), vdupq_n_f32(0)};
-    for (int64_t i = 0; i < size; i += 8) {
-        for (int64_t half = 0; half < 2; half++) {
-            float32x4_t scaled = vmulq_n_f32(vld1q_f32(q + i + half * 4), scale);
-            sums[half] = vfmaq_f32(sums[half], scaled, widen(key + i + half * 4));
-        }
-    }
-    float sum = vaddvq_f32(vaddq_f32(sums[0], sums[1]));
-    if (sum > THIMBLE_ATTENTION_SCORE_LIMIT) sum = THIMBLE_ATTENTION_SCORE_LIMIT;
-    if (sum < -THIMBLE_ATTENTION_SCORE_LIMIT) sum = -THIMBLE_ATTENTION_SCORE_LIMIT;
+    double sum = sum_of_doubles(low, high);
+    for (; i < count; i++) sum += (double)(x[i] - shift) * (x[i] - shift);
     return sum;
 }
 
-// One query head of one token against its keys, as the definition does it.
-static void attend(const thimble_attention *a, int64_t kv_head, const float *q, int64_t keys, float *out) {
-    int64_t size = a->head_size;
-    float largest = -THIMBLE_ATTENTION_SCORE_LIMIT, total = 0;
-    for (int64_t i = 0; i < size; i++) out[i] = 0;
-    for (int64_t position = 0; position < keys; position++) {
-        const uint16_t *page = a->pages + a->block_table[position / a->page_tokens] * a->page_stride;
-        const uint16_t *key = page + (kv_head * a->page_tokens + position % a->page_tokens) * size;
-        const uint16_t *value = key + a->kv_heads * a->page_tokens * size;
-        float s = score(q, key, size, a->scale);
-        if (s > largest) {
-            float shrink = expf(largest - s);
-            for (int64_t i = 0; i < size; i += 4) vst1q_f32(out + i, vmulq_n_f32(vld1q_f32(out + i), shrink));
-            total *= shrink;
-            largest = s;
-        }
-        float weight = expf(s - largest);
-        for (int64_t i = 0; i < size; i += 4) {
-            vst1q_f32(out + i, vfmaq_n_f32(vld1q_f32(out + i), widen(value + i), weight));
-        }
-        total += weight;
+static double sum(const float *x, int64_t count) {
+    float64x2_t low = vdupq_n_f64(0), high = vdupq_n_f64(0);
+    for (int64_t i = 0; i < count; i += 4) {
+        float32x4_t v = f32x4_load_part(x + i, count - i);
+        low = vaddq_f64(low, vcvt_f64_f32(vget_low_f32(v)));
+        high = vaddq_f64(high, vcvt_high_f64_f32(v));
     }
-    for (int64_t i = 0; i < size; i++) out[i] = total == 0 ? 0 : out[i] / total;
+    return sum_of_doubles(low, high);
 }
 
-static void attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin, int64_t token_end,
-                      float *scratch) {
-    int all_keys = a->key_begin == 0 && a->key_end == a->kv_length;
-    if (a->head_size % 8 != 0 || !all_keys || a->shares) {
-        // No published model has such heads, and few calls look at a range of keys: the definition serves
-        // them.
-        thimble_scalar_attention(a, kv_head, token_begin, token_end, scratch);
-        return;
-    }
-    int64_t group = a->q_heads / a->kv_heads;
-    for (int64_t token = token_begin; token < token_end; token++) {
-        int64_t keys = a->causal ? a->start + token + 1 : a->kv_length;
-        for (int64_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
-            attend(a, kv_head, a->q + token * a->q_stride + head * a->head_size, keys,
-                   a->out + token * a->out_stride + head * a->head_size);
-        }
+static float inverse_root_mean(double squares, int64_t count, float epsilon) {
+    return (float)(1 / sqrt(squares / (double)count + epsilon));
+}
+
+static void rms_norm(const float *x, const float *weight, int64_t count, float epsilon, float *y) {
+    float inverse = inverse_root_mean(sum_of_squares(x, count, 0), count, epsilon);
+    for (int64_t i = 0; i < count; i += 4) {
+        float32x4_t v = vmulq_n_f32(f32x4_load_part(x + i, count - i), inverse);
+        f32x4_store_part(y + i, count - i, vmulq_f32(v, f32x4_load_part(weight + i, count - i)));
     }
 }
+
+static void add_rms_norm(const float *x, const float *weight, int64_t count, float epsilon, float *residual) {
+    float inverse = inverse_root_mean(sum_of_squares(x, count, 0), count, epsilon);
+    for (int64_t i = 0; i < count; i += 4) {
+        float32x4_t v = vmulq_n_f32(f32x4_load_part(x + i, count - i), inverse);
+        float32x4_t r = f32x4_load_part(residual + i, count - i);
+        f32x4_store_part(residual + i, count - i, vfmaq_f32(r, v, f32x4_load_part(weight + i, count - i)));
+    }
+}
+
+static void layer_norm(const float *x, const float *weight, const float *bias, int64_t count, float epsilon,
+                       float *y) {
+    float mean = (float)(sum(x, count) / (double)count);
+    float inverse = inverse_root_mean(sum_of_squares(x, count, mean), count, epsilon);
+    for (int64_t i = 0; i < count; i += 4) {
+        float32x4_t v = vsubq_f32(f32x4_load_part(x + i, count - i), vdupq_n_f32(mean));
+        float32x4_t b = f32x4_load_part(bias + i, count - i);
+        v = vfmaq_f32(b, vmulq_n_f32(v, inverse), f32x4_load_part(weight + i, count - i));
+        f32x4_store_part(y + i, count - i, v);
+    }
+}
+
+static void add(const float *x, int64_t count, float *y) {
+    for (int64_t i = 0; i < count; i += 4) {
+        float32x4_t v = f32x4_load_part(y + i, count - i);
+        f32x4_store_part(y + i, count - i, vaddq_f32(v, f32x4_load_part(x + i, count - i)));
+    }
+}
+
+static void add_scaled(const float *x, float factor, int64_t count, float *y) {
+    for (int64_t i = 0; i < count; i += 4) {
+        float32x4_t scaled = vmulq_n_f32(f32x4_load_part(x + i, count - i), factor);
+        f32x4_store_part(y + i, count - i, vaddq_f32(f32x4_load_part(y + i, count - i), scaled));
+    }
+}
+
+// All ones where the sign bit is set.
+TEMPLATE uint32x4_t negative(float32x4_t x) {
+    return vreinterpretq_u32_s32(vshrq_n_s32(vreinterpretq_s32_f32(x), 31));
+}
+
+// silu(x) = x / (1 + e^-x) = x e^x / (1 + e^x): of the two, the one whose exponential is at most 1.
+TEMPLATE float32x4_t silu(float32x4_t x) {
+    float32x4_t e = f32x4_exp_nonpositive(vnegq_f32(vabsq_f32(x)));
+    float32x4_t numerator = vbslq_f32(negative(x), vmulq_f32(x, e), x);
+    return vdivq_f32(numerator, vaddq_f32(vdupq_n_f32(1), e));
+}
+
+static void swiglu(const float *x, int64_t count, float *y) {
+    for (int64_t i = 0; i < count; i += 4) {
+        float32x4_t a = f32x4_load_part(x + 2 * i, 2 * (count - i));
+        float32x4_t b = f32x4_load_part(x + 2 * i + 4, 2 * (count - i) - 4);
+        float32x4_t gate = vuzp1q_f32(a, b), up = vuzp2q_f32(a, b);
+        f32x4_store_part(y + i, count - i, vmulq_f32(silu(gate), up));
+    }
+}
+
+// gelu(x) = x erfc(-x / sqrt 2) / 2. erfc of a magnitude z is a polynomial in 1 / (1 + p z) times e^(-z^2),
+// with an absolute error below 1.5e-7 (Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26).
+TEMPLATE float32x4_t gelu_of(float32x4_t x) {
+    float32x4_t z = vmulq_n_f32(vabsq_f32(x), 0.70710678f);
+    float32x4_t t = vdivq_f32(vdupq_n_f32(1), vfmaq_n_f32(vdupq_n_f32(1), z, 0.3275911f));
+    float32x4_t p = vdupq_n_f32(1.061405429f);
+    p = vfmaq_f32(vdupq_n_f32(-1.453152027f), p, t);
+    p = vfmaq_f32(vdupq_n_f32(1.421413741f), p, t);
+    p = vfmaq_f32(vdupq_n_f32(-0.284496736f), p, t);
+    p = vfmaq_f32(vdupq_n_f32(0.254829592f), p, t);
+    float32x4_t tail = vmulq_f32(vmulq_f32(p, t), f32x4_exp_nonpositive(vnegq_f32(vmulq_f32(z, z))));
+    float32x4_t twice = vbslq_f32(negative(x), tail, vsubq_f32(vdupq_n_f32(2), tail));
+    return vmulq_f32(vmulq_n_f32(x, 0.5f), twice);
+}
+
+static void gelu(const float *x, int64_t count, float *y) {
+    for (int64_t i = 0; i < count; i += 4) {
+        f32x4_store_part(y + i, count - i, gelu_of(f32x4_load_part(x + i, count - i)));
+    }
+}
+
+static void rope_interleaved(float *x, const float *cosines, const float *sines, int64_t pairs) {
+    for (int64_t i = 0; i < pairs; i += 4) {
+        int64_t left = pairs - i;
+        float32x4_t cosine = f32x4_load_part(cosines + i, left), sine = f32x4_load_part(sines + i, left);
+        float32x4_t v0 = f32x4_load_part(x + 2 * i, 2 * left);
+        float32x4_t v1 = f32x4_load_part(x + 2 * i + 4, 2 * left - 4);
+        float32x4_t a = vuzp1q_f32(v0, v1), b = vuzp2q_f32(v0, v1);
+        float32x4_t first = vfmsq_f32(vmulq_f32(a, cosine), b, sine);
+        float32x4_t second = vfmaq_f32(vmulq_f32(b, cosine), a, sine);
+        f32x4_store_part(x + 2 * i, 2 * left, vzip1q_f32(first, second));
+        f32x4_store_part(x + 2 * i + 4, 2 * left - 4, vzip2q_f32(first, second));
+    }
+}
+
+static void rope_half(float *x, const float *cosines, const float *sines, int64_t pairs) {
+    for (int64_t i = 0; i < pairs; i += 4) {
+        int64_t left = pairs - i;
+        float32x4_t cosine = f32x4_load_part(cosines + i, left), sine = f32x4_load_part(sines + i, left);
+        float32x4_t a = f32x4_load_part(x + i, left), b = f32x4_load_part(x + pairs + i, left);
+        float32x4_t first = vfmsq_f32(vmulq_f32(a, cosine), b, sine);
+        float32x4_t second = vfmaq_f32(vmulq_f32(b, cosine), a, sine);
+        f32x4_store_part(x + i, left, first);
+        f32x4_store_part(x + pairs + i, left, second);
+    }
+}
+
+static void store_f16(const float *x, int64_t count, uint16_t *y) {
+    int64_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        // Bounds keep NaN as it is.
+        float32x4_t v = vmaxq_f32(vminq_f32(vld1q_f32(x + i), vdupq_n_f32(65504)), vdupq_n_f32(-65504));
+        vst1_u16(y + i, vreinterpret_u16_f16(vcvt_f16_f32(v)));
+    }
+    for (; i < count; i++) y[i] = half_from_float(x[i]);
+}
+
+// What both tables list: all but the integer products.
+#define NEON_KERNELS                                                                                         \
+    .quantize = quantize, .matmul_f16 = thimble_neon_matmul_f16, .matmul_f32 = thimble_neon_matmul_f32,      \
+    .gather_row = thimble_scalar_gather_row, .rms_norm = rms_norm, .add_rms_norm = add_rms_norm,             \
+    .layer_norm = layer_norm, .add = add, .add_scaled = add_scaled, .swiglu = swiglu, .gelu = gelu,          \
+    .rope_interleaved = rope_interleaved, .rope_half = rope_half, .store_f16 = store_f16,                    \
+    .attention = thimble_neon_attention, .resample_row = thimble_neon_resample_row,                          \
+    .blend_rows = thimble_neon_blend_rows
 
 const thimble_kernels thimble_kernels_neon = {
     .name = "neon",
-    .quantize = thimble_scalar_quantize,
-    .matmul_q4 = matmul_q4,
-    .matmul_q8 = matmul_q8,
-    .matmul_f16 = matmul_f16,
-    .matmul_f32 = matmul_f32,
-    .gather_row = thimble_scalar_gather_row,
-    .rms_norm = thimble_scalar_rms_norm,
-    .add_rms_norm = thimble_scalar_add_rms_norm,
-    .layer_norm = thimble_scalar_layer_norm,
-    .add = thimble_scalar_add,
-    .add_scaled = thimble_scalar_add_scaled,
-    .swiglu = thimble_scalar_swiglu,
-    .gelu = thimble_scalar_gelu,
-    .rope_interleaved = thimble_scalar_rope_interleaved,
-    .rope_half = thimble_scalar_rope_half,
-    .store_f16 = thimble_scalar_store_f16,
-    .attention = attention,
+    .matmul_q4 = thimble_neon_matmul_q4,
+    .matmul_q8 = thimble_neon_matmul_q8,
+    NEON_KERNELS,
 };
 
-#pragma clang attribute pop
+const thimble_kernels thimble_kernels_neon_i8mm = {
+    .name = "neon_i8mm",
+    .matmul_q4 = thimble_neon_i8mm_matmul_q4,
+    .matmul_q8 = thimble_neon_i8mm_matmul_q8,
+    NEON_KERNELS,
+};
+
 #endif

@@ -304,6 +304,8 @@ static const thimble_kernels table = {
     .rope_half = thimble_scalar_rope_half,
     .store_f16 = thimble_scalar_store_f16,
     .attention = thimble_scalar_attention,
+    .resample_row = thimble_scalar_resample_row,
+    .blend_rows = thimble_scalar_blend_rows,
 };
 
 const thimble_kernels *thimble_kernels_scalar(void) { return &table; }

@@ -34,10 +34,17 @@ void thimble_scalar_rope_half(float *x, const float *cosines, const float *sines
 void thimble_scalar_store_f16(const float *x, int64_t count, uint16_t *y);
 void thimble_scalar_attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin,
                               int64_t token_end, float *scratch);
+void thimble_scalar_resample_row(const thimble_taps *taps, const uint8_t *row, uint8_t *out);
+void thimble_scalar_blend_rows(const uint8_t *const rows[], const int16_t *weights, int64_t count,
+                               int32_t precision, int64_t length, uint8_t *out);
 
 #if defined(__x86_64__)
+void thimble_avx2_resample_row(const thimble_taps *taps, const uint8_t *row, uint8_t *out);
+void thimble_avx2_blend_rows(const uint8_t *const rows[], const int16_t *weights, int64_t count,
+                             int32_t precision, int64_t length, uint8_t *out);
 extern const thimble_kernels thimble_kernels_avx2;
 #endif
 #if defined(__aarch64__)
 extern const thimble_kernels thimble_kernels_neon;
+extern const thimble_kernels thimble_kernels_neon_i8mm;
 #endif

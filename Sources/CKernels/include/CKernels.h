@@ -62,6 +62,18 @@ typedef struct {
 // Scores are held within this bound, so that the difference of two is never infinity - infinity.
 #define THIMBLE_ATTENTION_SCORE_LIMIT 3e38f
 
+// How one axis of an image is resampled: output i is the weighted sum of counts[i] inputs from starts[i] on.
+// Weights are in fixed point; the magnitudes of an output's weights sum up to less than 2^23.
+typedef struct {
+    const int32_t *starts;   // [outputs]; starts + counts <= inputs
+    const int32_t *counts;   // [outputs], 1...capacity
+    const int16_t *weights;  // [outputs][capacity], zero beyond counts
+    int64_t inputs;
+    int64_t outputs;
+    int64_t capacity;   // a multiple of 4
+    int32_t precision;  // fractional bits of the weights, 1...22
+} thimble_taps;
+
 // Every kernel of one variant.
 typedef struct {
     const char *name;
@@ -116,6 +128,14 @@ typedef struct {
     // thread.
     void (*attention)(const thimble_attention *a, int64_t kv_head, int64_t token_begin, int64_t token_end,
                       float *scratch);
+
+    // Resamples a row of red, green and blue bytes: out[outputs][3] from row[inputs][3]. Sums are integers
+    // and the same in every variant; they are rounded to the nearest byte, halves up.
+    void (*resample_row)(const thimble_taps *taps, const uint8_t *row, uint8_t *out);
+    // One output row of the other axis, in the same arithmetic: out[length], each from weights[count] times
+    // rows[count][length].
+    void (*blend_rows)(const uint8_t *const rows[], const int16_t *weights, int64_t count, int32_t precision,
+                       int64_t length, uint8_t *out);
 } thimble_kernels;
 
 // Floats of scratch an attention call needs, whatever the variant.
