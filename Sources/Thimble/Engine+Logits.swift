@@ -1,8 +1,10 @@
 //! Raw logits and timings: for comparing with a reference and for measuring.
 
+internal import CPUBackend
 public import Documents
 internal import ModelFile
 internal import Models
+internal import Tensors
 
 /// What a benchmark measured.
 public struct BenchmarkResult: Sendable {
@@ -12,11 +14,24 @@ public struct BenchmarkResult: Sendable {
     public var prefillSeconds: [Double]
     /// One entry a repetition.
     public var decodeSeconds: [Double]
+    /// Bytes of weights that every decoded token reads.
+    public var decodeWeightByteCount: Int
+    /// Seconds that reading those bytes once takes with plain loads on the same threads; one entry a
+    /// repetition, measured after it.
+    public var weightReadSeconds: [Double]
 
     /// From the median repetition; nil where nothing was asked for.
     public var prefillTokensPerSecond: Double? { Self.rate(promptTokens, prefillSeconds) }
     /// From the median repetition; nil where nothing was asked for.
     public var decodeTokensPerSecond: Double? { Self.rate(generatedTokens, decodeSeconds) }
+
+    /// Bytes a second at which the weights' memory is read by plain loads, in the median repetition.
+    public var readBytesPerSecond: Double? { Self.rate(decodeWeightByteCount, weightReadSeconds) }
+    /// Decoding's share of that bandwidth, 0 to 1; nil where no decoding was asked for.
+    public var decodeBandwidthShare: Double? {
+        guard let decodeTokensPerSecond, let readBytesPerSecond else { return nil }
+        return decodeTokensPerSecond * Double(decodeWeightByteCount) / readBytesPerSecond
+    }
 
     private static func rate(_ tokens: Int, _ seconds: [Double]) -> Double? {
         guard tokens > 0, !seconds.isEmpty else { return nil }
@@ -78,14 +93,17 @@ extension Engine {
         let (sum, overflows) = max(promptTokens, 1).addingReportingOverflow(generatedTokens)
         let needed = overflows ? .max : sum
         guard needed <= contextLength else { throw .contextFull(needed: needed, capacity: contextLength) }
+        let weights = model.decodeWeights
         var result = BenchmarkResult(
             promptTokens: promptTokens, generatedTokens: generatedTokens, prefillSeconds: [],
-            decodeSeconds: [])
+            decodeSeconds: [], decodeWeightByteCount: weights.reduce(0) { $0 + $1.byteCount },
+            weightReadSeconds: [])
         for repetition in 0...repetitions {
             let (prefill, decode) = try timeOnce(max(promptTokens, 1), generatedTokens)
             if repetition == 0 { continue }
             if promptTokens > 0 { result.prefillSeconds.append(prefill) }
             if generatedTokens > 0 { result.decodeSeconds.append(decode) }
+            result.weightReadSeconds.append(backend.secondsToRead(weights))
         }
         return result
     }

@@ -8,7 +8,8 @@ struct BenchCommand: ParsableCommand {
         commandName: "bench",
         abstract: "Measure prefill and decode speed.",
         discussion: """
-            The median of the repetitions counts; one more is run before them and does not.
+            The median of the repetitions counts; one more is run before them and does not. Decoding is held
+            against what the same threads reach when they only read the weights, measured in the same run.
 
             Examples:
               thimble bench model.thimble
@@ -65,6 +66,12 @@ private struct BenchmarkReport: Encodable {
     var decodeSeconds: [Double]
     var prefillTokensPerSecond: Double?
     var decodeTokensPerSecond: Double?
+    /// Weights that every decoded token reads.
+    var decodeWeightBytes: Int
+    /// Of plain loads over those weights.
+    var readBytesPerSecond: Double?
+    /// Decoding's share of that, 0 to 1.
+    var decodeBandwidthShare: Double?
     var loadSeconds: Double
     var peakMemoryBytes: Int?
 
@@ -80,6 +87,9 @@ private struct BenchmarkReport: Encodable {
         decodeSeconds = result.decodeSeconds
         prefillTokensPerSecond = result.prefillTokensPerSecond
         decodeTokensPerSecond = result.decodeTokensPerSecond
+        decodeWeightBytes = result.decodeWeightByteCount
+        readBytesPerSecond = result.readBytesPerSecond
+        decodeBandwidthShare = result.decodeBandwidthShare
         loadSeconds = engine.loadSeconds
         peakMemoryBytes = PeakMemory.bytes()
     }
@@ -94,6 +104,10 @@ private struct BenchmarkReport: Encodable {
         }
         if let rate = decodeTokensPerSecond {
             lines.append("decode        \(rate.fixed(1)) tokens/s over \(generatedTokens.of("token"))")
+        }
+        if let readBytesPerSecond {
+            let share = decodeBandwidthShare.map { "; decode uses \(($0 * 100).fixed(0)) % of it" } ?? ""
+            lines.append("bandwidth     \((readBytesPerSecond * 1e-9).fixed(1)) GB/s reading the weights\(share)")
         }
         lines.append("load          \(loadSeconds.fixed(2)) s")
         if let peakMemoryBytes { lines.append("peak memory   \(peakMemoryBytes.asBytes)") }

@@ -91,6 +91,9 @@ func aReferenceCheckpointConverts(weights: String) throws {
         json["threads"] as? Int == 2 && json["device"] as? String == "cpu"
             && json["model"] as? String == "tiny")
     #expect(json["variant"] is String && json["bytes"] is Int)
+    #expect(try #require(json["read_bytes_per_second"] as? Double) > 0)
+    #expect(try #require(json["decode_bandwidth_share"] as? Double) > 0)
+    #expect(try #require(json["decode_weight_bytes"] as? Int) > 0)
     let text = try ProgramRun.of("bench", model.path, "-p", "4", "-n", "2", "-r", "1")
     #expect(text.status == 0 && text.output.contains("prefill") && text.output.contains("decode"), "\(text)")
 }
