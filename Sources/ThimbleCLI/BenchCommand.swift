@@ -107,7 +107,8 @@ private struct BenchmarkReport: Encodable {
         }
         if let readBytesPerSecond {
             let share = decodeBandwidthShare.map { "; decode uses \(($0 * 100).fixed(0)) % of it" } ?? ""
-            lines.append("bandwidth     \((readBytesPerSecond * 1e-9).fixed(1)) GB/s reading the weights\(share)")
+            let rate = (readBytesPerSecond * 1e-9).fixed(1)
+            lines.append("bandwidth     \(rate) GB/s reading the weights\(share)")
         }
         lines.append("load          \(loadSeconds.fixed(2)) s")
         if let peakMemoryBytes { lines.append("peak memory   \(peakMemoryBytes.asBytes)") }
