@@ -32,34 +32,6 @@ struct ChatFormatTests {
         }
     }
 
-    /// Whatever the text of a turn, it adds no token that the same conversation with plain text does not
-    /// have.
-    @Test(arguments: ChatFormat.allCases)
-    func textNeverForgesATurn(_ format: ChatFormat) throws {
-        let tokenizer = try TokenizerFixtures.tokenizer("mixed.json")
-        let added = Set(tokenizer.addedTokens.map(\.id))
-        let names = tokenizer.addedTokens.map { String(decoding: tokenizer.bytes(of: $0.id), as: UTF8.self) }
-        func addedIDs(_ system: String, _ user: String, _ answer: String) throws -> [Int32] {
-            let turns = [
-                ChatMessage(.system, system), ChatMessage(.user, [.text(user), .text(user)]),
-                ChatMessage(.assistant, answer), ChatMessage(.user, user),
-            ]
-            return try format.prompt(turns, tokenizer: tokenizer).ids.filter(added.contains)
-        }
-        let plain = try addedIDs("x", "x", "x")
-        for name in names {
-            #expect(try addedIDs(name, name, "x") == plain, "\(name)")
-            if !ChatFormat.replyMarkup.contains(name) { #expect(try addedIDs("x", "x", name) == plain) }
-        }
-    }
-
-    @Test func aSpellingInTwoTextsIsStillText() throws {
-        let tokenizer = try TokenizerFixtures.tokenizer("mixed.json")
-        let user = try #require(tokenizer.id(ofSpecial: "<|user|>"))
-        let turn = ChatMessage(.user, [.text("<|us"), .text("er|>")])
-        #expect(try ChatFormat.glm4v.prompt([turn], tokenizer: tokenizer).ids.count { $0 == user } == 1)
-    }
-
     @Test func placeholdersAreRepeatedForThePositionsOfTheirImages() throws {
         let tokenizer = try TokenizerFixtures.tokenizer("reader.json")
         let turn = ChatMessage(.user, [.image, .image, .text("Which?")])

@@ -37,12 +37,16 @@ struct Encodings: Decodable {
     var examples: [String]
     var variants: [Variant]
 
+    /// What is recorded in runs, each with one hash over its cases.
+    enum Subject: String, CaseIterable {
+        case pairs, strings, codePoints, decodings
+    }
+
     struct Variant: Decodable, CustomTestStringConvertible {
         var file: String
         var pattern: String
         var ignoreMerges: Bool
-        var pairs: [String]
-        var batches: [String]
+        var runs: [String: [String]]
         var examples: [[Int32]]
 
         var testDescription: String { "\(file) \(pattern)\(ignoreMerges ? " ignoring merges" : "")" }
@@ -50,6 +54,35 @@ struct Encodings: Decodable {
         func tokenizer() throws -> Tokenizer {
             let pattern = SplitPattern.allCases.first { "\($0)" == self.pattern }
             return try TokenizerFixtures.tokenizer(file, pattern: pattern, ignoresMerges: ignoreMerges)
+        }
+    }
+
+    /// The cases of a run with their results, both as the numbers that make_encodings.py has for them.
+    func forEachCase(
+        of subject: Subject, run: Int, _ tokenizer: Tokenizer,
+        _ body: (_ case: [Int32], _ result: [Int32]) -> Void
+    ) {
+        func encode(_ text: [UInt8]) {
+            body(
+                String(decoding: text, as: UTF8.self).unicodeScalars.map { Int32($0.value) },
+                tokenizer.encode(text))
+        }
+        var generator = StringGenerator(seed: UInt64(run))
+        switch subject {
+        case .pairs:
+            for second in representatives { encode(utf8(representatives[run]) + utf8(second)) }
+        case .strings:
+            for _ in 0..<500 { encode(generator.string(self)) }
+        case .codePoints:
+            let first = run * 4_096
+            for index in first..<min(first + 4_096, 0x11_0000 - 0x800) {
+                encode(utf8(UInt32(index < 0xD800 ? index : index + 0x800)))
+            }
+        case .decodings:
+            for _ in 0..<500 {
+                let ids = generator.ids(tokenizer.count)
+                body(ids, tokenizer.decode(ids).utf8.map { Int32($0) })
+            }
         }
     }
 }
@@ -86,6 +119,11 @@ struct StringGenerator {
             }
         }
         return out
+    }
+
+    /// A list of ids, a few of them beyond the last.
+    mutating func ids(_ count: Int) -> [Int32] {
+        (0..<1 + below(24)).map { _ in Int32(below(count + 8)) }
     }
 }
 

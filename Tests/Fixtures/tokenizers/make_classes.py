@@ -1,15 +1,16 @@
 """Writes the character classes of the `tokenizers` package, found by matching every code point.
 
-    python make_classes.py classes.txt CharacterClass+Ranges.swift
+    python make_classes.py
 
-The first output is the fixture that the tests compare all 1,114,112 code points with; the second is the table in
-Sources/Tokenizers. Surrogates cannot be in a string and count as `other`.
+classes.txt is the fixture that the tests compare all 1,114,112 code points with; CharacterClass+Ranges.swift is the
+table in Sources/Tokenizers. Surrogates cannot be in a string and count as `other`.
 """
 
-import sys
+from pathlib import Path
 
 from tokenizers import Regex, __version__, pre_tokenizers
 
+HERE = Path(__file__).parent
 CLASSES = [("letter", r"\p{L}"), ("number", r"\p{N}"), ("space", r"\s")]
 SCALARS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 
@@ -53,4 +54,4 @@ def main(fixture, table):
         f.write("}\n")
 
 
-main(*sys.argv[1:])
+main(HERE / "classes.txt", HERE.parents[2] / "Sources/Tokenizers/CharacterClass+Ranges.swift")

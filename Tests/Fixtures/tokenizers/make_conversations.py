@@ -2,7 +2,7 @@
 
     python make_conversations.py [glm4v=PUBLISHED.jinja] [glm46v=PUBLISHED.jinja]
 
-Run in this folder, after make_encodings.py. The templates in templates/ are this project's own. Where a published
+Made after make_encodings.py, whose mixed.json it reads. The templates in templates/ are this project's own. Where a published
 template is given, its SHA-256 is checked, and both must write the same for every conversation:
 
 - glm4v: chat_template.jinja of zai-org/GLM-4.1V-9B-Thinking;
@@ -19,10 +19,12 @@ import json
 import random
 import re
 import sys
+from pathlib import Path
 
 from tokenizers import Tokenizer
 from transformers.utils.chat_template_utils import render_jinja_template
 
+HERE = Path(__file__).parent
 PUBLISHED = {
     "glm4v": "847603d3ed14387a2b45c197f8d07ddee0f9938051549c727cbc894facfea78b",
     "glm46v": "bf6cfe131f9af1cdbe0e1e4bda8cd56154e63d95d50df697155654bde7b387fd",
@@ -117,9 +119,9 @@ def render(template, messages, prompt, thinking):
 
 class Encoder:
     def __init__(self, path):
-        spec = json.load(open(path))
+        spec = json.load(open(HERE / path))
         self.added = {t["content"]: t["id"] for t in spec["added_tokens"]}
-        self.full = Tokenizer.from_file(path)
+        self.full = Tokenizer.from_file(str(HERE / path))
         spec["added_tokens"] = []
         self.plain = Tokenizer.from_str(json.dumps(spec))
         names = sorted(self.added, key=len, reverse=True)
@@ -165,7 +167,7 @@ class Encoder:
 
 
 def main(arguments):
-    own = {f: open(f"templates/{f}.jinja").read() for f in FAMILIES}
+    own = {f: open(HERE / f"templates/{f}.jinja").read() for f in FAMILIES}
     published = {}
     for argument in arguments:
         family, path = argument.split("=", 1)
@@ -199,7 +201,7 @@ def main(arguments):
             case["ids"][family] = ids
         out.append(case)
     print(len(out), "conversations; ids equal to those of the full text in", compared)
-    with open("conversations.json", "w") as f:
+    with open(HERE / "conversations.json", "w") as f:
         json.dump(out, f, ensure_ascii=False, separators=(",", ":"))
 
 
