@@ -2,9 +2,12 @@
 
 /// Merges words into tokens. Its buffers serve one word after the other.
 ///
-/// The pair of lowest rank is merged first, and of equal ranks the leftmost. Pairs wait in a heap; the tokens
-/// of the word are a doubly linked list over the positions of its bytes. An entry of the heap that a merge
-/// has made untrue is recognised when it comes up, for its rank tells which pair it was for.
+/// The pair of lowest rank is merged first, and of equal ranks the leftmost. The tokens of the word are a
+/// doubly linked list over the positions of its bytes. Pairs wait as entries `rank << 32 | position`: in a
+/// sorted run, and those that merges bring up in a heap beside it, which becomes the next run when the run is
+/// used up. A long run of one character so goes through in a few passes in order, without the heap's jumps
+/// through memory. An entry that a merge has made untrue is recognised when it comes up, for its rank tells
+/// which pair it was for.
 struct BytePairMerger {
     /// Longer words are cut into pieces of this size, so that positions fit 32 bits.
     static let maximumWordByteCount = 1 << 30
@@ -15,7 +18,11 @@ struct BytePairMerger {
     private var next: [UInt32] = []
     /// Where the token before starts.
     private var previous: [UInt32] = []
-    /// A binary heap of entries `rank << 32 | position`, the least on top.
+    /// Entries in rising order.
+    private var run: [UInt64] = []
+    /// How many of the run are used up.
+    private var taken = 0
+    /// A binary heap of entries, the least on top.
     private var heap: [UInt64] = []
 
     /// Appends the tokens of `bytes[word]` to `ids`.
@@ -29,21 +36,22 @@ struct BytePairMerger {
         for token in tokens where token >= 0 { ids.append(token) }
     }
 
-    /// Makes each byte a token and every pair that merges an entry of the heap.
+    /// Makes each byte a token and every pair that merges an entry of the run.
     private mutating func load(_ bytes: Span<UInt8>, _ word: Range<Int>, _ tokenizer: Tokenizer) {
         tokens.removeAll(keepingCapacity: true)
         next.removeAll(keepingCapacity: true)
         previous.removeAll(keepingCapacity: true)
-        heap.removeAll(keepingCapacity: true)
+        run.removeAll(keepingCapacity: true)
+        taken = 0
         for position in 0..<word.count {
             tokens.append(tokenizer.byteTokens[Int(bytes[word.lowerBound + position])])
             next.append(UInt32(position + 1))
             previous.append(UInt32(max(position - 1, 0)))
         }
         for position in 0..<max(word.count - 1, 0) {
-            if let entry = entry(at: position, tokenizer) { heap.append(entry) }
+            if let entry = entry(at: position, tokenizer) { run.append(entry) }
         }
-        for position in stride(from: heap.count / 2 - 1, through: 0, by: -1) { siftDown(position) }
+        run.sort()
     }
 
     /// Replaces the pair at `position` by the result of `merge`, unless the pair is no longer there.
@@ -81,17 +89,31 @@ struct BytePairMerger {
     }
 
     private mutating func popLeast() -> UInt64? {
-        guard let least = heap.first else { return nil }
+        if taken == run.count {
+            guard !heap.isEmpty else { return nil }
+            swap(&run, &heap)
+            heap.removeAll(keepingCapacity: true)
+            run.sort()
+            taken = 0
+        }
+        if let least = heap.first, least < run[taken] {
+            removeTop()
+            return least
+        }
+        taken += 1
+        return run[taken - 1]
+    }
+
+    private mutating func removeTop() {
         let last = heap.removeLast()
         if !heap.isEmpty {
             heap[0] = last
-            siftDown(0)
+            siftDown()
         }
-        return least
     }
 
-    private mutating func siftDown(_ start: Int) {
-        var position = start
+    private mutating func siftDown() {
+        var position = 0
         while true {
             var child = 2 * position + 1
             guard child < heap.count else { return }
