@@ -52,19 +52,19 @@ extension ModelFile {
         // Blocks do not overlap in the image, and each is taken by one thread.
         nonisolated(unsafe) let image = unsafe image
         DispatchQueue.concurrentPerform(iterations: max(1, min(threadCount, segment.blocks.count))) { _ in
-            let scratch = BlockScratch()
-            while true {
-                let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-                guard index < segment.blocks.count, fault.withLock({ $0 == nil }) else { return }
-                let block = segment.blocks[index]
-                let range = block.imageOffset..<(block.imageOffset + block.rawByteCount)
-                do throws(ModelFileError) {
+            do throws(ModelFileError) {
+                let scratch = try BlockScratch(for: path)
+                while true {
+                    let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                    guard index < segment.blocks.count, fault.withLock({ $0 == nil }) else { return }
+                    let block = segment.blocks[index]
+                    let range = block.imageOffset..<(block.imageOffset + block.rawByteCount)
                     unsafe try readBlock(
                         index, of: segment, into: UnsafeMutableRawBufferPointer(rebasing: image[range]),
                         scratch: scratch)
-                } catch {
-                    fault.withLock { $0 = $0 ?? error }
                 }
+            } catch {
+                fault.withLock { $0 = $0 ?? error }
             }
         }
         if let fault = fault.withLock({ $0 }) { throw fault }
@@ -89,17 +89,15 @@ extension ModelFile {
     /// Returns the raw bytes of all blocks. The first fault is thrown.
     @discardableResult
     public func verify() throws(ModelFileError) -> Int {
-        let scratch = BlockScratch()
-        let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: ContainerFormat.blockByteCount, alignment: ContainerFormat.segmentAlignment)
-        defer { unsafe buffer.deallocate() }
+        let scratch = try BlockScratch(for: path)
+        let buffer = try BlockBuffer(for: path)
         var end = Header.byteCount
         var rawByteCount = 0
         for segment in segments {
             try verifyGap(end..<segment.entry.fileOffset)
             for (index, block) in segment.blocks.enumerated() {
                 let destination = unsafe UnsafeMutableRawBufferPointer(
-                    rebasing: buffer[..<block.rawByteCount])
+                    rebasing: buffer.bytes[..<block.rawByteCount])
                 unsafe try readBlock(index, of: segment, into: destination, scratch: scratch)
                 rawByteCount += block.rawByteCount
             }

@@ -115,7 +115,7 @@ public final class ModelFile: Sendable {
         guard ContainerFormat.checksum(stored[...]) == header.manifestChecksum else {
             throw input.damage(at: places.manifestOffset, "the manifest does not match its checksum")
         }
-        let scratch = BlockScratch()
+        let scratch = try BlockScratch(for: input.path)
         var json = [UInt8](repeating: 0, count: places.manifestByteCount)
         let fault = unsafe stored.withUnsafeBytes { frame in
             unsafe json.withUnsafeMutableBytes { unsafe scratch.decompress(frame, into: $0) }

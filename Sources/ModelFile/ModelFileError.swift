@@ -18,6 +18,8 @@ public struct ModelFileError: Error, Sendable, Equatable, CustomStringConvertibl
         case changed
         /// A segment or a tensor that was asked for is not there, or has another shape.
         case missing
+        /// Memory was refused.
+        case outOfMemory
         /// The disk is full, or a quota or file size limit is reached.
         case outOfSpace
         /// The file cannot be made where it is asked for.
@@ -61,7 +63,7 @@ public struct ModelFileError: Error, Sendable, Equatable, CustomStringConvertibl
         case .missing: "; convert the model again from a complete checkpoint"
         case .outOfSpace: "; free some space or write elsewhere"
         case .cannotCreate: "; name another place"
-        case .system: ""
+        case .outOfMemory, .system: ""
         }
     }
 }

@@ -51,6 +51,7 @@ extension ThimbleError {
             case .unsupportedVersion: .unsupported
             case .changed, .outOfSpace: .io
             case .cannotCreate: .cannotCreate
+            case .outOfMemory: .outOfMemory
             case .system: isMissing(error.file) ? .inputMissing : .io
             }
         self.init(code, error.description)

@@ -91,7 +91,7 @@ import Testing
         try await withThrowingTaskGroup(of: Void.self) { group in
             for (index, block) in segment.blocks.enumerated() {
                 group.addTask {
-                    let scratch = BlockScratch()
+                    let scratch = try BlockScratch(for: file.path)
                     var bytes = [UInt8](repeating: 0, count: block.rawByteCount)
                     try unsafe bytes.withUnsafeMutableBytes {
                         try unsafe file.readBlock(index, of: segment, into: $0, scratch: scratch)
