@@ -170,10 +170,10 @@ TEMPLATE uint32x4_t lanes_below(int64_t count) {
 }
 
 // Turns a row's `keys` scores into weights e^(score - largest) in place, the rest up to `padded` into zeros.
-// A row that sees none of the keys has a count of zero or less.
 static void weigh(const query_block *q, int64_t row, int64_t keys, int64_t padded) {
     float *scores = q->scores + row * most_keys;
-    const float32x4_t limit = vdupq_n_f32(THIMBLE_ATTENTION_SCORE_LIMIT), lowest = vdupq_n_f32(-THIMBLE_ATTENTION_SCORE_LIMIT);
+    const float32x4_t limit = vdupq_n_f32(THIMBLE_ATTENTION_SCORE_LIMIT);
+    const float32x4_t lowest = vdupq_n_f32(-THIMBLE_ATTENTION_SCORE_LIMIT);
     float32x4_t largest = vdupq_n_f32(q->largest[row]);
     for (int64_t key = 0; key < keys; key += 4) {
         // A NaN score stays NaN here, and never becomes the largest below.
@@ -195,6 +195,36 @@ static void weigh(const query_block *q, int64_t row, int64_t keys, int64_t padde
     q->total[row] = q->total[row] * shrink + vaddvq_f32(total);
 }
 
+// Of `count` keys from position `first` on, those that a row sees.
+static int64_t row_keys(const query_block *q, int64_t row, int64_t first, int64_t count) {
+    int64_t keys = row_key_end(q, row) - first;
+    return keys < 0 ? 0 : keys < count ? keys : count;
+}
+
+// Adds the step's values to the sums of a panel's rows. Keys that all rows see go as one product; a value
+// that a row does not see is left out of it, for zero times NaN would be NaN.
+static void add_values(const query_block *q, int64_t row, int64_t rows, int64_t first, int64_t count) {
+    int64_t width = q->width;
+    const float *weights = q->scores + row * most_keys;
+    float *sums = q->sums + row * width;
+    int64_t fewest = row_keys(q, row, first, count);
+    int64_t common = fewest == count ? (count + 3) / 4 * 4 : fewest / 4 * 4;
+    for (int64_t d = 0; d < width; d += panel_lanes) {
+        product(rows, width - d < panel_lanes ? 8 : panel_lanes, weights, most_keys, q->values + d, width,
+                common, q->shrink + row, sums + d, width);
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t key = common; key < row_keys(q, row + i, first, count); key++) {
+            const float *value = q->values + key * width;
+            for (int64_t d = 0; d < width; d += 4) {
+                float32x4_t sum = vld1q_f32(sums + i * width + d);
+                sum = vfmaq_n_f32(sum, vld1q_f32(value + d), weights[i * most_keys + key]);
+                vst1q_f32(sums + i * width + d, sum);
+            }
+        }
+    }
+}
+
 static void attend(const query_block *q, int64_t first, int64_t count) {
     int64_t width = q->width;
     int64_t padded = (count + panel_lanes - 1) / panel_lanes * panel_lanes;
@@ -207,14 +237,8 @@ static void attend(const query_block *q, int64_t first, int64_t count) {
             product(rows, panel_lanes, queries, width, q->keys + key, most_keys, width, NULL, scores + key,
                     most_keys);
         }
-        for (int64_t i = row; i < row + rows; i++) {
-            int64_t keys = row_key_end(q, i) - first;
-            weigh(q, i, keys < count ? keys : count, padded);
-        }
-        for (int64_t d = 0; d < width; d += panel_lanes) {
-            product(rows, width - d < panel_lanes ? 8 : panel_lanes, scores, most_keys, q->values + d, width,
-                    (count + 3) / 4 * 4, q->shrink + row, q->sums + row * width + d, width);
-        }
+        for (int64_t i = row; i < row + rows; i++) weigh(q, i, row_keys(q, i, first, count), padded);
+        add_values(q, row, rows, first, count);
     }
 }
 

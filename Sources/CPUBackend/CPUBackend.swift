@@ -88,7 +88,7 @@ final class Scratch {
 
     /// What a block is for: blocks of different purposes live at the same time.
     enum Purpose: String {
-        case normalized, padded, codes, scales, sums, product, attention
+        case normalized, padded, codes, scales, sums, product, attention, patches
     }
 
     /// At least `count` elements, valid until the next call with the same purpose.

@@ -97,23 +97,16 @@ extension Glm4v {
         guard let tower = vision else { preconditionFailure("a text-only model encodes no images") }
         let vision = tower.configuration
         let merge = vision.mergeSize
-        let grid: ImageGrid
-        do { grid = try preprocessor.grid(width: width, height: height) } catch { throw .image(error) }
-        precondition(preprocessor.patchElementCount == vision.patchElementCount)
-        precondition(grid.count > 0 && grid.height % merge == 0 && grid.width % merge == 0)
+        let cut: PatchCut
+        do { cut = try preprocessor.cut(width: width, height: height) } catch { throw .image(error) }
+        precondition(cut.patchElementCount == vision.patchElementCount && cut.mergeSize == merge)
+        let grid = cut.grid
         let work: VisionWork
         do { work = try VisionWork(vision, patchCount: grid.count, on: backend) } catch {
             throw .backend(error)
         }
-        do {
-            // The patches are all that their memory holds, so it is filled in place.
-            try unsafe backend.fill(work.patches.memory) { (bytes) throws(ImagePreprocessorError) in
-                try unsafe preprocessor.writePatches(
-                    of: pixels, width: width, height: height, into: bytes.bindMemory(to: Float.self),
-                    rowStride: vision.patchElementCount)
-            }
-        } catch { throw .image(error) }
         do throws(BackendError) {
+            backend.cutPatches(pixels, cut, into: work.patches)
             embedPatches(tower, grid, work)
             for block in tower.blocks { run(block, tower, work) }
             let values = try mergePatches(tower, work)

@@ -1,6 +1,7 @@
-//! Turns the pixels of one image into the normalised patches that the vision tower takes.
+//! Decides how an image becomes the normalised patches that the vision tower takes.
 
 public import ModelFile
+public import Tensors
 
 /// An image's extent in pixels.
 struct PixelSize: Sendable, Equatable {
@@ -8,12 +9,9 @@ struct PixelSize: Sendable, Equatable {
     var height: Int
 }
 
-/// Resizes, normalises and flattens images as the reference's `Glm4vImageProcessor` and
-/// `Glm46VImageProcessor` do: the bytes between resizing and normalising are the same.
-///
-/// A patch is a row of `channelCount x temporalPatchSize x patchSize x patchSize` floats, in that order; the
-/// frames of a still image are equal. Patches of one visual token (`mergeSize x mergeSize` of them, row by
-/// row) follow each other, and the tokens follow each other row by row.
+/// Has images resized, normalised and cut as the reference's `Glm4vImageProcessor` and
+/// `Glm46VImageProcessor` do: the bytes between resizing and normalising are the same. A backend does the
+/// work.
 public struct ImagePreprocessor: Sendable {
     let patchSize: Int
     let frameCount: Int
@@ -66,90 +64,20 @@ public struct ImagePreprocessor: Sendable {
         }
     }
 
-    /// Floats of one patch.
-    public var patchElementCount: Int { 3 * frameCount * patchSize * patchSize }
+    /// How an image of `width x height` pixels is resized and cut.
+    public func cut(width: Int, height: Int) throws(ImagePreprocessorError) -> PatchCut {
+        let resized = try smartResize(PixelSize(width: width, height: height))
+        return PatchCut(
+            width: width, height: height, resizedWidth: resized.width, resizedHeight: resized.height,
+            patchSize: patchSize, mergeSize: mergeSize, frameCount: frameCount, normalised: normalised)
+    }
 
-    /// The grid that an image of `width x height` pixels is cut into after resizing: `writePatches` needs
-    /// room for its `count` rows.
+    /// The grid of patches that an image of `width x height` pixels becomes.
     public func grid(width: Int, height: Int) throws(ImagePreprocessorError) -> ImageGrid {
-        grid(of: try smartResize(PixelSize(width: width, height: height)))
+        try cut(width: width, height: height).grid
     }
+}
 
-    /// Bytes of host memory that `writePatches` holds while it works on an image of `width x height` pixels,
-    /// pixels and patches not counted.
-    public func scratchByteCount(width: Int, height: Int) throws(ImagePreprocessorError) -> Int {
-        let size = PixelSize(width: width, height: height)
-        return Resampler(from: size, to: try smartResize(size)).scratchByteCount
-    }
-
-    private func grid(of resized: PixelSize) -> ImageGrid {
-        ImageGrid(height: resized.height / patchSize, width: resized.width / patchSize)
-    }
-
-    /// Writes the patches of an image.
-    /// - Parameters:
-    ///   - pixels: red, green, blue bytes of each pixel, row by row without padding; `width x height x 3`.
-    ///   - width: columns of the image.
-    ///   - height: rows of the image.
-    ///   - patches: receives `[patchCount, rowStride]` floats; what lies behind them is left alone.
-    ///   - rowStride: floats from one patch to the next, at least `patchElementCount`; the surplus becomes 0.
-    /// - Returns: the grid, as `grid(width:height:)` gives it.
-    /// - Throws: `ImagePreprocessorError` for a size that cannot be used. Buffers too small are the caller's
-    ///   fault and trap.
-    @discardableResult
-    public func writePatches(
-        of pixels: Span<UInt8>, width: Int, height: Int, into patches: UnsafeMutableBufferPointer<Float>,
-        rowStride: Int
-    ) throws(ImagePreprocessorError) -> ImageGrid {
-        let size = PixelSize(width: width, height: height)
-        let resized = try smartResize(size)
-        let grid = grid(of: resized)
-        precondition(pixels.count == width * height * 3, "the pixels do not fill the image")
-        precondition(rowStride >= patchElementCount, "a row of \(rowStride) floats cannot hold a patch")
-        precondition(patches.count >= grid.count * rowStride, "the patches do not fit")
-        unsafe clearPadding(of: patches, count: grid.count, rowStride: rowStride)
-        let resampler = Resampler(from: size, to: resized)
-        unsafe pixels.withUnsafeBufferPointer { source in
-            unsafe resampler.forEachRow(of: source) { y, row in
-                unsafe write(row: row, y: y, grid: grid, into: patches, rowStride: rowStride)
-            }
-        }
-        return grid
-    }
-
-    private func clearPadding(of patches: UnsafeMutableBufferPointer<Float>, count: Int, rowStride: Int) {
-        guard rowStride > patchElementCount else { return }
-        for patch in 0..<count {
-            let padding = patch * rowStride + patchElementCount..<(patch + 1) * rowStride
-            unsafe patches.extracting(padding).update(repeating: 0)
-        }
-    }
-
-    /// Spreads one row of resized pixels, at height `y`, over the patches that it crosses.
-    private func write(
-        row: UnsafeBufferPointer<UInt8>, y: Int, grid: ImageGrid,
-        into patches: UnsafeMutableBufferPointer<Float>,
-        rowStride: Int
-    ) {
-        let (patchRow, line) = y.quotientAndRemainder(dividingBy: patchSize)
-        let tokenRow = patchRow / mergeSize
-        let plane = patchSize * patchSize
-        unsafe normalised.withUnsafeBufferPointer { table in
-            for patchColumn in 0..<grid.width {
-                let token = tokenRow * (grid.width / mergeSize) + patchColumn / mergeSize
-                let within = patchRow % mergeSize * mergeSize + patchColumn % mergeSize
-                let start = (token * mergeSize * mergeSize + within) * rowStride + line * patchSize
-                for channel in 0..<3 {
-                    for column in 0..<patchSize {
-                        let byte = unsafe row[(patchColumn * patchSize + column) * 3 + channel]
-                        let value = unsafe table[channel << 8 + Int(byte)]
-                        for frame in 0..<frameCount {
-                            let index = start + (channel * frameCount + frame) * plane + column
-                            unsafe patches[index] = value
-                        }
-                    }
-                }
-            }
-        }
-    }
+extension PatchCut {
+    var grid: ImageGrid { ImageGrid(height: gridHeight, width: gridWidth) }
 }

@@ -109,6 +109,9 @@ public protocol Backend: AnyObject {
     /// Waits until everything asked for has happened.
     func synchronize() throws(BackendError)
 
+    /// Resizes an image, given as red, green and blue bytes row by row without padding, normalises it and
+    /// cuts it into patches, `[patchCount, patchElementCount]`. The pixels need to live as long as the call.
+    func cutPatches(_ pixels: Span<UInt8>, _ cut: PatchCut, into patches: Activation)
     /// `y[i] = table[tokens[i]]`.
     func embed(_ tokens: Span<Int32>, table: Matrix, into y: Activation)
     /// `epilogue(W * prologue)`.

@@ -38,6 +38,9 @@ private final class CountingBackend: Backend {
         unsafe cpu.read(activation, into: values)
     }
     func synchronize() throws(BackendError) { try cpu.synchronize() }
+    func cutPatches(_ pixels: Span<UInt8>, _ cut: PatchCut, into patches: Activation) {
+        cpu.cutPatches(pixels, cut, into: patches)
+    }
     func embed(_ tokens: Span<Int32>, table: Matrix, into y: Activation) {
         cpu.embed(tokens, table: table, into: y)
     }

@@ -1,7 +1,9 @@
 //! The preprocessor gives the reference's sizes and pixels, and refuses what it cannot use.
 
+import CPUBackend
 import Foundation
 import ModelFile
+import Tensors
 import TestSupport
 import Testing
 
@@ -24,18 +26,21 @@ private func preprocessor(
     return try ImagePreprocessor(settings: settings, vision: vision)
 }
 
-/// The patches of an image, each `rowStride` floats, on top of a canary.
+/// The patches of an image, `[patchCount, patchElementCount]`.
 private func patches(
-    _ preprocessor: ImagePreprocessor, of pixels: [UInt8], width: Int, height: Int, rowStride: Int
-) throws -> (grid: ImageGrid, values: [Float]) {
-    let grid = try preprocessor.grid(width: width, height: height)
-    var values = [Float](repeating: .nan, count: grid.count * rowStride)
-    let written = try unsafe values.withUnsafeMutableBufferPointer { buffer in
-        try unsafe preprocessor.writePatches(
-            of: pixels.span, width: width, height: height, into: buffer, rowStride: rowStride)
-    }
-    #expect(written == grid)
-    return (grid, values)
+    _ preprocessor: ImagePreprocessor, of pixels: [UInt8], width: Int, height: Int
+) throws -> (cut: PatchCut, values: [Float]) {
+    let cut = try preprocessor.cut(width: width, height: height)
+    let backend = CPUBackend(threadCount: 2)
+    let count = cut.patchCount * cut.patchElementCount
+    let patches = Activation(
+        try backend.makeMemory(byteCount: count * 4, label: "patches"), rows: cut.patchCount,
+        columns: cut.patchElementCount)
+    backend.cutPatches(pixels.span, cut, into: patches)
+    try backend.synchronize()
+    var values = [Float](repeating: .nan, count: count)
+    unsafe values.withUnsafeMutableBufferPointer { unsafe backend.read(patches, into: $0) }
+    return (cut, values)
 }
 
 // MARK: sizes
@@ -106,24 +111,22 @@ private struct PixelCase: Decodable, CustomStringConvertible {
 private func patchesAreThoseOfTheReference(image: PixelCase) throws {
     let preprocessor = try preprocessor(
         minimumPixels: image.minimumPixels, maximumPixels: image.maximumPixels, patchSize: image.patchSize)
-    let elements = preprocessor.patchElementCount
-    let rowStride = (elements + 63) / 64 * 64
-    let (grid, values) = try patches(
-        preprocessor, of: image.pixels, width: image.width, height: image.height, rowStride: rowStride)
-    #expect([grid.height, grid.width] == image.grid)
+    let (cut, values) = try patches(
+        preprocessor, of: image.pixels, width: image.width, height: image.height)
+    #expect([cut.gridHeight, cut.gridWidth] == image.grid)
+    let elements = cut.patchElementCount
 
     let expected = try NPY(contentsOf: Fixtures.url("reference/preprocessing/\(image.name).npy"))
     let plane = image.patchSize * image.patchSize
-    #expect(expected.shape == [grid.count, 3, image.patchSize, image.patchSize])
+    #expect(expected.shape == [cut.patchCount, 3, image.patchSize, image.patchSize])
     var largestError: Float = 0
-    for patch in 0..<grid.count {
+    for patch in 0..<cut.patchCount {
         for element in 0..<elements {
             let (channel, pixel) = (element / (2 * plane), element % plane)
             let byte = Float(expected.data[(patch * 3 + channel) * plane + pixel])
-            let value = values[patch * rowStride + element] * (deviation[channel] * 255) + mean[channel] * 255
+            let value = values[patch * elements + element] * (deviation[channel] * 255) + mean[channel] * 255
             largestError = max(largestError, (value - byte).magnitude)
         }
-        #expect(values[patch * rowStride + elements..<(patch + 1) * rowStride].allSatisfy { $0 == 0 })
     }
     // The bytes are the reference's own; what is left is the rounding of undoing the normalisation here.
     #expect(largestError < 1e-3, "largest error \(largestError) of 255")
@@ -137,29 +140,19 @@ private func patchesAreThoseOfTheReference(image: PixelCase) throws {
         let (y, x) = index.quotientAndRemainder(dividingBy: width)
         return Array(repeating: UInt8(y / 4 * 4 + x / 4), count: 3)
     }
-    let stride = preprocessor.patchElementCount
-    let (grid, values) = try patches(
-        preprocessor, of: pixels, width: width, height: height, rowStride: stride)
-    #expect(grid == ImageGrid(height: 2, width: 4))
+    let (cut, values) = try patches(preprocessor, of: pixels, width: width, height: height)
+    #expect((cut.gridHeight, cut.gridWidth) == (2, 4))
     let order = (0..<8).map { patch -> Int in
-        let byte = values[patch * stride] * (deviation[0] * 255) + mean[0] * 255
+        let byte = values[patch * cut.patchElementCount] * (deviation[0] * 255) + mean[0] * 255
         return Int(byte.rounded())
     }
     #expect(order == [0, 1, 4, 5, 2, 3, 6, 7])
 }
 
-@Test func scratchMemoryIsAFewRows() throws {
-    let preprocessor = try preprocessor()
-    let bytes = try preprocessor.scratchByteCount(width: 1080, height: 2400)
-    // Five rows under the filter, and the taps; the whole resized image would be 7.9 MB.
-    #expect((1092 * 3 * 5..<200_000).contains(bytes))
-}
-
 @Test func aFlatImageStaysFlat() throws {
     let preprocessor = try preprocessor()
     let pixels = [UInt8](repeating: 255, count: 77 * 333 * 3)
-    let stride = preprocessor.patchElementCount
-    let (_, values) = try patches(preprocessor, of: pixels, width: 77, height: 333, rowStride: stride)
+    let (_, values) = try patches(preprocessor, of: pixels, width: 77, height: 333)
     let white = (255 - mean[0] * 255) / (deviation[0] * 255)
     #expect(values[0] == white)
     #expect(values.allSatisfy { $0 > 1.9 && $0 < 2.3 })
