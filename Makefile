@@ -17,10 +17,11 @@ DEMO_QUESTION ?= What is the code of copper-kettle?
 
 SOURCES := Package.swift Sources Tests
 
-.PHONY: help deps test-deps check-swift build demo test lint format fixtures evaluate reader
+.PHONY: help deps test-deps check-swift build demo test lint format fixtures evaluate reader kernel-check \
+	kernel-bench
 
 help: ## list the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 deps: ## install the Debian packages that the build needs, where they are missing
 	@Scripts/install-packages $(BUILD_PACKAGES)
@@ -39,6 +40,22 @@ demo: build ## read a document and answer a question about it (DEMO_DOCUMENT, DE
 
 test: test-deps lint ## check the formatting, and run every test
 	$(TEST)
+
+# The kernels alone, without the package: C files and the program that tries them.
+KERNEL_BUILD := .build/kernels
+KERNEL_SOURCES := Sources/CKernels/*.c Tests/KernelConformance/*.c
+KERNEL_INCLUDES := -ISources/CKernels/include -ITests/KernelConformance/include
+
+kernel-check: ## hold the kernels' variants against their definition, with the sanitizers on
+	@mkdir -p $(KERNEL_BUILD)
+	clang -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fuse-ld=lld $(KERNEL_INCLUDES) \
+		$(KERNEL_SOURCES) -lm -o $(KERNEL_BUILD)/check
+	$(KERNEL_BUILD)/check
+
+kernel-bench: ## measure the kernels' variants on one thread (VARIANT=avx2 for one of them)
+	@mkdir -p $(KERNEL_BUILD)
+	clang -O2 $(KERNEL_INCLUDES) $(KERNEL_SOURCES) -lm -o $(KERNEL_BUILD)/bench
+	$(KERNEL_BUILD)/bench bench $(VARIANT)
 
 lint: check-swift ## check the formatting
 	$(SWIFT) format lint --strict --recursive --parallel --configuration .swift-format $(SOURCES)

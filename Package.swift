@@ -53,6 +53,10 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Tensors", "Documents"], path: "Tests/TestSupport",
             swiftSettings: swift),
+        // main.c and bench.c make a program of their own: `make kernel-bench`.
+        .target(
+            name: "CKernelConformance", dependencies: ["CKernels"], path: "Tests/KernelConformance",
+            exclude: ["main.c", "bench.c", "bench.h"]),
         .testTarget(name: "TidyTests", swiftSettings: swift),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"], swiftSettings: swift),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: swift),
@@ -67,7 +71,8 @@ let package = Package(
         .testTarget(
             name: "DocumentsTests", dependencies: ["Documents", "TestSupport"], swiftSettings: swift),
         .testTarget(
-            name: "CPUBackendTests", dependencies: ["CPUBackend", "CKernels", "Tensors", "TestSupport"],
+            name: "CPUBackendTests",
+            dependencies: ["CPUBackend", "CKernels", "CKernelConformance", "Tensors", "TestSupport"],
             swiftSettings: swift),
         .testTarget(
             name: "ModelsTests",

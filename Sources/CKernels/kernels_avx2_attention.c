@@ -92,8 +92,8 @@ TEMPLATE void transpose(f32x8 v[8]) {
 }
 
 // Converts keys (transposed) and values of positions first..<first + count; the rest of the last vector
-// becomes zeros, since scratch may hold NaN.
-static void load_keys_and_values(const query_block *q, int64_t first, int64_t count) {
+// becomes zeros, since scratch may hold NaN. Whether a value is NaN.
+static int load_keys_and_values(const query_block *q, int64_t first, int64_t count) {
     int64_t size = q->a->head_size;
     int64_t padded = (count + panel_lanes - 1) / panel_lanes * panel_lanes;
     for (int64_t key = 0; key < padded; key += 8) {
@@ -107,12 +107,16 @@ static void load_keys_and_values(const query_block *q, int64_t first, int64_t co
             for (int64_t i = 0; i < 8; i++) _mm256_storeu_ps(q->keys + (d + i) * most_keys + key, v[i]);
         }
     }
+    f32x8 nan = _mm256_setzero_ps();
     for (int64_t key = 0; key < count; key++) {
         const uint16_t *row = cached_row(q, first + key, 1);
         for (int64_t d = 0; d < size; d += 8) {
-            _mm256_storeu_ps(q->values + key * q->width + d, load_part_of_halves(row + d, size - d));
+            f32x8 v = load_part_of_halves(row + d, size - d);
+            _mm256_storeu_ps(q->values + key * q->width + d, v);
+            nan = _mm256_or_ps(nan, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
         }
     }
+    return _mm256_movemask_ps(nan) != 0;
 }
 
 // out[row][lane] = out[row][lane] * shrink[row] + sum over k of left[row][k] * right[k][lane], for `rows`
@@ -244,7 +248,11 @@ void thimble_avx2_attention(const thimble_attention *a, int64_t kv_head, int64_t
         int64_t keys = row_keys(&q, q.rows - 1);  // the last row sees the most: later steps are not looked at
         for (int64_t first = 0; first < keys; first += most_keys) {
             int64_t count = keys - first < most_keys ? keys - first : most_keys;
-            load_keys_and_values(&q, first, count);
+            if (load_keys_and_values(&q, first, count)) {
+                // Even a weight of zero makes NaN of it, in rows that do not see its key.
+                thimble_scalar_attention(a, kv_head, token_begin, token_end, scratch);
+                return;
+            }
             attend(&q, first, count);
         }
         store_outputs(&q);

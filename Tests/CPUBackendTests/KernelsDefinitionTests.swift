@@ -168,13 +168,33 @@ import Testing
 
     @Test func sumsAddInPlace() {
         #expect(kernels.add([1, 2, 3], to: [10, 20, 30]) == [11, 22, 33])
+        #expect(kernels.addScaled([1, 2, 3], by: -2, to: [10, 20, 30]) == [8, 16, 24])
+    }
+
+    @Test func float16IsTheNearestAndSaturates() {
+        // Every float16, the midpoints to its neighbours, and what lies just beside those.
+        var x: [Float] = [
+            0, -0.0, .infinity, -.infinity, .nan, 1e30, -1e30, 65504, 65519, 65520, .leastNonzeroMagnitude,
+        ]
+        for bits in UInt16(0)..<0x7bff {
+            let low = Float(Float16(bitPattern: bits))
+            let middle = (low + Float(Float16(bitPattern: bits + 1))) / 2
+            x += [low, -low, middle.nextDown, middle, -middle, middle.nextUp]
+        }
+        let halves = kernels.storeF16(x)
+        var wrong = 0
+        for i in x.indices where !x[i].isNaN {
+            if halves[i] != Float16(min(max(x[i], -65504), 65504)).bitPattern { wrong += 1 }
+        }
+        #expect(wrong == 0)
+        #expect(Float16(bitPattern: halves[4]).isNaN)
     }
 
     @Test func attentionIsTheSoftmaxFormula() {
         for (seed, causal) in [(1, true), (2, false)] {
             let c = AttentionCase(tokens: 6, start: 30, keyCount: 40, causal: causal)
                 .filled(seed: UInt64(seed))
-            let out = kernels.attention(c)
+            let out = kernels.attention(c).out
             for token in 0..<c.tokens {
                 for head in 0..<c.qHeads {
                     let expected = attention(c, token: token, head: head)
@@ -187,6 +207,25 @@ import Testing
                 #expect(out[token * c.outStride + c.qHeads * c.headSize] == -77)
             }
         }
+    }
+
+    @Test func rangesOfKeysJoinToTheWhole() {
+        let c = AttentionCase(tokens: 6, start: 30, keyCount: 40).filled(seed: 3)
+        // The second range is empty, and queries see nothing, or a part, of the last.
+        let parts = [0..<7, 7..<7, 7..<33, 33..<40].map { kernels.attention(c, keys: $0) }
+        let whole = kernels.attention(c).out
+        let row = c.qHeads * c.headSize
+        for token in 0..<c.tokens {
+            let rows = parts.flatMap { $0.out[token * c.outStride..<token * c.outStride + row] }
+            let shares = parts.flatMap { $0.shares[token * c.qHeads * 2..<(token + 1) * c.qHeads * 2] }
+            var joined = [Float](repeating: -77, count: row)
+            unsafe thimble_attention_merge(
+                rows, shares, Int64(parts.count), Int64(c.qHeads), Int64(c.headSize), &joined)
+            for i in 0..<row { #expect(abs(joined[i] - whole[token * c.outStride + i]) < 1e-6) }
+        }
+        // No query sees the last range's keys before its own position: no weight, and zeros.
+        #expect(parts[3].shares[1] == 0 && parts[3].out[0..<row].allSatisfy { $0 == 0 })
+        #expect(parts[3].shares[0] == -Float(THIMBLE_ATTENTION_SCORE_LIMIT))
     }
 
     private func attention(_ c: AttentionCase, token: Int, head: Int) -> [Double] {

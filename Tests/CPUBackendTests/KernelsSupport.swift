@@ -213,21 +213,10 @@ struct QuantizedTokens: Equatable {
         return y
     }
 
-    /// What `rms_norm`, `layer_norm` and `swiglu` give where the output is the input.
-    func inPlace(_ x: [Float], weight: [Float], bias: [Float]) -> (
-        rms: [Float], layer: [Float], swiglu: [Float]
-    ) {
-        var (rms, layer, swiglu) = (x, x, x)
-        unsafe rms.withUnsafeMutableBufferPointer { y in
-            unsafe table.pointee.rms_norm(y.baseAddress, weight, Int64(y.count), 1e-5, y.baseAddress)
-        }
-        unsafe layer.withUnsafeMutableBufferPointer { y in
-            unsafe table.pointee.layer_norm(y.baseAddress, weight, bias, Int64(y.count), 1e-5, y.baseAddress)
-        }
-        unsafe swiglu.withUnsafeMutableBufferPointer { y in
-            unsafe table.pointee.swiglu(y.baseAddress, Int64(y.count / 2), y.baseAddress)
-        }
-        return (rms, layer, Array(swiglu[..<(x.count / 2)]))
+    func addScaled(_ x: [Float], by factor: Float, to y: [Float]) -> [Float] {
+        var y = y
+        unsafe table.pointee.add_scaled(x, factor, Int64(x.count), &y)
+        return y
     }
 
     func swiglu(_ x: [Float]) -> [Float] {
@@ -258,11 +247,12 @@ struct QuantizedTokens: Equatable {
         return y
     }
 
-    /// Attention of every head for the query tokens of `tokens`; rows of other tokens hold -77.
-    func attention(_ c: AttentionCase, tokens: Range<Int>? = nil) -> [Float] {
-        let tokens = tokens ?? 0..<c.tokens
+    /// Attention of every head over the keys of `keys`, all of them where it is nil: outputs
+    /// `[tokens][outStride]`, -77 where nothing is written, and shares `[tokens][qHeads][2]`.
+    func attention(_ c: AttentionCase, keys: Range<Int>? = nil) -> (out: [Float], shares: [Float]) {
+        let keys = keys ?? 0..<c.keyCount
         var out = [Float](repeating: -77, count: c.tokens * c.outStride)
-        // Scratch starts as NaN: a kernel that counts on its content fails.
+        var shares = [Float](repeating: -77, count: c.tokens * c.qHeads * 2)
         let count = thimble_attention_scratch_count(
             Int64(c.qHeads), Int64(c.kvHeads), Int64(c.headSize), Int64(c.pageTokens))
         var scratch = [Float](repeating: .nan, count: Int(count))
@@ -270,29 +260,31 @@ struct QuantizedTokens: Equatable {
             unsafe c.pages.withUnsafeBufferPointer { pages in
                 unsafe c.blockTable.withUnsafeBufferPointer { blockTable in
                     unsafe out.withUnsafeMutableBufferPointer { out in
-                        var a = unsafe thimble_attention(
-                            q: q.baseAddress, out: out.baseAddress, shares: nil,
-                            pages: pages.baseAddress,
-                            block_table: blockTable.baseAddress, q_stride: Int64(c.qStride),
-                            out_stride: Int64(c.outStride), page_stride: Int64(c.pageStride),
-                            page_tokens: Int64(c.pageTokens), q_heads: Int64(c.qHeads),
-                            kv_heads: Int64(c.kvHeads), head_size: Int64(c.headSize), start: Int64(c.start),
-                            kv_length: Int64(c.keyCount), key_begin: 0, key_end: Int64(c.keyCount),
-                            causal: c.causal ? 1 : 0, scale: c.scale)
-                        for head in 0..<c.kvHeads {
-                            unsafe table.pointee.attention(
-                                &a, Int64(head), Int64(tokens.lowerBound), Int64(tokens.upperBound), &scratch)
+                        unsafe shares.withUnsafeMutableBufferPointer { shares in
+                            var a = unsafe thimble_attention(
+                                q: q.baseAddress, out: out.baseAddress, shares: shares.baseAddress,
+                                pages: pages.baseAddress, block_table: blockTable.baseAddress,
+                                q_stride: Int64(c.qStride), out_stride: Int64(c.outStride),
+                                page_stride: Int64(c.pageStride), page_tokens: Int64(c.pageTokens),
+                                q_heads: Int64(c.qHeads), kv_heads: Int64(c.kvHeads),
+                                head_size: Int64(c.headSize), start: Int64(c.start),
+                                kv_length: Int64(c.keyCount), key_begin: Int64(keys.lowerBound),
+                                key_end: Int64(keys.upperBound), causal: c.causal ? 1 : 0, scale: c.scale)
+                            for head in 0..<c.kvHeads {
+                                unsafe table.pointee.attention(
+                                    &a, Int64(head), 0, Int64(c.tokens), &scratch)
+                            }
                         }
                     }
                 }
             }
         }
-        return out
+        return (out, shares)
     }
 }
 
 /// One attention problem in paged form: pages lie shuffled, and what no position owns is NaN.
-struct AttentionCase: CustomTestStringConvertible {
+struct AttentionCase {
     var qHeads = 4
     var kvHeads = 2
     var headSize = 64
@@ -301,9 +293,6 @@ struct AttentionCase: CustomTestStringConvertible {
     var keyCount = 40
     var pageTokens = 16
     var causal = true
-    /// Queries, keys and values lie within plus and minus these.
-    var queryRange: Float = 1
-    var keyRange: Float = 1
 
     var q: [Float] = []
     var pages: [UInt16] = []
@@ -313,11 +302,6 @@ struct AttentionCase: CustomTestStringConvertible {
     var outStride: Int { qHeads * headSize + 5 }
     var pageStride: Int { 2 * kvHeads * pageTokens * headSize + 7 }
     var scale: Float { 1 / Float(headSize).squareRoot() }
-
-    var testDescription: String {
-        "\(qHeads)/\(kvHeads) heads of \(headSize), \(tokens) tokens from \(start), \(keyCount) keys "
-            + "in pages of \(pageTokens), causal \(causal)"
-    }
 
     /// Where the key (part 0) or value (part 1) of a position starts in `pages`.
     func offset(part: Int, head: Int, position: Int) -> Int {
@@ -333,12 +317,11 @@ struct AttentionCase: CustomTestStringConvertible {
         // The last page ends where its last value does: pages need no stride behind them.
         filled.pages = [UInt16](repeating: Float16.nan.bitPattern, count: max(0, pageCount * pageStride - 7))
         for part in 0..<2 {
-            let range = part == 0 ? keyRange : 1
             for head in 0..<kvHeads {
                 for position in 0..<keyCount {
                     let at = filled.offset(part: part, head: head, position: position)
                     for i in 0..<headSize {
-                        let value = Float.random(in: -range...range, using: &generator)
+                        let value = Float.random(in: -1...1, using: &generator)
                         filled.pages[at + i] = Float16(value).bitPattern
                     }
                 }
@@ -348,22 +331,9 @@ struct AttentionCase: CustomTestStringConvertible {
         filled.q = [Float](repeating: .nan, count: (tokens - 1) * qStride + qHeads * headSize)
         for token in 0..<tokens {
             for i in 0..<qHeads * headSize {
-                filled.q[token * qStride + i] = Float.random(in: -queryRange...queryRange, using: &generator)
+                filled.q[token * qStride + i] = Float.random(in: -1...1, using: &generator)
             }
         }
         return filled
     }
-}
-
-/// The largest difference of two arrays; NaN where one of them is NaN and the other is not.
-func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
-    precondition(a.count == b.count)
-    var largest: Float = 0
-    for i in a.indices where a[i] != b[i] {
-        let difference = abs(a[i] - b[i])
-        if a[i].isNaN && b[i].isNaN { continue }
-        if difference.isNaN { return .nan }
-        largest = max(largest, difference)
-    }
-    return largest
 }

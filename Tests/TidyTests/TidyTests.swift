@@ -19,7 +19,9 @@ private let arrows: [String: Set<String>] = [
 ]
 
 /// Targets without Swift code.
-private let cTargets: Set<String> = ["CZstd", "CXXHash", "CFreeType", "CImages", "CKernels"]
+private let cTargets: Set<String> = [
+    "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CKernelConformance",
+]
 
 /// What the platform brings, which every target may import.
 private let platform: Set<String> = [
