@@ -57,6 +57,8 @@ let package = Package(
         .target(
             name: "CKernelConformance", dependencies: ["CKernels"], path: "Tests/KernelConformance",
             exclude: ["main.c", "bench.c", "bench.h"]),
+        // Stands before the C library's calls in the test program.
+        .target(name: "CFaultInjection", path: "Tests/FaultInjection"),
         .testTarget(name: "TidyTests", swiftSettings: swift),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"], swiftSettings: swift),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: swift),
@@ -79,6 +81,9 @@ let package = Package(
             dependencies: ["Models", "CPUBackend", "Checkpoints", "ModelFile", "Tensors", "TestSupport"],
             swiftSettings: swift),
         .testTarget(name: "ThimbleTests", dependencies: ["Thimble", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "FaultInjectionTests", dependencies: ["Thimble", "CFaultInjection", "TestSupport"],
+            swiftSettings: swift),
         .testTarget(
             name: "ThimbleCLITests", dependencies: ["ThimbleCLI", "TestSupport"], swiftSettings: swift),
     ]

@@ -23,6 +23,14 @@ package func systemMessage(_ code: Int32) -> String {
     unsafe String(cString: strerror(code))
 }
 
+/// The result of a call that returns -1 for an error, called again as long as a signal interrupts it.
+func retryingInterrupted(_ call: () -> Int32) -> Int32 {
+    while true {
+        let result = call()
+        if result != -1 || errno != EINTR { return result }
+    }
+}
+
 /// A regular file open for reading. Reads go through `pread`, never through a mapping, because a mapped file
 /// that shrinks kills the process.
 package final class InputFile: Sendable {
@@ -53,7 +61,7 @@ package final class InputFile: Sendable {
 
     package init(path: String) throws(InputFault) {
         // O_NONBLOCK: opening a pipe must not wait for its writer.
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        let descriptor = retryingInterrupted { unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
         guard descriptor >= 0 else { throw .system(operation: "open", code: errno) }
         guard let identity = Identity(descriptor: descriptor) else {
             close(descriptor)

@@ -25,7 +25,9 @@ import Glibc
         }
         // The process and a random number make the name unlikely to be taken, O_EXCL makes sure.
         let temporaryPath = "\(path).\(getpid()).\(UInt32.random(in: 0 ... .max)).partial"
-        let descriptor = unsafe open(temporaryPath, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        let descriptor = retryingInterrupted {
+            unsafe open(temporaryPath, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        }
         guard descriptor >= 0 else {
             throw ModelFileError(
                 .cannotCreate, file: path, "a file beside it cannot be created: \(systemMessage(errno))")
@@ -57,17 +59,23 @@ import Glibc
 
     /// Makes the bytes durable, and gives the file its name.
     package consuming func commit() throws(ModelFileError) {
-        guard fsync(descriptor) == 0 else { throw Self.fault("flush", path, code: errno) }
+        guard retryingInterrupted({ fsync(descriptor) }) == 0 else {
+            throw Self.fault("flush", path, code: errno)
+        }
         guard unsafe rename(temporaryPath, path) == 0 else {
             throw Self.fault("rename to", path, code: errno)
         }
         isCommitted = true
         // The name is durable when its folder is.
         let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
-        let folderDescriptor = unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let folderDescriptor = retryingInterrupted {
+            unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        }
         guard folderDescriptor >= 0 else { throw Self.fault("open the folder of", path, code: errno) }
         defer { close(folderDescriptor) }
-        guard fsync(folderDescriptor) == 0 else { throw Self.fault("flush the folder of", path, code: errno) }
+        guard retryingInterrupted({ fsync(folderDescriptor) }) == 0 else {
+            throw Self.fault("flush the folder of", path, code: errno)
+        }
     }
 
     private static func fault(

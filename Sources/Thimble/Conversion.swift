@@ -187,17 +187,14 @@ private struct FolderTokenizer {
 
 private func lastComponent(_ path: String) -> String { URL(filePath: path).lastPathComponent }
 
-/// The bytes of a file of at most `limit` bytes.
+/// The bytes of a regular file of at most `limit` bytes.
 func readFile(_ path: String, limit: Int) throws(ThimbleError) -> [UInt8] {
-    guard let handle = FileHandle(forReadingAtPath: path) else {
-        throw ThimbleError(.inputMissing, "\(path): no such file, or it cannot be read")
+    do throws(InputFault) {
+        let file = try InputFile(path: path)
+        if file.byteCount <= limit { return try file.bytes(at: 0, count: file.byteCount) }
+    } catch {
+        let isReading = if case .system(operation: "read", _) = error { true } else { false }
+        throw ThimbleError(isReading ? .io : .inputMissing, "\(path): it cannot be read: \(error.detail)")
     }
-    let data: Data
-    do { data = try handle.read(upToCount: limit + 1) ?? Data() } catch {
-        throw ThimbleError(.io, "\(path): it cannot be read: \(error.localizedDescription)")
-    }
-    guard data.count <= limit else {
-        throw ThimbleError(.corrupt, "\(path): larger than \(limit) bytes, which no such file should be")
-    }
-    return Array(data)
+    throw ThimbleError(.corrupt, "\(path): larger than \(limit) bytes, which no such file should be")
 }

@@ -20,7 +20,7 @@ private let arrows: [String: Set<String>] = [
 
 /// Targets without Swift code.
 private let cTargets: Set<String> = [
-    "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CKernelConformance",
+    "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CKernelConformance", "CFaultInjection",
 ]
 
 /// What the platform brings, which every target may import.
