@@ -34,6 +34,29 @@ TEMPLATE void store_part(float *p, int64_t count, f32x16 x) {
     _mm512_mask_storeu_ps(p, lanes_below(count), x);
 }
 
+// exp(x) for x <= 0, relative error below 3e-7; 0 where the result would not be a normal float. NaN stays
+// NaN.
+//
+// x = n ln 2 + r with |r| <= ln 2 / 2; e^r is its Taylor polynomial of degree 6, whose remainder is below
+// r^7 / 7! = 1.2e-7.
+TEMPLATE f32x16 f32x16_exp_nonpositive(f32x16 x) {
+    const f32x16 smallest = _mm512_set1_ps(-87.33f);  // e^-87.33 is just above the smallest normal float
+    __mmask16 normal = _mm512_cmp_ps_mask(x, smallest, _CMP_NLT_UQ);
+    f32x16 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)),
+                                    _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    // ln 2 in two parts: n times the first is exact.
+    f32x16 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0x1.62e4p-1f), x);
+    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0x1.7f7d1cp-20f), r);
+    f32x16 e = _mm512_set1_ps(1.0f / 720);
+    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1.0f / 120));
+    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1.0f / 24));
+    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1.0f / 6));
+    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(0.5f));
+    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1));
+    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1));
+    return _mm512_maskz_scalef_ps(normal, e, n);
+}
+
 TEMPLATE int32_t word_at(const void *p) {
     int32_t word;
     memcpy(&word, p, sizeof word);
@@ -48,6 +71,7 @@ void thimble_avx512_add_rms_norm(const float *x, const float *weight, int64_t co
 void thimble_avx512_layer_norm(const float *x, const float *weight, const float *bias, int64_t count,
                                float epsilon, float *y);
 void thimble_avx512_add(const float *x, int64_t count, float *y);
+void thimble_avx512_add_scaled(const float *x, float factor, int64_t count, float *y);
 void thimble_avx512_swiglu(const float *x, int64_t count, float *y);
 void thimble_avx512_gelu(const float *x, int64_t count, float *y);
 void thimble_avx512_rope_interleaved(float *x, const float *cosines, const float *sines, int64_t pairs);
@@ -61,6 +85,8 @@ void thimble_avx512_matmul_f16(const thimble_weights *w, const float *x, int64_t
                                int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride);
 void thimble_avx512_matmul_f32(const thimble_weights *w, const float *x, int64_t x_stride, int64_t tokens,
                                int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride);
+void thimble_avx2_matmul_f16(const thimble_weights *w, const float *x, int64_t x_stride, int64_t tokens,
+                             int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride);
 void thimble_avx512_attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin,
                               int64_t token_end, float *scratch);
 #endif

@@ -6,29 +6,6 @@
 TEMPLATE f32x16 set1(float x) { return _mm512_set1_ps(x); }
 TEMPLATE f32x16 magnitude(f32x16 x) { return _mm512_abs_ps(x); }
 
-// exp(x) for x <= 0, relative error below 3e-7; 0 where the result would not be a normal float. NaN stays
-// NaN.
-//
-// x = n ln 2 + r with |r| <= ln 2 / 2; e^r is its Taylor polynomial of degree 6, whose remainder is below
-// r^7 / 7! = 1.2e-7.
-TEMPLATE f32x16 exp_nonpositive(f32x16 x) {
-    const f32x16 smallest = set1(-87.33f);  // e^-87.33 is just above the smallest normal float
-    __mmask16 normal = _mm512_cmp_ps_mask(x, smallest, _CMP_NLT_UQ);
-    f32x16 n = _mm512_roundscale_ps(_mm512_mul_ps(x, set1(1.44269504f)),
-                                    _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    // ln 2 in two parts: n times the first is exact.
-    f32x16 r = _mm512_fnmadd_ps(n, set1(0x1.62e4p-1f), x);
-    r = _mm512_fnmadd_ps(n, set1(0x1.7f7d1cp-20f), r);
-    f32x16 e = set1(1.0f / 720);
-    e = _mm512_fmadd_ps(e, r, set1(1.0f / 120));
-    e = _mm512_fmadd_ps(e, r, set1(1.0f / 24));
-    e = _mm512_fmadd_ps(e, r, set1(1.0f / 6));
-    e = _mm512_fmadd_ps(e, r, set1(0.5f));
-    e = _mm512_fmadd_ps(e, r, set1(1));
-    e = _mm512_fmadd_ps(e, r, set1(1));
-    return _mm512_maskz_scalef_ps(normal, e, n);
-}
-
 void thimble_avx512_quantize(const float *x, int64_t count, int64_t padded, int8_t *codes, float *scales,
                              int32_t *sums) {
     const f32x16 largest_finite = set1(0x1.fffffep127f);
@@ -118,9 +95,16 @@ void thimble_avx512_add(const float *x, int64_t count, float *y) {
     }
 }
 
+void thimble_avx512_add_scaled(const float *x, float factor, int64_t count, float *y) {
+    for (int64_t i = 0; i < count; i += 16) {
+        f32x16 scaled = _mm512_mul_ps(load_part(x + i, count - i), set1(factor));
+        store_part(y + i, count - i, _mm512_add_ps(load_part(y + i, count - i), scaled));
+    }
+}
+
 // silu(x) = x / (1 + e^-x) = x e^x / (1 + e^x): of the two, the one whose exponential is at most 1.
 TEMPLATE f32x16 silu(f32x16 x) {
-    f32x16 e = exp_nonpositive(_mm512_or_ps(x, set1(-0.0f)));
+    f32x16 e = f32x16_exp_nonpositive(_mm512_or_ps(x, set1(-0.0f)));
     f32x16 numerator = _mm512_mask_mul_ps(x, _mm512_movepi32_mask(_mm512_castps_si512(x)), x, e);
     return _mm512_div_ps(numerator, _mm512_add_ps(set1(1), e));
 }
@@ -147,7 +131,7 @@ TEMPLATE f32x16 gelu_of(f32x16 x) {
     p = _mm512_fmadd_ps(p, t, set1(-0.284496736f));
     p = _mm512_fmadd_ps(p, t, set1(0.254829592f));
     f32x16 square = _mm512_xor_ps(_mm512_mul_ps(z, z), set1(-0.0f));
-    f32x16 tail = _mm512_mul_ps(_mm512_mul_ps(p, t), exp_nonpositive(square));
+    f32x16 tail = _mm512_mul_ps(_mm512_mul_ps(p, t), f32x16_exp_nonpositive(square));
     __mmask16 positive = _knot_mask16(_mm512_movepi32_mask(_mm512_castps_si512(x)));
     f32x16 twice = _mm512_mask_sub_ps(tail, positive, set1(2), tail);
     return _mm512_mul_ps(_mm512_mul_ps(x, set1(0.5f)), twice);
@@ -203,6 +187,7 @@ const thimble_kernels thimble_kernels_avx512 = {
     .add_rms_norm = thimble_avx512_add_rms_norm,
     .layer_norm = thimble_avx512_layer_norm,
     .add = thimble_avx512_add,
+    .add_scaled = thimble_avx512_add_scaled,
     .swiglu = thimble_avx512_swiglu,
     .gelu = thimble_avx512_gelu,
     .rope_interleaved = thimble_avx512_rope_interleaved,

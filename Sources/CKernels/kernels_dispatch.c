@@ -12,6 +12,14 @@ static int32_t append(const thimble_kernels *tables[], int32_t count, int32_t ca
     return count + 1;
 }
 
+#if defined(__x86_64__)
+static int has_avx512(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+           && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")
+           && __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
 int32_t thimble_kernels_available(const thimble_kernels *tables[], int32_t capacity) {
     int32_t count = append(tables, 0, capacity, thimble_kernels_scalar());
 #if defined(__x86_64__)
@@ -20,6 +28,7 @@ int32_t thimble_kernels_available(const thimble_kernels *tables[], int32_t capac
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
         count = append(tables, count, capacity, &thimble_kernels_avx2);
+        if (has_avx512()) count = append(tables, count, capacity, &thimble_kernels_avx512);
     }
 #elif defined(__aarch64__) && defined(__linux__)
     if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) {

@@ -43,6 +43,7 @@ void thimble_avx2_resample_row(const thimble_taps *taps, const uint8_t *row, uin
 void thimble_avx2_blend_rows(const uint8_t *const rows[], const int16_t *weights, int64_t count,
                              int32_t precision, int64_t length, uint8_t *out);
 extern const thimble_kernels thimble_kernels_avx2;
+extern const thimble_kernels thimble_kernels_avx512;
 #endif
 #if defined(__aarch64__)
 extern const thimble_kernels thimble_kernels_neon;
