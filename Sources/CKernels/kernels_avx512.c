@@ -194,6 +194,8 @@ const thimble_kernels thimble_kernels_avx512 = {
     .rope_half = thimble_avx512_rope_half,
     .store_f16 = thimble_avx512_store_f16,
     .attention = thimble_avx512_attention,
+    .resample_row = thimble_avx2_resample_row,
+    .blend_rows = thimble_avx2_blend_rows,
 };
 
 AVX512_END

@@ -42,7 +42,7 @@ typedef struct {
     int32_t *weights;     // [most_keys / 2][most_rows] pairs
     int16_t *keys;        // [most_keys][width]
     int32_t *values;      // [most_keys / 2][width] pairs
-    float *query_scales;  // [most_rows], as are the rest
+    float *query_scales;  // [most_rows], as are the rest: the query's length, NaN where it is not finite
     float *largest;
     float *total;
     float *shrink;     // what the step multiplies sums by
@@ -55,10 +55,12 @@ typedef struct {
 typedef struct {
     int64_t first;
     int64_t count;
-    int64_t padded;                 // in whole panels of keys
-    float key_scales[most_keys];    // 0 for a key that is not finite
-    uint8_t poisoned[most_keys];    // whether it is not finite
-    int32_t any_poisoned;
+    int64_t padded;               // in whole panels of keys
+    const uint16_t *keys[most_keys];
+    const uint16_t *values[most_keys];
+    float key_scales[most_keys];  // times a query's scale and the dot of codes: the score; NaN where the key
+                                  // is not finite
+    int any_poisoned;             // whether one is
 } key_step;
 
 static query_block block_in(float *scratch, const thimble_attention *a, int64_t kv_head) {
@@ -94,41 +96,46 @@ static int64_t row_key_end(const query_block *q, int64_t row) {
     return a->causal && causal_end < a->key_end ? causal_end : a->key_end;
 }
 
-static const uint16_t *cached_row(const query_block *q, int64_t position, int64_t part) {
+// Finds the step's rows of keys and values in their pages.
+static void find_rows(const query_block *q, key_step *step) {
     const thimble_attention *a = q->a;
-    const uint16_t *page = a->pages + a->block_table[position / a->page_tokens] * a->page_stride;
-    int64_t head = part * a->kv_heads + q->kv_head;
-    return page + (head * a->page_tokens + position % a->page_tokens) * a->head_size;
+    const int32_t *page = a->block_table + step->first / a->page_tokens;
+    int64_t slot = step->first % a->page_tokens;
+    int64_t to_values = a->kv_heads * a->page_tokens * a->head_size;
+    for (int64_t key = 0; key < step->count; key++, slot++) {
+        if (slot == a->page_tokens) {
+            slot = 0;
+            page++;
+        }
+        int64_t row = (q->kv_head * a->page_tokens + slot) * a->head_size;
+        step->keys[key] = a->pages + *page * a->page_stride + row;
+        step->values[key] = step->keys[key] + to_values;
+    }
 }
 
 TEMPLATE f32x16 set1(float x) { return _mm512_set1_ps(x); }
 
-TEMPLATE __m256i codes_of(f32x16 x, f32x16 inverse) {
-    return _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(_mm512_mul_ps(x, inverse)));
-}
-
-// Turns a row's query into codes and a scale. Lengths are in double, where no square overflows.
+// Turns a row's query into codes and a scale. In double, where no square overflows.
 static void load_query(query_block *q, int64_t row) {
     const thimble_attention *a = q->a;
     const float *from = a->q + row_token(q, row) * a->q_stride + row_head(q, row) * a->head_size;
+    float scaled[THIMBLE_MAX_HEAD_SIZE];
     __m512d squares = _mm512_setzero_pd();
-    for (int64_t i = 0; i < q->width; i += lanes) {
-        f32x16 v = _mm512_mul_ps(load_part(from + i, a->head_size - i), set1(a->scale));
-        __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(v));
-        __m512d high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1));
-        squares = _mm512_fmadd_pd(low, low, _mm512_fmadd_pd(high, high, squares));
+    for (int64_t i = 0; i < q->width; i += 8) {
+        __m256 v = _mm256_maskz_loadu_ps((__mmask8)lanes_below(a->head_size - i), from + i);
+        v = _mm256_mul_ps(v, _mm256_set1_ps(a->scale));
+        _mm256_storeu_ps(scaled + i, v);
+        squares = _mm512_fmadd_pd(_mm512_cvtps_pd(v), _mm512_cvtps_pd(v), squares);
     }
     double length = sqrt(_mm512_reduce_add_pd(squares));
     int finite = length <= 1e300;
-    // The scores of a query below 2^-100 do not differ by what a weight can tell.
-    int zero = !finite || length < 0x1p-100;
-    f32x16 inverse = set1(zero ? 0 : (float)(CODE_ONE / length));
-    q->query_scales[row] = zero ? 0 : (float)(length / CODE_ONE);
+    q->query_scales[row] = finite ? (float)length : NAN;
     q->poison[row] = finite ? 0 : NAN;
+    __m512d inverse = _mm512_set1_pd(finite && length > 0 ? CODE_ONE / length : 0);
     int16_t codes[THIMBLE_MAX_HEAD_SIZE];
-    for (int64_t i = 0; i < q->width; i += lanes) {
-        f32x16 v = _mm512_mul_ps(load_part(from + i, a->head_size - i), set1(a->scale));
-        _mm256_storeu_si256((__m256i *)(codes + i), codes_of(finite ? v : _mm512_setzero_ps(), inverse));
+    for (int64_t i = 0; i < q->width; i += 8) {
+        __m512d v = _mm512_mul_pd(_mm512_cvtps_pd(_mm256_loadu_ps(scaled + i)), inverse);
+        _mm_storeu_si128((__m128i *)(codes + i), _mm256_cvtepi32_epi16(_mm512_cvtpd_epi32(v)));
     }
     for (int64_t i = 0; i < q->width / 2; i++) q->queries[i * most_rows + row] = word_at(codes + 2 * i);
 }
@@ -149,32 +156,42 @@ static void load_queries(query_block *q) {
 }
 
 static void load_keys(const query_block *q, key_step *step) {
-    int64_t size = q->a->head_size;
+    int64_t last = q->width - lanes;
+    __mmask16 real = lanes_below(q->a->head_size - last);
+    float squares[most_keys], inverses[most_keys];
+    for (int64_t key = 0; key < step->count; key++) {
+        f32x16 sum = _mm512_setzero_ps();
+        for (int64_t i = 0; i <= last; i += lanes) {
+            f32x16 v = load_halves(step->keys[key] + i, i < last ? 0xffff : real);
+            sum = _mm512_fmadd_ps(v, v, sum);
+        }
+        squares[key] = _mm512_reduce_add_ps(sum);  // at most 2^40
+    }
     step->any_poisoned = 0;
-    for (int64_t key = 0; key < step->padded; key++) {
-        int16_t *codes = q->keys + key * q->width;
-        const uint16_t *row = key < step->count ? cached_row(q, step->first + key, 0) : NULL;
-        f32x16 squares = _mm512_setzero_ps();
-        for (int64_t i = 0; row && i < q->width; i += lanes) {
-            f32x16 v = load_part_of_halves(row + i, size - i);
-            squares = _mm512_fmadd_ps(v, v, squares);
-        }
-        float square = _mm512_reduce_add_ps(squares);  // at most 2^40
-        step->poisoned[key] = !(square <= 0x1p60f);
-        step->any_poisoned |= step->poisoned[key];
-        if (square == 0 || step->poisoned[key]) {
-            step->key_scales[key] = 0;
-            memset(codes, 0, (size_t)q->width * sizeof *codes);
-            continue;
-        }
-        float length = sqrtf(square);
-        step->key_scales[key] = length / CODE_ONE;
-        f32x16 inverse = set1(CODE_ONE / length);
-        for (int64_t i = 0; i < q->width; i += lanes) {
-            f32x16 v = load_part_of_halves(row + i, size - i);
-            _mm256_storeu_si256((__m256i *)(codes + i), codes_of(v, inverse));
+    for (int64_t key = 0; key < step->count; key += lanes) {
+        __mmask16 found = lanes_below(step->count - key);
+        f32x16 square = _mm512_maskz_loadu_ps(found, squares + key);
+        __mmask16 finite = _mm512_cmp_ps_mask(square, set1(0x1p60f), _CMP_LE_OQ);
+        __mmask16 some = _mm512_cmp_ps_mask(square, _mm512_setzero_ps(), _CMP_GT_OQ);
+        f32x16 length = _mm512_sqrt_ps(square);
+        f32x16 scale = _mm512_mul_ps(length, set1(1.0f / CODE_ONE / CODE_ONE));
+        _mm512_storeu_ps(step->key_scales + key, _mm512_mask_mov_ps(set1(NAN), finite, scale));
+        _mm512_storeu_ps(inverses + key, _mm512_maskz_div_ps(some & finite, set1(CODE_ONE), length));
+        step->any_poisoned |= finite != 0xffff;
+    }
+    for (int64_t key = 0; key < step->count; key++) {
+        for (int64_t i = 0; i <= last; i += lanes) {
+            f32x16 v = load_halves(step->keys[key] + i, i < last ? 0xffff : real);
+            // NaN becomes the lowest integer, whose low half is 0.
+            i32x16 rounded = _mm512_cvtps_epi32(_mm512_mul_ps(v, set1(inverses[key])));
+            __m256i codes = _mm512_cvtepi32_epi16(rounded);
+            _mm256_storeu_si256((__m256i *)(q->keys + key * q->width + i), codes);
         }
     }
+    // Panels take whole runs of keys: those beyond the last are keys of zeros, which no row sees.
+    for (int64_t key = step->count; key < step->padded; key++) step->key_scales[key] = 0;
+    memset(q->keys + step->count * q->width, 0,
+           (size_t)((step->padded - step->count) * q->width) * sizeof *q->keys);
 }
 
 // The scores of `vectors` vectors of rows from `row` on for every key of the step, to
@@ -209,7 +226,8 @@ TEMPLATE void score(const query_block *q, const key_step *step, int64_t row, con
             for (int64_t i = 0; i < score_keys; i++) {
                 f32x16 s = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[i][v]), set1(step->key_scales[key + i]));
                 s = _mm512_mul_ps(s, query_scale);
-                s = _mm512_max_ps(lowest, _mm512_min_ps(limit, s));
+                // Of NaN and a number, these return the second operand: NaN is never the largest.
+                s = _mm512_min_ps(_mm512_max_ps(s, lowest), limit);
                 _mm512_storeu_ps(scores + (key + i) * score_rows + v * lanes, s);
                 __mmask16 seen = 0xffff;
                 if (masked) seen = _mm512_cmpgt_epi32_mask(visible, _mm512_set1_epi32((int32_t)(key + i)));
@@ -219,9 +237,24 @@ TEMPLATE void score(const query_block *q, const key_step *step, int64_t row, con
     }
 }
 
-// round(WEIGHT_ONE * e^x) for x <= 0. 2^f for 0 <= f < 1 is a polynomial with a relative error below 3e-6
+// Weights are rounded up or down at a level that differs from key to key: the sum of many that are far below
+// one code keeps its expected value. The levels are the odd 128ths in an order without a pattern.
+#define LEVEL(n) ((2 * (n) + 1) / 128.0f)
+static const float rounding[most_keys] = {
+    LEVEL(2), LEVEL(5), LEVEL(27), LEVEL(39), LEVEL(56), LEVEL(16), LEVEL(43), LEVEL(33),
+    LEVEL(60), LEVEL(14), LEVEL(44), LEVEL(22), LEVEL(9), LEVEL(40), LEVEL(7), LEVEL(30),
+    LEVEL(54), LEVEL(8), LEVEL(20), LEVEL(51), LEVEL(26), LEVEL(18), LEVEL(32), LEVEL(48),
+    LEVEL(11), LEVEL(49), LEVEL(47), LEVEL(23), LEVEL(37), LEVEL(15), LEVEL(61), LEVEL(6),
+    LEVEL(3), LEVEL(55), LEVEL(31), LEVEL(25), LEVEL(34), LEVEL(29), LEVEL(38), LEVEL(24),
+    LEVEL(35), LEVEL(53), LEVEL(42), LEVEL(50), LEVEL(1), LEVEL(19), LEVEL(13), LEVEL(52),
+    LEVEL(62), LEVEL(36), LEVEL(10), LEVEL(17), LEVEL(21), LEVEL(63), LEVEL(57), LEVEL(12),
+    LEVEL(41), LEVEL(58), LEVEL(0), LEVEL(28), LEVEL(59), LEVEL(45), LEVEL(4), LEVEL(46),
+};
+#undef LEVEL
+
+// WEIGHT_ONE * e^x for x <= 0, rounded down where its fraction is below 1 - `level`. 2^f for 0 <= f < 1 is a polynomial with a relative error below 3e-6
 // (fitted for the least largest relative error), and 2^n goes straight into the exponent.
-TEMPLATE i32x16 weight_codes(f32x16 x) {
+TEMPLATE i32x16 weight_codes(f32x16 x, float level) {
     f32x16 y = _mm512_mul_ps(x, set1(1.44269504f));
     f32x16 f = _mm512_reduce_ps(y, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
     f32x16 p = set1(0.01353417f * WEIGHT_ONE);
@@ -229,7 +262,7 @@ TEMPLATE i32x16 weight_codes(f32x16 x) {
     p = _mm512_fmadd_ps(p, f, set1(0.24144276f * WEIGHT_ONE));
     p = _mm512_fmadd_ps(p, f, set1(0.69300383f * WEIGHT_ONE));
     p = _mm512_fmadd_ps(p, f, set1(1.00000259f * WEIGHT_ONE));
-    return _mm512_cvtps_epi32(_mm512_scalef_ps(p, y));
+    return _mm512_cvttps_epi32(_mm512_add_ps(_mm512_scalef_ps(p, y), set1(level)));
 }
 
 // Turns a vector of rows' scores of the step into weights, and says what the step does to their sums. Returns
@@ -238,8 +271,10 @@ TEMPLATE int32_t weigh(const query_block *q, const key_step *step, int64_t row, 
                        const float *scores, f32x16 top) {
     i32x16 visible = _mm512_loadu_si512(q->visible + row), sum = _mm512_setzero_si512();
     for (int64_t key = 0; key < step->padded; key += 2) {
-        i32x16 even = weight_codes(_mm512_sub_ps(_mm512_loadu_ps(scores + key * score_rows), top));
-        i32x16 odd = weight_codes(_mm512_sub_ps(_mm512_loadu_ps(scores + (key + 1) * score_rows), top));
+        f32x16 s0 = _mm512_loadu_ps(scores + key * score_rows);
+        f32x16 s1 = _mm512_loadu_ps(scores + (key + 1) * score_rows);
+        i32x16 even = weight_codes(_mm512_sub_ps(s0, top), rounding[key]);
+        i32x16 odd = weight_codes(_mm512_sub_ps(s1, top), rounding[key + 1]);
         if (masked) {
             i32x16 at = _mm512_set1_epi32((int32_t)key), next = _mm512_set1_epi32((int32_t)key + 1);
             even = _mm512_maskz_mov_epi32(_mm512_cmpgt_epi32_mask(visible, at), even);
@@ -290,15 +325,13 @@ static int32_t weigh_rows(const query_block *q, const key_step *step, int64_t ro
 // unit of them is worth. Returns whether all were finite; those that are not become zeros.
 static int load_channels(const query_block *q, const key_step *step, int64_t channel, int32_t most,
                          float *scale) {
-    const uint16_t *rows[most_keys + 1];
     __mmask16 real = lanes_below(q->a->head_size - channel);
     const __m256i infinity = _mm256_set1_epi16(HALF_INFINITY), magnitude = _mm256_set1_epi16(0x7fff);
     __m256i largest = _mm256_setzero_si256();
     int finite = 1;
     for (int64_t key = 0; key < step->count; key++) {
-        rows[key] = cached_row(q, step->first + key, 1) + channel;
         // The order of magnitudes is that of their bits.
-        __m256i bits = _mm256_and_si256(_mm256_maskz_loadu_epi16(real, rows[key]), magnitude);
+        __m256i bits = _mm256_and_si256(_mm256_maskz_loadu_epi16(real, step->values[key] + channel), magnitude);
         __mmask16 small = _mm256_cmplt_epu16_mask(bits, infinity);
         finite &= small == 0xffff;
         largest = _mm256_mask_max_epu16(largest, small, largest, bits);
@@ -310,7 +343,7 @@ static int load_channels(const query_block *q, const key_step *step, int64_t cha
     for (int64_t key = 0; key < step->count; key += 2) {
         i32x16 codes[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
         for (int64_t i = 0; i < 2 && key + i < step->count; i++) {
-            __m256i halves = _mm256_maskz_loadu_epi16(real, rows[key + i]);
+            __m256i halves = _mm256_maskz_loadu_epi16(real, step->values[key + i] + channel);
             if (!finite) {
                 __m256i bits = _mm256_and_si256(halves, magnitude);
                 halves = _mm256_maskz_mov_epi16(_mm256_cmplt_epu16_mask(bits, infinity), halves);
@@ -358,10 +391,10 @@ TEMPLATE void add_values(const query_block *q, int64_t pairs, int64_t row, int64
 // What is not finite in the step's keys and values, done to the rows that see it.
 static void poison_rows(query_block *q, const key_step *step, int64_t first_row, int values_too) {
     for (int64_t key = 0; key < step->count; key++) {
-        const uint16_t *value = cached_row(q, step->first + key, 1);
+        const uint16_t *value = step->values[key];
         for (int64_t row = first_row; row < q->rows; row++) {
             if (q->visible[row] <= key) continue;
-            if (step->poisoned[key]) q->poison[row] = NAN;
+            if (isnan(step->key_scales[key])) q->poison[row] = NAN;
             for (int64_t i = 0; values_too && i < q->a->head_size; i++) {
                 if ((value[i] & 0x7fff) < HALF_INFINITY) continue;
                 q->sums[row * q->width + i] += _cvtsh_ss(value[i]);
@@ -383,6 +416,7 @@ static void attend(query_block *q, int64_t first, int64_t count) {
     while (q->visible[row + score_rows - 1 < q->rows ? row + score_rows - 1 : q->rows - 1] <= 0) {
         row += score_rows;
     }
+    find_rows(q, &step);
     load_keys(q, &step);
     int32_t largest_sum = weigh_rows(q, &step, row);
     int32_t most = largest_sum < INT32_MAX / CODE_ONE ? CODE_ONE : INT32_MAX / largest_sum;

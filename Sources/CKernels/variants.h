@@ -5,7 +5,7 @@
 // Query rows (a token with a head of the group) that an attention pass holds at once, and keys it takes in a
 // step. Keys cost one conversion from float16 a pass, so that more rows make them cheaper; scratch grows with
 // both.
-#define ATTENTION_ROWS 48
+#define ATTENTION_ROWS 96
 #define ATTENTION_KEYS 64
 
 // A head in whole vectors of eight.
@@ -44,6 +44,7 @@ void thimble_avx2_blend_rows(const uint8_t *const rows[], const int16_t *weights
                              int32_t precision, int64_t length, uint8_t *out);
 extern const thimble_kernels thimble_kernels_avx2;
 extern const thimble_kernels thimble_kernels_avx512;
+extern const thimble_kernels thimble_kernels_amx;
 #endif
 #if defined(__aarch64__)
 extern const thimble_kernels thimble_kernels_neon;
