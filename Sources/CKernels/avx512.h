@@ -7,8 +7,8 @@
 #include <string.h>
 
 // The package is built for the baseline processor; these files are for one that has AVX-512 with VNNI.
-// AVX512_END closes it at the end of each file. Tuned for most processors, the compiler would take products of
-// 16-bit integers and their sums apart into two instructions, for a latency that these loops hide anyway.
+// AVX512_END closes it at the end of each file. Tuned for other processors, the compiler would take products
+// of 16-bit integers and their sums apart into two instructions, for a latency that these loops hide anyway.
 #define AVX512_FEATURES "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,tune=znver4"
 #pragma clang attribute push(__attribute__((target(AVX512_FEATURES))), apply_to = function)
 #define AVX512_END _Pragma("clang attribute pop")

@@ -4,7 +4,8 @@
 
 // What is shared keeps its own features; these functions have tiles besides.
 AVX512_END
-#pragma clang attribute push(__attribute__((target(AVX512_FEATURES ",amx-tile,amx-int8"))), apply_to = function)
+#define AMX_FEATURES AVX512_FEATURES ",amx-tile,amx-int8"
+#pragma clang attribute push(__attribute__((target(AMX_FEATURES))), apply_to = function)
 
 enum { block = THIMBLE_BLOCK, tile_rows = THIMBLE_TILE_ROWS, unit_bytes = 64 };
 
@@ -152,8 +153,8 @@ static void unpack(const uint8_t *codes, int64_t blocks, int8_t *out) {
 
 // Blocks `first` to first + blocks of consecutive weight tiles against all tokens.
 static void multiply_chunk(const int32_t bits, const thimble_weights *w, const thimble_quantized *x,
-                           int64_t tokens, int64_t tile, int64_t tiles, int64_t first, int64_t blocks, float *y,
-                           int64_t y_stride) {
+                           int64_t tokens, int64_t tile, int64_t tiles, int64_t first, int64_t blocks,
+                           float *y, int64_t y_stride) {
     _Alignas(64) int8_t unpacked[chunk_tiles][chunk_blocks * block_bytes];
     const int8_t *weights[chunk_tiles];
     for (int64_t i = 0; i < tiles; i++) {

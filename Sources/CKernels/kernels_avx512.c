@@ -138,7 +138,9 @@ TEMPLATE f32x16 gelu_of(f32x16 x) {
 }
 
 void thimble_avx512_gelu(const float *x, int64_t count, float *y) {
-    for (int64_t i = 0; i < count; i += 16) store_part(y + i, count - i, gelu_of(load_part(x + i, count - i)));
+    for (int64_t i = 0; i < count; i += 16) {
+        store_part(y + i, count - i, gelu_of(load_part(x + i, count - i)));
+    }
 }
 
 void thimble_avx512_rope_interleaved(float *x, const float *cosines, const float *sines, int64_t pairs) {

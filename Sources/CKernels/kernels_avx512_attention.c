@@ -252,8 +252,9 @@ static const float rounding[most_keys] = {
 };
 #undef LEVEL
 
-// WEIGHT_ONE * e^x for x <= 0, rounded down where its fraction is below 1 - `level`. 2^f for 0 <= f < 1 is a polynomial with a relative error below 3e-6
-// (fitted for the least largest relative error), and 2^n goes straight into the exponent.
+// WEIGHT_ONE * e^x for x <= 0, rounded down where its fraction is below 1 - `level`. 2^f for 0 <= f < 1 is a
+// polynomial with a relative error below 3e-6 (fitted for the least largest relative error), and 2^n goes
+// straight into the exponent.
 TEMPLATE i32x16 weight_codes(f32x16 x, float level) {
     f32x16 y = _mm512_mul_ps(x, set1(1.44269504f));
     f32x16 f = _mm512_reduce_ps(y, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
@@ -313,9 +314,12 @@ static int32_t weigh_rows(const query_block *q, const key_step *step, int64_t ro
     int32_t largest_sum = 0;
     for (; row < q->rows; row += score_rows) {
         int masked = q->visible[row] < step->padded;  // rows see more keys the later they come
-        int two = q->rows - row > lanes;
-        int32_t sum = two ? masked ? score_and_weigh(q, step, row, 2, 1) : score_and_weigh(q, step, row, 2, 0)
-                          : masked ? score_and_weigh(q, step, row, 1, 1) : score_and_weigh(q, step, row, 1, 0);
+        int32_t sum;
+        if (q->rows - row > lanes) {
+            sum = masked ? score_and_weigh(q, step, row, 2, 1) : score_and_weigh(q, step, row, 2, 0);
+        } else {
+            sum = masked ? score_and_weigh(q, step, row, 1, 1) : score_and_weigh(q, step, row, 1, 0);
+        }
         largest_sum = sum > largest_sum ? sum : largest_sum;
     }
     return largest_sum;
@@ -331,7 +335,8 @@ static int load_channels(const query_block *q, const key_step *step, int64_t cha
     int finite = 1;
     for (int64_t key = 0; key < step->count; key++) {
         // The order of magnitudes is that of their bits.
-        __m256i bits = _mm256_and_si256(_mm256_maskz_loadu_epi16(real, step->values[key] + channel), magnitude);
+        __m256i halves = _mm256_maskz_loadu_epi16(real, step->values[key] + channel);
+        __m256i bits = _mm256_and_si256(halves, magnitude);
         __mmask16 small = _mm256_cmplt_epu16_mask(bits, infinity);
         finite &= small == 0xffff;
         largest = _mm256_mask_max_epu16(largest, small, largest, bits);
@@ -463,7 +468,7 @@ void thimble_avx512_attention(const thimble_attention *a, int64_t kv_head, int64
         q.first_row = row;
         q.rows = token_end * group - row < most_rows ? token_end * group - row : most_rows;
         load_queries(&q);
-        int64_t end = row_key_end(&q, q.rows - 1);  // the last row sees the most: later keys are not looked at
+        int64_t end = row_key_end(&q, q.rows - 1);  // the last row sees the most: later keys are left out
         for (int64_t first = a->key_begin; first < end; first += most_keys) {
             attend(&q, first, end - first < most_keys ? end - first : most_keys);
         }

@@ -9,8 +9,8 @@ enum { block = THIMBLE_BLOCK, tile_rows = THIMBLE_TILE_ROWS, unit_bytes = 64 };
 // broadcast fit the 32 registers.
 enum { panel_tokens = 6, panel_tiles = 2 };
 
-// Consecutive tiles against consecutive tokens: pointers to the first tile's codes and scales and to the first
-// token's inputs.
+// Consecutive tiles against consecutive tokens: pointers to the first tile's codes and scales and to the
+// first token's inputs.
 typedef struct {
     const uint8_t *codes;    // [tiles][tile_bytes]
     const uint16_t *scales;  // [tiles][tile_scales]
