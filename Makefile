@@ -11,6 +11,10 @@ BUILD_PACKAGES := libzstd-dev libxxhash-dev libfreetype-dev libpng-dev libjpeg-d
 	fonts-dejavu-core
 # 54 MB of glyphs, for pages in Chinese and Japanese.
 TEST_PACKAGES := fonts-noto-cjk
+ifeq ($(shell uname -m),x86_64)
+# What the NEON kernels are compiled with and run by; on a 64-bit ARM they are simply among those tested.
+TEST_PACKAGES += gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+endif
 
 DEMO_DOCUMENT ?= Examples/voyage.txt
 DEMO_QUESTION ?= What is the code of copper-kettle?

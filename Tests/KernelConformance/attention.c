@@ -78,9 +78,9 @@ static problem problem_random(checks *c, shape s) {
 }
 
 static void problem_free(problem *p) {
-    free(p->q);
-    free(p->pages);
-    free(p->block_table);
+    release(p->q);
+    release(p->pages);
+    release(p->block_table);
 }
 
 // What a variant gives for the tokens token_begin..<token_end and every head.
@@ -101,13 +101,13 @@ static answer solve(const thimble_kernels *kernels, const problem *p, int wants_
     for (int64_t head = 0; head < a.kv_heads; head++) {
         kernels->attention(&a, head, token_begin, token_end, scratch);
     }
-    free(scratch);
+    release(scratch);
     return answer;
 }
 
 static void answer_free(answer *a) {
-    free(a->out.memory);
-    free(a->shares.memory);
+    release(a->out.memory);
+    release(a->shares.memory);
 }
 
 // How far the score of a query and a key may lie from the definition's: keys and queries may be rounded to 16
@@ -140,7 +140,7 @@ static void expect_agreement(checks *c, const problem *p, int64_t token_begin, i
         bounds[i + 1] = expected.shares.y[i + 1] * (2 * bound + 0x1p-11f);
     }
     expect_within(c, &y.shares, &expected.shares, bounds);
-    free(bounds);
+    release(bounds);
     answer_free(&y);
     answer_free(&expected);
 }
@@ -175,10 +175,10 @@ static void check_merge(checks *c, problem *p, int64_t token) {
     thimble_attention_merge(parts, shares, 2, p->s.q_heads, p->s.head_size, y.y);
     name_problem(c, " joined", p);
     expect_near(c, &y, &expected, output_bound(p), 0);
-    free(y.memory);
-    free(expected.memory);
-    free(parts);
-    free(shares);
+    release(y.memory);
+    release(expected.memory);
+    release(parts);
+    release(shares);
     answer_free(&whole);
 }
 

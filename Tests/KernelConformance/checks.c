@@ -2,6 +2,8 @@
 #include "checks.h"
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { margin = 64 };  // floats on either side of an output: more than any variant's vector
 
@@ -60,6 +62,7 @@ float random_float(checks *c, float range) {
     return ((float)(random_bits(c) >> 40) * 0x1p-23f - 1) * range;
 }
 
+#if __has_feature(address_sanitizer)
 void *exactly(int64_t bytes) {
     // Only whole lines can be had aligned.
     size_t size = bytes > 0 ? (size_t)bytes : 1;
@@ -67,6 +70,29 @@ void *exactly(int64_t bytes) {
     if (!memory) abort();
     return memory;
 }
+
+void release(void *memory) { free(memory); }
+#else
+// A page that holds the mapping's size, the pages in whose end the memory lies, and a page that nothing may
+// touch.
+void *exactly(int64_t bytes) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), size = bytes > 0 ? (size_t)bytes : 1;
+    size_t pages = (size + page - 1) / page * page, mapped = page + pages + page;
+    char *base = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED || mprotect(base + page + pages, page, PROT_NONE) != 0) abort();
+    memcpy(base, &mapped, sizeof mapped);
+    return base + page + pages - size;
+}
+
+void release(void *memory) {
+    if (!memory) return;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    char *base = (char *)memory - (uintptr_t)memory % page - page;
+    size_t mapped;
+    memcpy(&mapped, base, sizeof mapped);
+    munmap(base, mapped);
+}
+#endif
 
 float *random_floats(checks *c, int64_t count, float range) {
     float *x = exactly(count * (int64_t)sizeof *x);
@@ -124,7 +150,7 @@ void expect_same_bits(checks *c, const guarded *y, const guarded *expected) {
     float *none = exactly(expected->count * (int64_t)sizeof *none);
     for (int64_t i = 0; i < expected->count; i++) none[i] = -1;
     expect(c, y, expected, none, -1, 0);
-    free(none);
+    release(none);
 }
 
 // MARK: Matrices
@@ -218,6 +244,6 @@ tiled tiled_random(checks *c, int32_t bits, int64_t group, int64_t rows, int64_t
 }
 
 void tiled_free(tiled *t) {
-    free(t->codes);
-    free(t->scales);
+    release(t->codes);
+    release(t->scales);
 }

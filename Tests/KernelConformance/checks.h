@@ -26,12 +26,14 @@ uint64_t random_bits(checks *c);
 int64_t random_below(checks *c, int64_t limit);
 float random_float(checks *c, float range);  // in -range...range, each as likely as the others
 
-// Memory of exactly that size, so that an address sanitizer sees a read beyond it. Never NULL.
+// Memory of exactly that size, so that a read or a write beyond it is a crash, or an address sanitizer's
+// report. Never NULL; it goes back by `release`.
 void *exactly(int64_t bytes);
+void release(void *memory);
 float *random_floats(checks *c, int64_t count, float range);
 
 // An output of a kernel: `count` floats between margins, all of them one bit pattern until they are written.
-// It is freed by whoever made it, through `memory`.
+// It is released by whoever made it, through `memory`.
 typedef struct {
     float *memory;
     float *y;
@@ -76,3 +78,4 @@ void check_products(checks *c);
 void check_quantization(checks *c);
 void check_rows(checks *c);
 void check_attention(checks *c);
+void check_resampling(checks *c);

@@ -1,4 +1,5 @@
-//! Holds every variant that this machine runs against the definition; `bench` measures them instead.
+//! Holds the variants named, or every one that this machine runs, against the definition; `bench` measures
+//! them instead.
 #include "bench.h"
 #include "conformance.h"
 #include <stdio.h>
@@ -12,13 +13,22 @@ static int32_t run(const thimble_kernels *kernels, uint64_t seed) {
     return failures;
 }
 
+// Whether the arguments name a variant, or none at all.
+static int is_wanted(const thimble_kernels *kernels, int count, char **names) {
+    for (int i = 0; i < count; i++) {
+        if (strcmp(names[i], kernels->name) == 0) return 1;
+    }
+    return count == 0;
+}
+
 int main(int count, char **arguments) {
     const thimble_kernels *tables[8];
     int32_t variants = thimble_kernels_available(tables, 8), failures = 0;
-    int measures = count > 1 && strcmp(arguments[1], "bench") == 0;
+    int measures = count > 1 && strcmp(arguments[1], "bench") == 0, first = measures ? 2 : 1;
     for (int32_t i = 0; i < variants; i++) {
+        if (!is_wanted(tables[i], count - first, arguments + first)) continue;
         if (measures) {
-            if (count == 2 || strcmp(arguments[2], tables[i]->name) == 0) thimble_bench_run(tables[i]);
+            thimble_bench_run(tables[i]);
         } else {
             failures += run(tables[i], 1);
         }

@@ -13,10 +13,10 @@ typedef struct {
 } inputs;
 
 static void inputs_free(inputs *in) {
-    free(in->x);
-    free(in->codes);
-    free(in->scales);
-    free(in->sums);
+    release(in->x);
+    release(in->codes);
+    release(in->scales);
+    release(in->sums);
 }
 
 // Inputs in -range...range; with `drawn` other than any, codes over their whole range with scales of one, and
@@ -85,7 +85,7 @@ static float *product_bounds(checks *c, const tiled *w, const inputs *in, int64_
             bounds[token * stride + row] = (float)(magnitude * quantized * (double)(steps + 4) * 0x1p-23);
         }
     }
-    free(row_values);
+    release(row_values);
     return bounds;
 }
 
@@ -109,10 +109,10 @@ static void check_product(checks *c, int32_t bits, int64_t group, int64_t rows, 
     } else {
         float *bounds = product_bounds(c, &w, &in, tokens);
         expect_within(c, &y, &expected, bounds);
-        free(bounds);
+        release(bounds);
     }
-    free(y.memory);
-    free(expected.memory);
+    release(y.memory);
+    release(expected.memory);
     inputs_free(&in);
     tiled_free(&w);
 }
@@ -128,8 +128,8 @@ static void check_poison(checks *c, int32_t bits) {
         guarded y = multiply(c->kernels, &w, &in, tokens, 0, 3);
         guarded expected = multiply(c->scalar, &w, &in, tokens, 0, 3);
         expect_near(c, &y, &expected, 0, 0);
-        free(y.memory);
-        free(expected.memory);
+        release(y.memory);
+        release(expected.memory);
         inputs_free(&in);
         tiled_free(&w);
     }
@@ -144,8 +144,8 @@ static void check_gather(checks *c, int32_t bits, int64_t group) {
         c->kernels->gather_row(&w.weights, bits, row, columns, y.y);
         c->scalar->gather_row(&w.weights, bits, row, columns, expected.y);
         expect_same_bits(c, &y, &expected);
-        free(y.memory);
-        free(expected.memory);
+        release(y.memory);
+        release(expected.memory);
     }
     tiled_free(&w);
 }

@@ -21,9 +21,9 @@ static void expect_same_quantization(checks *c, const float *x, int64_t count, i
         if (!same) check_fail(c, "block %d has the scale %.9g", (int)b, (double)scales[0][b]);
     }
     for (int i = 0; i < 2; i++) {
-        free(codes[i]);
-        free(scales[i]);
-        free(sums[i]);
+        release(codes[i]);
+        release(scales[i]);
+        release(sums[i]);
     }
 }
 
@@ -60,10 +60,10 @@ static void check_float16(checks *c) {
             check_fail(c, "%.9g becomes %04x, not %04x", i < length ? (double)from[i] : 0, y[i], expected[i]);
             break;
         }
-        free(y);
-        free(expected);
+        release(y);
+        release(expected);
     }
-    free(x);
+    release(x);
 }
 
 void check_quantization(checks *c) {
@@ -80,7 +80,7 @@ void check_quantization(checks *c) {
                 check_subject(c, "quantize %d with %g", (int)count, (double)poisons[p]);
                 expect_same_quantization(c, x, count, padded);
             }
-            free(x);
+            release(x);
         }
     }
     // Halves of a step round to even.

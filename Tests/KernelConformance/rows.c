@@ -20,10 +20,10 @@ static row row_random(checks *c, int64_t count, float magnitude) {
 }
 
 static void row_free(row *r) {
-    free(r->x);
-    free(r->weight);
-    free(r->bias);
-    free(r->residual);
+    release(r->x);
+    release(r->weight);
+    release(r->bias);
+    release(r->residual);
 }
 
 typedef void row_kernel(const thimble_kernels *kernels, const row *r, const float *x, float *y);
@@ -58,8 +58,8 @@ static void check_kernel(checks *c, const char *name, row_kernel *kernel, const 
     kernel(c->kernels, r, r->x, y.y);
     kernel(c->scalar, r, r->x, expected.y);
     expect_near(c, &y, &expected, bound, 0);
-    free(y.memory);
-    free(expected.memory);
+    release(y.memory);
+    release(expected.memory);
 }
 
 static void check_in_place(checks *c, const char *name, row_kernel *kernel, const row *r) {
@@ -68,8 +68,8 @@ static void check_in_place(checks *c, const char *name, row_kernel *kernel, cons
     kernel(c->kernels, r, r->x, apart.y);
     kernel(c->kernels, r, in_place.y, in_place.y);
     expect_same_bits(c, &in_place, &apart);
-    free(apart.memory);
-    free(in_place.memory);
+    release(apart.memory);
+    release(in_place.memory);
 }
 
 static void check_random_row(checks *c, int64_t count, float magnitude) {
@@ -128,12 +128,12 @@ static void check_activations(checks *c) {
     check_subject(c, "gelu over its range");
     expect_within(c, &gelus[0], &gelus[1], bounds);
     for (int i = 0; i < 2; i++) {
-        free(silu[i].memory);
-        free(gelus[i].memory);
+        release(silu[i].memory);
+        release(gelus[i].memory);
     }
-    free(x);
-    free(pairs);
-    free(bounds);
+    release(x);
+    release(pairs);
+    release(bounds);
 }
 
 static void check_rotations(checks *c, int64_t pairs) {
@@ -146,12 +146,12 @@ static void check_rotations(checks *c, int64_t pairs) {
         (half ? c->scalar->rope_half : c->scalar->rope_interleaved)(expected.y, cosines, sines, pairs);
         // Two products below 100 and a sum, rounded once or thrice.
         expect_near(c, &y, &expected, 200 * 0x1p-23f, 0);
-        free(y.memory);
-        free(expected.memory);
+        release(y.memory);
+        release(expected.memory);
     }
-    free(x);
-    free(cosines);
-    free(sines);
+    release(x);
+    release(cosines);
+    release(sines);
 }
 
 void check_rows(checks *c) {
