@@ -50,14 +50,19 @@ public struct ConversionProgress: Sendable, Equatable {
 public struct ConversionSummary: Sendable, Equatable {
     /// Tensors written.
     public var tensorCount: Int
+    /// Threads that read, packed and compressed.
+    public var threadCount: Int
     /// Tensors of the source that the model does not have.
     public var ignoredTensorCount: Int
     /// Tensors stored as f32 because f16 cannot hold their values, as `segment/tensor`.
     public var widenedTensors: [String]
 }
 
-/// Converts a checkpoint. Holds a few tiles of rows at a time, never a tensor; beside them the writer holds
-/// the scales of one segment.
+/// Converts a checkpoint, reading each weight once.
+///
+/// Memory: at most 4 MiB for each of at most 32 threads (rows, packed pieces, blocks, compressors), and the
+/// scales of one segment, which are a thirty-second of its bfloat16 weights at most. No tensor is ever held,
+/// so the shape of the model does not count.
 public struct Converter: Sendable {
     /// Where the weights come from.
     public let source: any TensorSource
@@ -86,30 +91,34 @@ public struct Converter: Sendable {
         var state = ConversionProgress(
             bytesDone: 0, bytesTotal: segments.flatMap(\.tensors).reduce(0) { $0 + $1.sourceByteCount },
             tensor: "")
+        let pool = WorkerPool(threadCount: threadCount)
         var summary = ConversionSummary(
-            tensorCount: 0, ignoredTensorCount: ignored(segments), widenedTensors: [])
-        var writer = try output { () throws(ModelFileError) in
-            try ModelFileWriter(path: path, threadCount: threadCount)
-        }
+            tensorCount: 0, threadCount: pool.threadCount, ignoredTensorCount: ignored(segments),
+            widenedTensors: [])
+        let window = PieceWindow(source: source, pool: pool)
+        var writer = try output { () throws(ModelFileError) in try ModelFileWriter(path: path, pool: pool) }
         for data in packaging.data {
             try output { () throws(ModelFileError) in try writer.appendData(data.name, data.bytes) }
         }
         for segment in segments {
             try output { () throws(ModelFileError) in try writer.beginSegment(segment.name) }
-            for var plan in segment.tensors {
+            for plan in segment.tensors {
                 let name = "\(segment.name)/\(plan.target.name)"
                 state.tensor = name
                 progress(state)
-                if plan.format == .f16, try peak(plan) > Self.largestFloat16 {
-                    plan.format = .f32
-                    summary.widenedTensors.append(name)
+                if shouldStop() { throw cancelled }
+                switch plan.target.kind {
+                case .vector: try writeVector(plan, to: &writer)
+                case .matrix:
+                    let isWidened = try writeMatrix(plan, to: &writer, window, shouldStop)
+                    if isWidened { summary.widenedTensors.append(name) }
                 }
-                try write(plan, to: &writer, shouldStop)
                 summary.tensorCount += 1
                 state.bytesDone += plan.sourceByteCount
             }
             try output { () throws(ModelFileError) in try writer.endSegment() }
         }
+        try source.checkUnchanged()
         state.tensor = ""
         progress(state)
         try commit(writer, packaging, summary)
@@ -141,75 +150,75 @@ public struct Converter: Sendable {
         do throws(ModelFileError) { return try body() } catch { throw CheckpointError(error) }
     }
 
-    // MARK: One tensor
-
-    private func write(
-        _ plan: TensorPlan, to writer: inout ModelFileWriter, _ shouldStop: () -> Bool
-    ) throws(CheckpointError) {
-        if shouldStop() { throw cancelled }
-        switch plan.target.kind {
-        case .vector:
-            let values = try vector(plan)
-            try output { () throws(ModelFileError) in try writer.appendVector(plan.target.name, values) }
-        case .matrix: try writeMatrix(plan, to: &writer, shouldStop)
-        }
-    }
-
     private var cancelled: CheckpointError {
         CheckpointError(.cancelled, file: source.location, "the conversion was stopped")
     }
 
-    /// All values of a vector's parts, in order.
-    private func vector(_ plan: TensorPlan) throws(CheckpointError) -> [Float] {
-        var values: [Float] = []
-        for part in plan.parts {
-            var piece = [Float](repeating: 0, count: part.rows.count * part.source.columns)
-            var fault: CheckpointError?
-            unsafe piece.withUnsafeMutableBufferPointer { buffer in
-                do throws(CheckpointError) {
-                    unsafe try source.read(part.source, rows: part.rows, into: buffer)
-                } catch { fault = error }
-            }
-            if let fault { throw fault }
-            if let index = piece.firstIndex(where: { !$0.isFinite }) {
-                throw CheckpointError(
-                    .value, file: source.location,
-                    "tensor \(part.source.name) has \(piece[index]) at \(index)")
-            }
-            values += piece
-        }
-        return values
-    }
+    // MARK: One tensor
 
-    /// Packs a matrix chunk by chunk; the threads of a chunk take its tiles in turn.
-    private func writeMatrix(
-        _ plan: TensorPlan, to writer: inout ModelFileWriter, _ shouldStop: () -> Bool
-    ) throws(CheckpointError) {
-        let target = plan.target
-        let layout = WeightLayout(rows: target.rows, columns: target.columns, format: plan.format)
-        let chunk = TileChunk(
-            layout: layout, tileCapacity: Self.tilesPerChunk(layout, threadCount: threadCount))
+    /// Writes the values of a vector's parts, in order.
+    private func writeVector(_ plan: TensorPlan, to writer: inout ModelFileWriter) throws(CheckpointError) {
         try output { () throws(ModelFileError) in
-            try writer.beginMatrix(
-                target.name, rows: target.rows, columns: target.columns, format: plan.format)
+            try writer.beginVector(plan.target.name, count: plan.target.rows)
         }
-        for start in stride(from: 0, to: layout.tileCount, by: chunk.tileCapacity) {
-            if shouldStop() { throw cancelled }
-            let tiles = start..<min(start + chunk.tileCapacity, layout.tileCount)
-            try forEachTile(tiles, of: plan, layout: layout) {
-                (tile, reader, packer) throws(CheckpointError) in
-                _ = try reader.read(tile)
-                guard let row = chunk.pack(tile - start, reader, packer) else { return }
-                throw CheckpointError(
-                    .value, file: source.location,
-                    "row \(tile * WeightLayout.tileRows + row) of \(target.name) is too large for a "
-                        + "\(plan.format.summary) scale; store this part as f16 or f32")
-            }
-            try output { () throws(ModelFileError) in
-                unsafe try writer.appendCodes(chunk.codes(tiles.count))
-                unsafe writer.appendScales(chunk.scales(tiles.count))
+        var room = [Float](repeating: 0, count: min(plan.target.rows, MatrixPieces.maximumElementCount))
+        for part in plan.parts {
+            let width = part.source.columns
+            let elements = (part.rows.lowerBound * width)..<(part.rows.upperBound * width)
+            for start in stride(from: elements.lowerBound, to: elements.upperBound, by: room.count) {
+                let count = min(room.count, elements.upperBound - start)
+                var fault: CheckpointError?
+                unsafe room.withUnsafeMutableBufferPointer { buffer in
+                    let values = unsafe UnsafeMutableBufferPointer(rebasing: buffer[..<count])
+                    do throws(CheckpointError) {
+                        _ = unsafe try TileReader.read(part.source, from: source, at: start, into: values)
+                        try output { () throws(ModelFileError) in
+                            unsafe try writer.appendCodes(UnsafeRawBufferPointer(values))
+                        }
+                    } catch { fault = error }
+                }
+                if let fault { throw fault }
             }
         }
         try output { () throws(ModelFileError) in try writer.endTensor() }
+    }
+
+    /// Writes a matrix piece by piece, as f32 where f16 is asked for and cannot hold it; returns whether it
+    /// was.
+    private func writeMatrix(
+        _ plan: TensorPlan, to writer: inout ModelFileWriter, _ window: PieceWindow, _ shouldStop: () -> Bool
+    ) throws(CheckpointError) -> Bool {
+        let (target, format) = (plan.target, plan.format)
+        try output { () throws(ModelFileError) in
+            try writer.beginMatrix(target.name, rows: target.rows, columns: target.columns, format: format)
+        }
+        let fits = try writePieces(plan, as: format, to: &writer, window, shouldStop)
+        if !fits {
+            // Models with such weights are rare, so nothing looks for them ahead of this.
+            try output { () throws(ModelFileError) in try writer.restartMatrix(format: .f32) }
+            _ = try writePieces(plan, as: .f32, to: &writer, window, shouldStop)
+        }
+        try output { () throws(ModelFileError) in try writer.endTensor() }
+        return !fits
+    }
+
+    /// Writes the planes of a matrix; returns false, having written some, where f16 cannot hold a weight.
+    private func writePieces(
+        _ plan: TensorPlan, as format: WeightFormat, to writer: inout ModelFileWriter,
+        _ window: PieceWindow, _ shouldStop: () -> Bool
+    ) throws(CheckpointError) -> Bool {
+        let layout = WeightLayout(rows: plan.target.rows, columns: plan.target.columns, format: format)
+        var fits = true
+        try window.forEachPiece(of: plan, layout: layout) { (piece, peak) throws(CheckpointError) in
+            if shouldStop() { throw cancelled }
+            fits = format != .f16 || peak <= Self.largestFloat16
+            guard fits else { return false }
+            try output { () throws(ModelFileError) in
+                unsafe try writer.appendCodes(piece.codes)
+                unsafe writer.appendScales(piece.scales)
+            }
+            return true
+        }
+        return fits
     }
 }

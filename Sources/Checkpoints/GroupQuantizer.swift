@@ -1,117 +1,117 @@
-//! The integers and the scale of one group of weights.
+//! The scales of groups of weights, and the integers that go with them.
 
-/// Quantizes groups of 32, 64 or 128 weights that share a scale.
+import Tensors
+
+/// Quantizes the groups of 32, 64 or 128 weights of eight rows at once: lane `r` of each vector belongs to
+/// row `r`, so no step crosses lanes and every row has the result that it would have alone.
 ///
-/// Weights are finite; the caller has checked. Where a scale would be beyond float16, nil is returned.
+/// Weights are float32 `[count][tileRows]`, finite; the caller has checked.
 enum GroupQuantizer {
-    /// Adding and subtracting 1.5 * 2^23 rounds a small float to the nearest integer, ties to even; between
-    /// the two the integer is in the low bits.
+    typealias Lanes = SIMD8<Float>
+
+    /// What eight groups are stored with.
+    struct Scales {
+        /// float16 bits.
+        let bits: SIMD8<UInt32>
+        /// What weights are multiplied by to get codes; 0 for a scale of zero.
+        let inverse: Lanes
+        /// -1 for a group whose scale is beyond float16, else 0.
+        let isTooLarge: SIMD8<Int32>
+    }
+
+    /// Adding 1.5 * 2^23 rounds a small float to the nearest integer, ties to even: the integer is in the low
+    /// bits of the sum, and is what remains when the same is subtracted.
     private static let rounder: Float = 12_582_912
     /// Below this no float16 scale but zero describes a group.
     private static let smallestPeak: Float = 1e-7
+    private static let largestFloat16: Float = 65_504
 
-    typealias Lanes = SIMD8<Float>
-
-    /// q8: `scale = max|w| / 127`, `code = round(w / scale)`. Writes `count` codes.
-    static func q8(
-        _ weights: UnsafePointer<Float>, count: Int, codes: UnsafeMutablePointer<UInt8>
-    ) -> Float16? {
-        let scale = Float16(abs(unsafe peak(weights, count: count)) / 127)
-        guard scale.isFinite else { return nil }
-        guard scale > 0 else {
-            unsafe codes.update(repeating: 0, count: count)
-            return 0
-        }
-        unsafe round(
-            weights, count: count, inverse: 1 / Float(scale), lowest: -127, highest: 127, bias: 0,
-            codes: codes)
-        return scale
+    /// q8: `scale = max|w| / 127`, and codes are `round(w / scale)`, -127...127.
+    static func q8(_ weights: UnsafePointer<Float>, count: Int) -> Scales {
+        let peak = unsafe peak(weights, count: count)
+        let bits = HalfPrecision.bits(magnitude(peak) / 127)
+        let value = HalfPrecision.floats(bits)
+        let inverse = (Lanes(repeating: 1) / value).replacing(with: 0, where: value .== 0)
+        return Scales(bits: bits, inverse: inverse, isTooLarge: integers(value .> largestFloat16))
     }
 
     /// q4: the scale whose codes have the least squared error among the candidates below, each refitted to
     /// its codes by least squares and rounded to float16. Scales may be negative: codes reach -8 on one side
-    /// and 7 on the other, and the sign decides which side the group's peak is on. Writes `count` codes of
-    /// 0...15.
-    static func q4(
-        _ weights: UnsafePointer<Float>, count: Int, codes: UnsafeMutablePointer<UInt8>
-    ) -> Float16? {
+    /// and 7 on the other, and the sign decides which side the group's peak is on.
+    static func q4(_ weights: UnsafePointer<Float>, count: Int) -> Scales {
         let peak = unsafe peak(weights, count: count)
-        guard abs(peak) >= smallestPeak else {
-            unsafe codes.update(repeating: 8, count: count)
-            return 0
-        }
-        guard abs(peak) / 5 <= 65_504 else { return nil }
-        var best = Float16(0)
+        let magnitude = magnitude(peak)
+        var best = Lanes(repeating: 0)
         // The squared error less the sum of squares of the weights, which no scale changes.
-        var leastError: Float = 0
+        var leastError = Lanes(repeating: 0)
         for divisor in divisors {
-            let (products, squares) = unsafe sums(weights, count: count, inverse: divisor / peak)
-            // The least-squares scale has the error -products^2 / squares, and rounding it gains nothing: a
-            // candidate that is no better than the best so far need not be rounded, which costs more than the
-            // sums.
-            guard squares > 0, products * products > -leastError * squares else { continue }
-            let scale = Float16(products / squares)
-            let value = Float(scale)
+            let (products, squares) = unsafe sums(
+                weights, count: count, inverse: Lanes(repeating: divisor) / peak)
+            // The least-squares scale has the error -products^2 / squares, and rounding it gains nothing.
+            let mayGain = products * products .> -leastError * squares
+            let value = HalfPrecision.floats(HalfPrecision.bits(products / squares))
             let error = value * (value * squares - 2 * products)
-            if error < leastError { (best, leastError) = (scale, error) }
+            let gains = mayGain .& (squares .> 0) .& (error .< leastError)
+            best.replace(with: value, where: gains)
+            leastError.replace(with: error, where: gains)
         }
-        guard best != 0 else {
-            unsafe codes.update(repeating: 8, count: count)
-            return 0
-        }
-        unsafe round(
-            weights, count: count, inverse: 1 / Float(best), lowest: -8, highest: 7, bias: 8, codes: codes)
-        return best
+        // Groups of zeros have divided by zero on the way.
+        best.replace(with: 0, where: magnitude .< smallestPeak)
+        let inverse = (Lanes(repeating: 1) / best).replacing(with: 0, where: best .== 0)
+        return Scales(
+            bits: HalfPrecision.bits(best), inverse: inverse,
+            isTooLarge: integers(magnitude / 5 .> largestFloat16))
     }
 
-    /// What the group's peak is divided by for a candidate scale: the code it would have. The span around -8
+    /// What a group's peak is divided by for a candidate scale: the code it would have. The span around -8
     /// and 7 lets the peak clip a little where that serves the rest of the group.
     private static let divisors: [Float] = [
         -10, -9.2, -8.6, -8.2, -8, -7.7, -7.3, -7, -6.6, -6.2, -5.6, 6.6, 7, 7.5, 8.2,
     ]
 
-    /// The weight of largest magnitude, with its sign.
-    private static func peak(_ weights: UnsafePointer<Float>, count: Int) -> Float {
+    /// `round(w * inverse)` clamped, in the low bits of each lane in two's complement.
+    @inline(__always)
+    static func codes(
+        _ weights: UnsafePointer<Float>, inverse: Lanes, lowest: Float, highest: Float
+    ) -> SIMD8<UInt32> {
+        let codes = clamp(unsafe load(weights) * inverse, lowest, highest) + rounder
+        return unsafe unsafeBitCast(codes, to: SIMD8<UInt32>.self)
+    }
+
+    /// The weight of largest magnitude of each row, with its sign.
+    private static func peak(_ weights: UnsafePointer<Float>, count: Int) -> Lanes {
         var highest = Lanes(repeating: 0)
         var lowest = Lanes(repeating: 0)
-        for index in stride(from: 0, to: count, by: Lanes.scalarCount) {
-            let lanes = unsafe load(weights + index)
+        for index in 0..<count {
+            let lanes = unsafe load(weights + index &* WeightLayout.tileRows)
             highest.replace(with: lanes, where: lanes .> highest)
             lowest.replace(with: lanes, where: lanes .< lowest)
         }
-        let (high, low) = (highest.max(), lowest.min())
-        return high >= -low ? high : low
+        return highest.replacing(with: lowest, where: highest .< -lowest)
     }
 
-    /// The sums of `w * q` and `q * q` for `q = round(w * inverse)` clamped to -8...7.
+    /// The sums of `w * q` and `q * q` for `q = round(w * inverse)` clamped to -8...7. Each is the sum of
+    /// eight sums over every eighth weight: part of what the format's files are made by, for float addition
+    /// has an order.
     @inline(__always)
     private static func sums(
-        _ weights: UnsafePointer<Float>, count: Int, inverse: Float
-    ) -> (products: Float, squares: Float) {
+        _ weights: UnsafePointer<Float>, count: Int, inverse: Lanes
+    ) -> (products: Lanes, squares: Lanes) {
         var products = Lanes(repeating: 0)
         var squares = Lanes(repeating: 0)
-        for index in stride(from: 0, to: count, by: Lanes.scalarCount) {
-            let lanes = unsafe load(weights + index)
-            let codes = clamp(lanes * inverse, -8, 7) + rounder - rounder
-            products += lanes * codes
-            squares += codes * codes
+        for first in 0..<8 {
+            var someProducts = Lanes(repeating: 0)
+            var someSquares = Lanes(repeating: 0)
+            for index in stride(from: first, to: count, by: 8) {
+                let lanes = unsafe load(weights + index &* WeightLayout.tileRows)
+                let codes = clamp(lanes * inverse + rounder - rounder, -8, 7)
+                someProducts += lanes * codes
+                someSquares += codes * codes
+            }
+            products += someProducts
+            squares += someSquares
         }
-        return (products.sum(), squares.sum())
-    }
-
-    /// Writes `round(w * inverse)`, clamped, plus `bias`, as bytes.
-    @inline(__always)
-    private static func round(
-        _ weights: UnsafePointer<Float>, count: Int, inverse: Float, lowest: Float, highest: Float,
-        bias: UInt32,
-        codes: UnsafeMutablePointer<UInt8>
-    ) {
-        for index in stride(from: 0, to: count, by: Lanes.scalarCount) {
-            let rounded = clamp(unsafe load(weights + index) * inverse, lowest, highest) + rounder
-            let bits = unsafe unsafeBitCast(rounded, to: SIMD8<UInt32>.self) &+ bias
-            unsafe UnsafeMutableRawPointer(codes + index).storeBytes(
-                of: SIMD8<UInt8>(truncatingIfNeeded: bits), as: SIMD8<UInt8>.self)
-        }
+        return (products, squares)
     }
 
     @inline(__always)
@@ -124,5 +124,16 @@ enum GroupQuantizer {
         let (low, high) = (Lanes(repeating: lowest), Lanes(repeating: highest))
         let raised = lanes.replacing(with: low, where: lanes .< low)
         return raised.replacing(with: high, where: raised .> high)
+    }
+
+    @inline(__always)
+    private static func magnitude(_ lanes: Lanes) -> Lanes {
+        unsafe unsafeBitCast(
+            unsafeBitCast(lanes, to: SIMD8<UInt32>.self) & 0x7FFF_FFFF, to: Lanes.self)
+    }
+
+    @inline(__always)
+    private static func integers(_ mask: SIMDMask<SIMD8<Int32>>) -> SIMD8<Int32> {
+        SIMD8<Int32>(repeating: 0).replacing(with: -1, where: mask)
     }
 }

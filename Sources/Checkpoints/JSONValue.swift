@@ -31,7 +31,8 @@ struct JSONFault: Error, Equatable {
 }
 
 extension JSONValue {
-    /// Parses a whole text. Nesting beyond 32 levels and duplicate keys are faults.
+    /// Parses a whole text. Nesting beyond 32 levels, more than a million values, and duplicate keys are
+    /// faults: a value takes more memory than its text, so a text's length alone is no bound.
     init(parsing bytes: [UInt8]) throws(JSONFault) {
         var parser = JSONParser(bytes: bytes)
         self = try parser.document()
@@ -40,9 +41,12 @@ extension JSONValue {
 
 private struct JSONParser {
     static let maximumDepth = 32
+    /// A tensor's entry in a header has about ten values.
+    static let maximumValueCount = 1 << 20
 
     let bytes: [UInt8]
     var position = 0
+    var valueCount = 0
 
     mutating func document() throws(JSONFault) -> JSONValue {
         let value = try value(depth: 0)
@@ -68,6 +72,8 @@ private struct JSONParser {
 
     mutating func value(depth: Int) throws(JSONFault) -> JSONValue {
         guard depth < Self.maximumDepth else { throw fault("nested too deep") }
+        valueCount += 1
+        guard valueCount <= Self.maximumValueCount else { throw fault("too many values") }
         skipSpace()
         switch next {
         case UInt8(ascii: "{"): return .object(try members(depth: depth))

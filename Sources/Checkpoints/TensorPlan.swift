@@ -20,7 +20,7 @@ struct TensorPlan: Sendable {
     }
 
     let target: ModelSchema.Tensor
-    var format: WeightFormat
+    let format: WeightFormat
     let parts: [Part]
     let arrangement: Arrangement
     /// Where a convolution's weight `[out, channel, tap]` becomes `[out, tap, channel]`: the number of taps.

@@ -15,8 +15,8 @@ public struct SourceTensor: Sendable, Equatable {
     public var rows: Int { shape[0] }
     /// Elements of a row: the product of the other dimensions.
     public var columns: Int { shape.dropFirst().reduce(1, *) }
-    /// Bytes in the source.
-    public var byteCount: Int { rows * columns * elementByteCount }
+    /// Elements in all.
+    public var elementCount: Int { rows * columns }
 }
 
 /// A source of named tensors. Reading is safe from several threads at once.
@@ -29,8 +29,11 @@ public protocol TensorSource: Sendable {
     var tensorCount: Int? { get }
     /// The first of `names` that the source has. A missing tensor or another shape is an error.
     func tensor(_ names: [String], shape: [Int]) throws(CheckpointError) -> SourceTensor
-    /// Writes the values of `rows` to `values`, which holds `rows.count * columns` floats.
+    /// Writes the values of `elements`, counted through the tensor row by row, to `values`, which has room
+    /// for as many.
     func read(
-        _ tensor: SourceTensor, rows: Range<Int>, into values: UnsafeMutableBufferPointer<Float>
+        _ tensor: SourceTensor, elements: Range<Int>, into values: UnsafeMutableBufferPointer<Float>
     ) throws(CheckpointError)
+    /// Throws where what was read may not be what the source holds now.
+    func checkUnchanged() throws(CheckpointError)
 }

@@ -1,90 +1,131 @@
-//! Writes one tile of a matrix, 16 rows of floats, in the tiled layout.
+//! Packs 16 rows of floats into the tiled layout.
 
 import Tensors
 
-/// Packs tiles of one matrix. Holds one row of codes; one a thread.
-@safe struct TilePacker: ~Copyable {
-    let layout: WeightLayout
-    private let rowCodes: UnsafeMutablePointer<UInt8>
+/// Packs a tile, or a strip of its columns, a group of columns at a time. Unchecked: one thread uses it at a
+/// time.
+@safe final class TilePacker: @unchecked Sendable {
+    private typealias Lanes = GroupQuantizer.Lanes
+    /// Half a tile: the rows that are packed at once.
+    private static let rowsAtOnce = Lanes.scalarCount
+    /// Columns that are packed at once where the format has no groups.
+    private static let plainColumns = 32
 
-    init(layout: WeightLayout) {
-        self.layout = layout
-        unsafe rowCodes = .allocate(capacity: layout.paddedColumns)
-        unsafe rowCodes.initialize(repeating: 0, count: layout.paddedColumns)
-    }
+    /// One group of columns, float32 `[columns][16]`.
+    private let group: UnsafeMutablePointer<Float>
 
-    deinit { unsafe rowCodes.deallocate() }
+    init() { unsafe group = .allocate(capacity: 128 * WeightLayout.tileRows) }
 
-    /// Packs `values`, float32 `[16][paddedColumns]` with zeros as padding, to `codes` (`tileByteCount`
-    /// bytes) and `scales` (`tileScalesByteCount` bytes). Returns the row whose scale float16 cannot hold, or
-    /// nil.
+    deinit { unsafe group.deallocate() }
+
+    /// Packs `columnCount` columns, a multiple of the layout's quantum, of what `reader` has read: `codes`
+    /// and `scales` have room for them. Returns the first row whose scale float16 cannot hold, or nil.
     func pack(
-        _ values: UnsafePointer<Float>, codes: UnsafeMutableRawPointer, scales: UnsafeMutableRawPointer
+        _ reader: TileReader, columnCount: Int, format: WeightFormat, codes: UnsafeMutableRawPointer,
+        scales: UnsafeMutableRawPointer
     ) -> Int? {
-        for row in 0..<WeightLayout.tileRows {
-            let rowValues = unsafe values + row * layout.paddedColumns
-            let words = unsafe codes + row * 4
-            switch layout.format.type {
-            case .f32: unsafe packF32(rowValues, to: words)
-            case .f16: unsafe packF16(rowValues, to: words)
-            case .q8, .q4:
-                guard unsafe quantize(rowValues, scales: scales + row * 2) else { return row }
-                if layout.format.type == .q8 { unsafe packQ8(to: words) } else { unsafe packQ4(to: words) }
+        let width = format.group == 0 ? Self.plainColumns : format.group
+        let codesStride = width / format.type.elementsPerWord * WeightLayout.unitByteCount
+        var tooLarge = (SIMD8<Int32>(), SIMD8<Int32>())
+        for index in 0..<(columnCount / width) {
+            unsafe reader.transpose((index * width)..<((index + 1) * width), to: group)
+            let words = unsafe codes + index * codesStride
+            let groupScales = unsafe scales + index * WeightLayout.tileRows * 2
+            tooLarge.0 |= unsafe pack(0, width, format, words, groupScales)
+            tooLarge.1 |= unsafe pack(Self.rowsAtOnce, width, format, words, groupScales)
+        }
+        return (0..<WeightLayout.tileRows).first { row in
+            (row < Self.rowsAtOnce ? tooLarge.0 : tooLarge.1)[row % Self.rowsAtOnce] != 0
+        }
+    }
+
+    /// Packs one group of eight rows from `row` on; returns -1 for rows whose scale is too large.
+    private func pack(
+        _ row: Int, _ count: Int, _ format: WeightFormat, _ codes: UnsafeMutableRawPointer,
+        _ scales: UnsafeMutableRawPointer
+    ) -> SIMD8<Int32> {
+        let weights = unsafe UnsafePointer(group + row)
+        let words = unsafe codes + row * 4
+        let groupScales: GroupQuantizer.Scales
+        switch format.type {
+        case .f32:
+            unsafe Self.packF32(weights, count, to: words)
+            return SIMD8()
+        case .f16:
+            unsafe Self.packF16(weights, count, to: words)
+            return SIMD8()
+        case .q8:
+            groupScales = unsafe GroupQuantizer.q8(weights, count: count)
+            unsafe Self.packQ8(weights, count, groupScales.inverse, to: words)
+        case .q4:
+            groupScales = unsafe GroupQuantizer.q4(weights, count: count)
+            unsafe Self.packQ4(weights, count, groupScales.inverse, to: words)
+        }
+        let bits = SIMD8<UInt16>(truncatingIfNeeded: groupScales.bits)
+        for lane in 0..<Self.rowsAtOnce {
+            unsafe (scales + (row + lane) * 2).storeBytes(of: bits[lane].littleEndian, as: UInt16.self)
+        }
+        return groupScales.isTooLarge
+    }
+
+    private static func packF32(
+        _ weights: UnsafePointer<Float>, _ count: Int, to words: UnsafeMutableRawPointer
+    ) {
+        for unit in 0..<count {
+            let lanes = unsafe load(weights, unit)
+            unsafe store(unsafeBitCast(lanes, to: SIMD8<UInt32>.self), to: words, unit: unit)
+        }
+    }
+
+    private static func packF16(
+        _ weights: UnsafePointer<Float>, _ count: Int, to words: UnsafeMutableRawPointer
+    ) {
+        for unit in 0..<(count / 2) {
+            let low = unsafe HalfPrecision.bits(load(weights, 2 * unit))
+            let high = unsafe HalfPrecision.bits(load(weights, 2 * unit + 1))
+            unsafe store(low | (high &<< 16), to: words, unit: unit)
+        }
+    }
+
+    private static func packQ8(
+        _ weights: UnsafePointer<Float>, _ count: Int, _ inverse: Lanes, to words: UnsafeMutableRawPointer
+    ) {
+        for unit in 0..<(count / 4) {
+            var word = SIMD8<UInt32>()
+            for index in 0..<4 {
+                let codes = unsafe GroupQuantizer.codes(
+                    weights + (4 * unit + index) * WeightLayout.tileRows, inverse: inverse, lowest: -127,
+                    highest: 127)
+                word |= (codes & 0xFF) &<< UInt32(8 * index)
             }
-        }
-        return nil
-    }
-
-    /// Quantizes a row to `rowCodes`, group by group; false where a scale does not fit in float16.
-    private func quantize(_ values: UnsafePointer<Float>, scales: UnsafeMutableRawPointer) -> Bool {
-        let count = layout.format.group
-        for group in 0..<layout.groupCount {
-            let weights = unsafe values + group * count
-            let codes = unsafe rowCodes + group * count
-            let scale =
-                unsafe layout.format.type == .q8
-                ? GroupQuantizer.q8(weights, count: count, codes: codes)
-                : GroupQuantizer.q4(weights, count: count, codes: codes)
-            guard let scale else { return false }
-            unsafe (scales + group * WeightLayout.tileRows * 2).storeBytes(
-                of: scale.bitPattern.littleEndian, as: UInt16.self)
-        }
-        return true
-    }
-
-    private func packF32(_ values: UnsafePointer<Float>, to words: UnsafeMutableRawPointer) {
-        for column in 0..<layout.paddedColumns {
-            unsafe store(values[column].bitPattern, to: words, unit: column)
+            unsafe store(word, to: words, unit: unit)
         }
     }
 
-    private func packF16(_ values: UnsafePointer<Float>, to words: UnsafeMutableRawPointer) {
-        for unit in 0..<(layout.paddedColumns / 2) {
-            let low = unsafe Float16(values[2 * unit]).bitPattern
-            let high = unsafe Float16(values[2 * unit + 1]).bitPattern
-            unsafe store(UInt32(low) | UInt32(high) << 16, to: words, unit: unit)
-        }
-    }
-
-    private func packQ8(to words: UnsafeMutableRawPointer) {
-        for unit in 0..<(layout.paddedColumns / 4) {
-            let word = unsafe UnsafeRawPointer(rowCodes + 4 * unit).loadUnaligned(as: UInt32.self)
-            unsafe store(UInt32(littleEndian: word), to: words, unit: unit)
-        }
-    }
-
-    private func packQ4(to words: UnsafeMutableRawPointer) {
-        for unit in 0..<(layout.paddedColumns / 8) {
-            let codes = unsafe UnsafeRawPointer(rowCodes + 8 * unit).loadUnaligned(as: UInt64.self)
-            // The first four codes are the low halves of the four bytes, the next four the high halves.
-            let ordered = UInt64(littleEndian: codes)
-            let word = UInt32(truncatingIfNeeded: ordered) | UInt32(truncatingIfNeeded: ordered >> 32) << 4
+    private static func packQ4(
+        _ weights: UnsafePointer<Float>, _ count: Int, _ inverse: Lanes, to words: UnsafeMutableRawPointer
+    ) {
+        for unit in 0..<(count / 8) {
+            var word = SIMD8<UInt32>()
+            for index in 0..<8 {
+                let codes = unsafe GroupQuantizer.codes(
+                    weights + (8 * unit + index) * WeightLayout.tileRows, inverse: inverse, lowest: -8,
+                    highest: 7)
+                // The first four codes are the low halves of the four bytes, the next four the high halves.
+                word |= ((codes &+ 8) & 0xF) &<< UInt32(8 * (index % 4) + 4 * (index / 4))
+            }
             unsafe store(word, to: words, unit: unit)
         }
     }
 
     @inline(__always)
-    private func store(_ word: UInt32, to words: UnsafeMutableRawPointer, unit: Int) {
-        unsafe (words + unit * WeightLayout.unitByteCount).storeBytes(of: word.littleEndian, as: UInt32.self)
+    private static func load(_ weights: UnsafePointer<Float>, _ column: Int) -> Lanes {
+        unsafe UnsafeRawPointer(weights + column * WeightLayout.tileRows).loadUnaligned(as: Lanes.self)
+    }
+
+    /// Writes the words of eight rows. Words are little-endian, as is every processor this runs on.
+    @inline(__always)
+    private static func store(_ word: SIMD8<UInt32>, to words: UnsafeMutableRawPointer, unit: Int) {
+        unsafe (words + unit * WeightLayout.unitByteCount).storeBytes(of: word, as: SIMD8<UInt32>.self)
     }
 }

@@ -3,107 +3,159 @@
 import CZstd
 import Dispatch
 
-/// Gathers raw bytes into a batch of blocks, compresses the batch in parallel, and hands out the stored
-/// blocks in order. Memory: two batches of `threadCount * 8` blocks of 256 KiB.
-@safe struct BlockCompressor: ~Copyable {
-    private static let blocksPerThread = 8
-    private let threadCount: Int
+/// One block on its way from raw to stored bytes.
+///
+/// Unchecked: one thread fills it, hands it to a worker, and looks again when `isDone` has been signalled.
+@safe final class CompressedBlock: @unchecked Sendable {
     private let raw: UnsafeMutableRawBufferPointer
-    private let stored: UnsafeMutableRawBufferPointer
-    private let contexts: UnsafeMutableBufferPointer<OpaquePointer>
-    private var rawByteCount = 0
+    private let frame: UnsafeMutableRawBufferPointer
+    private(set) var rawByteCount = 0
+    private var frameByteCount = 0
+    private var checksum: UInt64 = 0
+    private let isDone = DispatchSemaphore(value: 0)
 
-    /// Receives one stored block.
-    typealias Sink = (_ stored: UnsafeRawBufferPointer, _ rawByteCount: Int) throws(ModelFileError) -> Void
-
-    init(threadCount: Int) {
-        self.threadCount = threadCount
-        let capacity = threadCount * Self.blocksPerThread * ContainerFormat.blockByteCount
+    init() {
+        let capacity = ContainerFormat.blockByteCount
         unsafe raw = .allocate(byteCount: capacity, alignment: ContainerFormat.segmentAlignment)
-        unsafe stored = .allocate(byteCount: capacity, alignment: ContainerFormat.segmentAlignment)
-        unsafe contexts = .allocate(capacity: threadCount)
-        for index in 0..<threadCount {
-            unsafe contexts.initializeElement(at: index, to: Self.makeContext())
-        }
+        unsafe frame = .allocate(byteCount: capacity, alignment: ContainerFormat.segmentAlignment)
     }
 
     deinit {
-        for index in 0..<threadCount { unsafe ZSTD_freeCCtx(contexts[index]) }
-        unsafe contexts.deallocate()
-        unsafe stored.deallocate()
         unsafe raw.deallocate()
+        unsafe frame.deallocate()
     }
 
-    /// A compressor of level 1 whose frames carry the checksum of their content.
-    static func makeContext() -> OpaquePointer {
+    var isFull: Bool { rawByteCount == ContainerFormat.blockByteCount }
+    /// What has been filled in.
+    var content: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(rebasing: raw[..<rawByteCount]) }
+
+    /// Takes as many of `bytes` as there is room for; returns how many.
+    func fill(_ bytes: UnsafeRawBufferPointer) -> Int {
+        let count = unsafe min(bytes.count, raw.count - rawByteCount)
+        unsafe UnsafeMutableRawBufferPointer(rebasing: raw[rawByteCount...]).copyMemory(
+            from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+        rawByteCount += count
+        return count
+    }
+
+    func empty() { rawByteCount = 0 }
+
+    /// A worker's part: compresses and takes the checksum of what is to be stored.
+    func compress(_ context: Compressor) {
+        // A gain under 5 % is not worth the decompression, so the frame gets no more room than that.
+        let room = unsafe UnsafeMutableRawBufferPointer(rebasing: frame[..<(rawByteCount * 95 / 100)])
+        frameByteCount = unsafe context.frame(of: content, into: room) ?? 0
+        checksum = unsafe ContainerFormat.checksum(stored)
+        isDone.signal()
+    }
+
+    func wait() { isDone.wait() }
+
+    /// The stored bytes: a frame, or the content where compression gains nothing.
+    var stored: UnsafeRawBufferPointer {
+        frameByteCount == 0
+            ? unsafe content : unsafe UnsafeRawBufferPointer(rebasing: frame[..<frameByteCount])
+    }
+
+    var entry: BlockEntry {
+        BlockEntry(
+            storedByteCount: unsafe UInt32(stored.count), rawByteCount: UInt32(rawByteCount),
+            checksum: checksum)
+    }
+}
+
+/// A zstd context of level 1 whose frames carry the checksum of their content. Unchecked: one thread uses it.
+@safe final class Compressor: @unchecked Sendable {
+    private let context: OpaquePointer
+
+    init() {
         guard let context = unsafe ZSTD_createCCtx() else { fatalError("out of memory for a compressor") }
         unsafe ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, 1)
         unsafe ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1)
-        return unsafe context
+        unsafe self.context = unsafe context
     }
 
-    /// Adds bytes to the stream; full batches go to `sink`.
-    mutating func append(_ bytes: UnsafeRawBufferPointer, to sink: Sink) throws(ModelFileError) {
-        var rest = unsafe bytes[...]
-        while unsafe !rest.isEmpty {
-            let count = unsafe min(rest.count, raw.count - rawByteCount)
-            let part = unsafe UnsafeRawBufferPointer(rebasing: rest.prefix(count))
-            unsafe UnsafeMutableRawBufferPointer(rebasing: raw[rawByteCount...]).copyMemory(from: part)
-            unsafe rest = rest.dropFirst(count)
-            rawByteCount += count
-            if unsafe rawByteCount == raw.count { unsafe try flush(to: sink) }
-        }
+    deinit { unsafe ZSTD_freeCCtx(context) }
+
+    /// Writes one frame; returns its size, or nil where it does not fit.
+    func frame(of bytes: UnsafeRawBufferPointer, into room: UnsafeMutableRawBufferPointer) -> Int? {
+        let size = unsafe ZSTD_compress2(
+            context, room.baseAddress, room.count, bytes.baseAddress, bytes.count)
+        return ZSTD_isError(size) != 0 ? nil : size
+    }
+}
+
+/// Cuts a stream into blocks that workers compress while it goes on, and hands them out in order.
+///
+/// Memory: `threadCount + 4` blocks of 256 KiB, raw and compressed, so that each thread has one and the one
+/// that writes has some to go on with; and a zstd context a thread.
+struct BlockCompressor: ~Copyable {
+    private let pool: WorkerPool
+    private let compressors: [Compressor]
+    private let blocks: [CompressedBlock]
+    /// The block that the stream goes to next; the ones before it are being compressed.
+    private var filling = 0
+    /// Blocks that are handed to workers and not yet released.
+    private(set) var pendingCount = 0
+
+    init(pool: WorkerPool) {
+        self.pool = pool
+        compressors = (0..<pool.threadCount).map { _ in Compressor() }
+        blocks = (0..<(pool.threadCount + 4)).map { _ in CompressedBlock() }
+    }
+
+    /// Whether the oldest block must be released before the stream can go on.
+    var isFull: Bool { pendingCount == blocks.count }
+    /// The end of the stream that is in no block yet.
+    var unfinished: UnsafeRawBufferPointer {
+        unsafe isFull ? UnsafeRawBufferPointer(start: nil, count: 0) : blocks[filling].content
+    }
+
+    /// Takes some of `bytes`; returns how many. Precondition: not full.
+    mutating func fill(_ bytes: UnsafeRawBufferPointer) -> Int {
+        precondition(!isFull, "a block is emptied before it is filled again")
+        let count = unsafe blocks[filling].fill(bytes)
+        if blocks[filling].isFull { finishBlock() }
+        return count
     }
 
     /// Ends the stream: the last block may be short.
-    mutating func flush(to sink: Sink) throws(ModelFileError) {
-        let blockByteCount = ContainerFormat.blockByteCount
-        let blockCount = ContainerFormat.blockCount(ofStream: rawByteCount)
-        let sizes = compress(blockCount)
-        for index in 0..<blockCount {
-            let start = index * blockByteCount
-            let rawSize = min(blockByteCount, rawByteCount - start)
-            let source = unsafe sizes[index] == rawSize ? raw : stored
-            unsafe try sink(UnsafeRawBufferPointer(rebasing: source[start..<(start + sizes[index])]), rawSize)
-        }
-        rawByteCount = 0
+    mutating func finish() {
+        if !isFull, blocks[filling].rawByteCount > 0 { finishBlock() }
     }
 
-    /// Compresses the first blocks of the batch; returns their stored sizes, the raw size where that is kept.
-    private func compress(_ blockCount: Int) -> [Int] {
-        // Each thread takes every threadCount-th block, and writes only its own blocks' places.
-        nonisolated(unsafe) let raw = unsafe raw
-        nonisolated(unsafe) let stored = unsafe stored
-        nonisolated(unsafe) let contexts = unsafe contexts
-        let (threadCount, rawByteCount) = (threadCount, rawByteCount)
-        return unsafe [Int](unsafeUninitializedCapacity: blockCount) { sizes, count in
-            nonisolated(unsafe) let sizes = unsafe sizes
-            DispatchQueue.concurrentPerform(iterations: min(threadCount, max(blockCount, 1))) { thread in
-                for index in stride(from: thread, to: blockCount, by: threadCount) {
-                    let start = index * ContainerFormat.blockByteCount
-                    let size = min(ContainerFormat.blockByteCount, rawByteCount - start)
-                    // A gain under 5 % is not worth the decompression, so the frame gets no more room than
-                    // that.
-                    let frame = unsafe ZSTD_compress2(
-                        contexts[thread], stored.baseAddress! + start, size * 95 / 100,
-                        raw.baseAddress! + start, size)
-                    unsafe sizes.initializeElement(at: index, to: ZSTD_isError(frame) != 0 ? size : frame)
-                }
-            }
-            count = blockCount
-        }
+    /// Forgets the end of the stream that is in no block yet. Precondition: no block is pending.
+    func dropUnfinished() { blocks[filling].empty() }
+
+    private mutating func finishBlock() {
+        let block = blocks[filling]
+        let compressors = compressors
+        pool.submit(urgently: true) { worker in block.compress(compressors[worker]) }
+        pendingCount += 1
+        filling = (filling + 1) % blocks.count
+    }
+
+    /// Waits for the oldest block, lends it to `body`, and makes room for another. Precondition: there is
+    /// one.
+    mutating func releaseOldest(
+        _ body: (CompressedBlock) throws(ModelFileError) -> Void
+    ) throws(ModelFileError) {
+        precondition(pendingCount > 0)
+        let block = blocks[(filling + blocks.count - pendingCount) % blocks.count]
+        block.wait()
+        pendingCount -= 1
+        defer { block.empty() }
+        try body(block)
     }
 
     /// One frame of `bytes`, whatever its size.
     static func frame(of bytes: [UInt8]) -> [UInt8] {
-        let context = unsafe makeContext()
-        defer { unsafe ZSTD_freeCCtx(context) }
-        return unsafe [UInt8](unsafeUninitializedCapacity: ZSTD_compressBound(bytes.count)) { buffer, count in
-            count = unsafe bytes.withUnsafeBytes { source in
-                unsafe ZSTD_compress2(
-                    context, buffer.baseAddress, buffer.count, source.baseAddress, source.count)
+        unsafe [UInt8](unsafeUninitializedCapacity: ZSTD_compressBound(bytes.count)) { buffer, count in
+            let size = unsafe bytes.withUnsafeBytes { source in
+                unsafe Compressor().frame(of: source, into: UnsafeMutableRawBufferPointer(buffer))
             }
-            precondition(ZSTD_isError(count) == 0, "a frame fits in its bound")
+            guard let size else { fatalError("a frame fits in its bound") }
+            count = size
         }
     }
 }

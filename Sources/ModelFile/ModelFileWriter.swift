@@ -23,16 +23,34 @@ public struct ModelFileWriter: ~Copyable {
     /// Bytes of the open tensor's planes that have not arrived yet.
     private var missingCodes = 0
     private var missingScales = 0
+    /// How far the streams were when the open matrix began.
+    private var matrixStart = StreamMark()
+
+    /// A place in the codes stream of the open segment, and in its scales.
+    private struct StreamMark {
+        var blockCount = 0
+        /// The bytes before the place that are in no finished block.
+        var unfinished: [UInt8] = []
+        var codesByteCount = 0
+        var scalesByteCount = 0
+    }
 
     /// Creates the file beside `path`. Compression uses `threadCount` threads.
     public init(path: String, threadCount: Int = 1) throws(ModelFileError) {
-        unsafe try self.init(output: OutputFile(path: path), threadCount: threadCount)
+        try self.init(path: path, pool: WorkerPool(threadCount: max(1, threadCount)))
     }
 
-    init(output: consuming OutputFile, threadCount: Int = 1) throws(ModelFileError) {
+    /// Creates the file beside `path`. The threads of `pool` compress.
+    package init(path: String, pool: WorkerPool) throws(ModelFileError) {
+        unsafe try self.init(output: OutputFile(path: path), pool: pool)
+    }
+
+    init(
+        output: consuming OutputFile, pool: WorkerPool = WorkerPool(threadCount: 1)
+    ) throws(ModelFileError) {
         path = output.path
         self.output = output
-        compressor = BlockCompressor(threadCount: max(1, threadCount))
+        compressor = BlockCompressor(pool: pool)
     }
 
     /// Begins a segment of tensors. Precondition: none is open.
@@ -49,18 +67,46 @@ public struct ModelFileWriter: ~Copyable {
         guard limit.contains(rows), limit.contains(columns) else {
             throw ModelFileError(.limit, file: path, "tensor \(name) of \(rows) x \(columns) is too large")
         }
+        matrixStart = StreamMark(
+            blockCount: blocks.count + compressor.pendingCount,
+            unfinished: unsafe Array(compressor.unfinished),
+            codesByteCount: segment!.codesByteCount, scalesByteCount: scales.count)
         begin(
             TensorEntry(
                 name: name, kind: .matrix, rows: rows, columns: columns, format: format, codesOffset: 0,
                 scalesOffset: nil))
     }
 
-    /// Adds a vector `[values.count]` to the open segment.
-    public mutating func appendVector(_ name: String, _ values: [Float]) throws(ModelFileError) {
+    /// Forgets what has arrived of the open matrix and begins it anew in another format.
+    public mutating func restartMatrix(format: WeightFormat) throws(ModelFileError) {
+        while compressor.pendingCount > 0 { try writeOldestBlock() }
+        for block in blocks[matrixStart.blockCount...] { position -= Int(block.storedByteCount) }
+        blocks.removeSubrange(matrixStart.blockCount...)
+        try output.cut(at: position)
+        compressor.dropUnfinished()
+        segment!.codesByteCount = matrixStart.codesByteCount - matrixStart.unfinished.count
+        try appendToStream(matrixStart.unfinished)
+        scales.removeSubrange(matrixStart.scalesByteCount...)
+        var tensor = segment!.tensors.removeLast()
+        tensor.format = format
+        (missingCodes, missingScales) = (0, 0)
+        begin(tensor)
+    }
+
+    /// Begins a vector `[count]` in the open segment. Its values, float32, follow as codes.
+    public mutating func beginVector(_ name: String, count: Int) throws(ModelFileError) {
+        guard (1...ContainerFormat.maximumDimension).contains(count) else {
+            throw ModelFileError(.limit, file: path, "tensor \(name) of \(count) is too large")
+        }
         begin(
             TensorEntry(
-                name: name, kind: .vector, rows: values.count, columns: 1, format: .f32, codesOffset: 0,
+                name: name, kind: .vector, rows: count, columns: 1, format: .f32, codesOffset: 0,
                 scalesOffset: nil))
+    }
+
+    /// Adds a vector `[values.count]` to the open segment.
+    public mutating func appendVector(_ name: String, _ values: [Float]) throws(ModelFileError) {
+        try beginVector(name, count: values.count)
         var fault: ModelFileError?
         unsafe values.withUnsafeBytes { bytes in
             do throws(ModelFileError) { unsafe try appendCodes(bytes) } catch { fault = error }
@@ -69,7 +115,7 @@ public struct ModelFileWriter: ~Copyable {
         try endTensor()
     }
 
-    /// The next bytes of the open matrix's codes plane (values, for f32 and f16).
+    /// The next bytes of the open tensor's codes plane (values, for f32 and f16).
     public mutating func appendCodes(_ bytes: UnsafeRawBufferPointer) throws(ModelFileError) {
         precondition(bytes.count <= missingCodes, "a tensor gets no more codes than its plane holds")
         missingCodes -= bytes.count
@@ -83,7 +129,7 @@ public struct ModelFileWriter: ~Copyable {
         unsafe scales.append(contentsOf: bytes)
     }
 
-    /// Ends the open matrix. Precondition: both planes have arrived whole.
+    /// Ends the open tensor. Precondition: both planes have arrived whole.
     public mutating func endTensor() throws(ModelFileError) {
         precondition(missingCodes == 0 && missingScales == 0, "a tensor ends when its planes are whole")
         let alignment = ContainerFormat.planeAlignment
@@ -190,33 +236,27 @@ public struct ModelFileWriter: ~Copyable {
 
     private mutating func appendToStream(_ bytes: UnsafeRawBufferPointer) throws(ModelFileError) {
         segment!.codesByteCount += bytes.count
-        var (position, blocks) = (position, [BlockEntry]())
-        unsafe try compressor.append(bytes) { (stored, rawByteCount) throws(ModelFileError) in
-            unsafe try Self.write(stored, rawByteCount, to: output, at: &position, index: &blocks)
+        var done = 0
+        while done < bytes.count {
+            if compressor.isFull { try writeOldestBlock() }
+            done += unsafe compressor.fill(UnsafeRawBufferPointer(rebasing: bytes[done...]))
         }
-        self.position = position
-        self.blocks += blocks
     }
 
     private mutating func flush() throws(ModelFileError) {
-        var (position, blocks) = (position, [BlockEntry]())
-        unsafe try compressor.flush { (stored, rawByteCount) throws(ModelFileError) in
-            unsafe try Self.write(stored, rawByteCount, to: output, at: &position, index: &blocks)
-        }
-        self.position = position
-        self.blocks += blocks
+        compressor.finish()
+        while compressor.pendingCount > 0 { try writeOldestBlock() }
     }
 
-    private static func write(
-        _ stored: UnsafeRawBufferPointer, _ rawByteCount: Int, to output: borrowing OutputFile,
-        at position: inout Int, index: inout [BlockEntry]
-    ) throws(ModelFileError) {
-        unsafe try output.write(stored, at: position)
-        position += stored.count
-        index.append(
-            BlockEntry(
-                storedByteCount: UInt32(stored.count), rawByteCount: UInt32(rawByteCount),
-                checksum: unsafe ContainerFormat.checksum(stored)))
+    private mutating func writeOldestBlock() throws(ModelFileError) {
+        let offset = position
+        var written: BlockEntry?
+        try compressor.releaseOldest { block throws(ModelFileError) in
+            unsafe try output.write(block.stored, at: offset)
+            written = block.entry
+        }
+        position += Int(written!.storedByteCount)
+        blocks.append(written!)
     }
 
     private mutating func pad(to alignment: Int) throws(ModelFileError) {

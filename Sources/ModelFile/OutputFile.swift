@@ -57,6 +57,13 @@ import Glibc
         }
     }
 
+    /// Ends the file at `byteCount` bytes; what was written behind them is gone.
+    package func cut(at byteCount: Int) throws(ModelFileError) {
+        guard ftruncate(descriptor, off_t(byteCount)) == 0 else {
+            throw Self.fault("shorten", path, at: byteCount, code: errno)
+        }
+    }
+
     /// Makes the bytes durable, and gives the file its name.
     package consuming func commit() throws(ModelFileError) {
         guard retryingInterrupted({ fsync(descriptor) }) == 0 else {

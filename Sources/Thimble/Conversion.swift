@@ -40,7 +40,7 @@ public struct ConversionOptions: Sendable {
     public var pageSettings: String?
     public var name: String?
     public var licence: String?
-    /// Nil takes one for each core this process may use.
+    /// Nil takes one for each core this process may use; at most 32 are of use.
     public var threadCount: Int?
 
     public init() {}
@@ -51,6 +51,8 @@ public struct ConversionReport: Sendable {
     /// Bytes of the model file.
     public var byteCount: Int
     public var tensorCount: Int
+    /// Threads that read, packed and compressed; one more wrote.
+    public var threadCount: Int
     /// Things worth knowing: tensors stored otherwise than asked, what the folder lacks.
     public var notes: [String]
 }
@@ -84,7 +86,9 @@ public func convert(
             "\(summary.ignoredTensorCount) tensors of the checkpoint are not part of this architecture")
     }
     let byteCount = try translating { () throws(ModelFileError) in try ModelFile(path: path).byteCount }
-    return ConversionReport(byteCount: byteCount, tensorCount: summary.tensorCount, notes: notes)
+    return ConversionReport(
+        byteCount: byteCount, tensorCount: summary.tensorCount, threadCount: summary.threadCount, notes: notes
+    )
 }
 
 private func tensorSource(_ source: ConversionSource) throws(ThimbleError) -> any TensorSource {

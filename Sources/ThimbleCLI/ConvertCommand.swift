@@ -52,6 +52,9 @@ struct ConvertCommand: ParsableCommand {
     @Option(help: "Seed of the random weights.")
     var seed: UInt64?
 
+    @Flag(help: "Print time, threads and memory to standard error.")
+    var stats = false
+
     @Option(help: "Threads that work (default: one a core; environment: THIMBLE_THREADS).")
     var threads: Int?
 
@@ -78,6 +81,7 @@ struct ConvertCommand: ParsableCommand {
         options.licence = licence
         options.threadCount = try threads ?? Environment.threads()
         let source = source
+        let start = ContinuousClock.now
         let report = try Interrupt.awaited { () throws(ThimbleError) in
             var bar = ProgressBar("convert")
             return try convert(
@@ -89,6 +93,14 @@ struct ConvertCommand: ParsableCommand {
         }
         for note in report.notes { StandardStream.note("note: \(note)") }
         StandardStream.note("\(output): \(report.byteCount.asBytes), \(report.tensorCount.of("tensor"))")
+        if stats { showStats(report, start.duration(to: .now) / .seconds(1)) }
+    }
+
+    private func showStats(_ report: ConversionReport, _ seconds: Double) {
+        let speed = Int(Double(report.byteCount) / max(seconds, 0.001)).asBytes
+        let memory = PeakMemory.bytes().map { ", peak memory \($0.asBytes)" } ?? ""
+        StandardStream.note(
+            "\(seconds.fixed(1)) s, \(speed)/s on \(report.threadCount.of("thread"))\(memory)")
     }
 
     private var source: ConversionSource {

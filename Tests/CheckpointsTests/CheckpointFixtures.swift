@@ -38,7 +38,9 @@ extension TemporaryDirectory {
 struct SegmentImage {
     let entry: SegmentEntry
     let bytes: [UInt8]
+}
 
+extension SegmentImage {
     init(_ name: String, of file: ModelFile) throws {
         guard let segment = file.segment(named: name) else { throw CocoaError(.fileNoSuchFile) }
         var bytes = [UInt8](repeating: 0, count: segment.entry.imageByteCount)

@@ -1,12 +1,13 @@
 //! A converted checkpoint computes what the reference computes.
 
 import Foundation
-import ModelFile
+import Synchronization
 import Tensors
 import TestSupport
 import Testing
 
 @testable import Checkpoints
+@testable import ModelFile
 
 @Suite struct ConversionTests {
     let folder: TemporaryDirectory
@@ -158,6 +159,17 @@ import Testing
         #expect(file.manifest.model.recipe.contains("layers.1/down"))
     }
 
+    @Test(arguments: [ElementType.f16, .q4]) func everyWeightIsReadOnce(type: ElementType) throws {
+        let source = CountingSource()
+        _ = try Converter(source: source, recipe: Recipe(weights: type)).write(
+            to: folder.path("m"), packaging: Packaging(name: "tiny", creator: "tests"))
+        let plans = try ModelPlan(source: source, recipe: Recipe(weights: type)).segments()
+        let total = plans.flatMap(\.tensors).flatMap(\.parts).reduce(0) {
+            $0 + $1.rows.count * $1.source.columns
+        }
+        #expect(source.readCount.withLock { $0 } == total)
+    }
+
     @Test(arguments: [Float.nan, .infinity, -.infinity])
     func aWeightThatIsNotANumberIsAnErrorThatNamesIt(value: Float) throws {
         let name = "model.visual.blocks.0.attn.proj.weight"
@@ -174,6 +186,53 @@ import Testing
         }
     }
 
+    @Test func aVectorsValueThatIsNotANumberIsAnErrorThatNamesIt() throws {
+        let folder = try TemporaryDirectory()
+        let copy = try folder.copy(of: "glm4-tied")
+        let shard = try Safetensors(path: copy + "/model.safetensors")
+        let entry = try #require(shard.entries.first { $0.name == "model.norm.weight" })
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: shard.file.path))
+        // An exponent of all ones is NaN or infinite in every format.
+        let offset = entry.fileOffset + 7 * entry.format.byteCount
+        for index in 0..<entry.format.byteCount { bytes[offset + index] = 0xFF }
+        try bytes.write(to: URL(fileURLWithPath: shard.file.path))
+        let error = #expect(throws: CheckpointError.self) {
+            try Converter(source: SafetensorsFolder(path: copy), recipe: Recipe(weights: .q8)).write(
+                to: folder.path("m"), packaging: Packaging(name: "tiny", creator: "tests"))
+        }
+        #expect(error?.detail == "tensor model.norm.weight has nan at 7")
+        #expect(folder.contents == ["glm4-tied"])
+    }
+
+    @Test(arguments: [1, 3]) func aShardThatIsCutWhileItIsReadIsAnErrorThatNamesIt(threadCount: Int) throws {
+        let folder = try TemporaryDirectory()
+        let copy = try folder.copy(of: "glm4-tied")
+        let source = try SafetensorsFolder(path: copy)
+        let shard = try FileHandle(forUpdating: URL(fileURLWithPath: copy + "/model.safetensors"))
+        try shard.truncate(atOffset: shard.seekToEnd() - 1000)
+        let error = #expect(throws: CheckpointError.self) {
+            try Converter(source: source, recipe: Recipe(weights: .q4), threadCount: threadCount).write(
+                to: folder.path("m"), packaging: Packaging(name: "tiny", creator: "tests"))
+        }
+        #expect(error?.code == .unreadable && error?.file == copy + "/model.safetensors")
+        #expect(error?.detail.contains("the file ends early") == true)
+        #expect(folder.contents == ["glm4-tied"])
+    }
+
+    @Test func aShardThatIsWrittenToWhileItIsReadIsAnErrorThatNamesIt() throws {
+        let folder = try TemporaryDirectory()
+        let copy = try folder.copy(of: "glm4-tied")
+        let source = try SafetensorsFolder(path: copy)
+        let shard = URL(fileURLWithPath: copy + "/model.safetensors")
+        try FileManager.default.setAttributes([.modificationDate: Date.distantPast], ofItemAtPath: shard.path)
+        let error = #expect(throws: CheckpointError.self) {
+            try Converter(source: source, recipe: Recipe(weights: .q4)).write(
+                to: folder.path("m"), packaging: Packaging(name: "tiny", creator: "tests"))
+        }
+        #expect(error?.code == .unreadable && error?.file == shard.path)
+        #expect(folder.contents == ["glm4-tied"])
+    }
+
     @Test func aWeightBeyondTheScaleOfAQuantizedFormatIsAnError() throws {
         let source = AlteredSource(value: 1e7, tensor: "model.language_model.layers.1.mlp.down_proj.weight")
         let error = #expect(throws: CheckpointError.self) {
@@ -182,6 +241,47 @@ import Testing
         }
         #expect(error?.code == .value)
         #expect(error?.detail.hasPrefix("row 3 of down is too large for a q4/32 scale") == true)
+    }
+
+    /// Rows so wide that a tile is cut into three strips of columns.
+    @Test(arguments: [WeightFormat.f16, .f32, .q8(group: 128), .q4(group: 32)])
+    func aMatrixOfVeryWideRowsIsThatOfItsParts(format: WeightFormat) throws {
+        let source = WideSource()
+        let target = ModelSchema.Tensor(name: "wide", kind: .matrix, rows: 35, columns: WideSource.columns)
+        let plan = TensorPlan(
+            target: target, format: format,
+            parts: [
+                .init(source: try source.tensor(["a"], shape: [20, WideSource.columns]), rows: 0..<18),
+                .init(source: try source.tensor(["b"], shape: [20, WideSource.columns]), rows: 0..<17),
+            ], arrangement: .alternating, taps: nil)
+        let layout = WeightLayout(rows: target.rows, columns: target.columns, format: format)
+        let pieces = MatrixPieces(layout)
+        #expect(pieces.count == 9)
+        var (codes, scales): ([UInt8], [UInt8]) = ([], [])
+        let window = PieceWindow(source: source, pool: WorkerPool(threadCount: 3))
+        try window.forEachPiece(of: plan, layout: layout) { piece, _ in
+            unsafe codes.append(contentsOf: piece.codes)
+            unsafe scales.append(contentsOf: piece.scales)
+            return true
+        }
+        #expect(codes.count == layout.codesByteCount && scales.count == layout.scalesByteCount)
+        let tensor = TensorEntry(
+            name: "wide", kind: .matrix, rows: target.rows, columns: target.columns, format: format,
+            codesOffset: 0, scalesOffset: scales.isEmpty ? nil : codes.count)
+        let entry = SegmentEntry(
+            name: "layers.0", kind: .weights, fileOffset: 0, storedByteCount: 0, codesByteCount: codes.count,
+            scalesByteCount: scales.count, firstBlock: 0, tensors: [tensor])
+        let image = SegmentImage(entry: entry, bytes: codes + scales)
+        // A code's step, or float16's.
+        let tolerance: Float = [.f32: 0, .f16: 1e-3][format] ?? (format.type == .q8 ? 0.01 : 0.15)
+        for row in [0, 1, 15, 16, 17, 34] {
+            for column in stride(from: 0, to: WideSource.columns, by: 61) {
+                let expected = WideSource.value(
+                    row % 2 == 0 ? "a" : "b", row / 2 * WideSource.columns + column)
+                #expect(abs(image.element(tensor, row, column) - expected) <= tolerance)
+            }
+            #expect(image.element(tensor, row, layout.paddedColumns - 1) == 0)
+        }
     }
 
     @Test func aFileThatCannotBeWrittenIsAnErrorThatNamesIt() throws {
@@ -209,11 +309,64 @@ struct AlteredSource: TensorSource {
         try base.tensor(names, shape: shape)
     }
 
+    func checkUnchanged() throws(CheckpointError) {}
+
     func read(
-        _ tensor: SourceTensor, rows: Range<Int>, into values: UnsafeMutableBufferPointer<Float>
+        _ tensor: SourceTensor, elements: Range<Int>, into values: UnsafeMutableBufferPointer<Float>
     ) throws(CheckpointError) {
-        unsafe try base.read(tensor, rows: rows, into: values)
-        guard tensor.name == self.tensor, rows.contains(3) else { return }
-        unsafe values[(3 - rows.lowerBound) * tensor.columns + 5] = value
+        unsafe try base.read(tensor, elements: elements, into: values)
+        let element = 3 * tensor.columns + 5
+        guard tensor.name == self.tensor, elements.contains(element) else { return }
+        unsafe values[element - elements.lowerBound] = value
+    }
+}
+
+/// The tiny checkpoint, which counts the elements that are read.
+final class CountingSource: TensorSource {
+    let base = try! SafetensorsFolder(path: Fixtures.path("glm4v"))
+    let readCount = Mutex(0)
+
+    var configuration: ModelConfiguration { base.configuration }
+    var location: String { base.location }
+    var tensorCount: Int? { base.tensorCount }
+
+    func tensor(_ names: [String], shape: [Int]) throws(CheckpointError) -> SourceTensor {
+        try base.tensor(names, shape: shape)
+    }
+
+    func checkUnchanged() throws(CheckpointError) {}
+
+    func read(
+        _ tensor: SourceTensor, elements: Range<Int>, into values: UnsafeMutableBufferPointer<Float>
+    ) throws(CheckpointError) {
+        readCount.withLock { $0 += elements.count }
+        unsafe try base.read(tensor, elements: elements, into: values)
+    }
+}
+
+/// Two tensors of wide rows whose values tell where they are.
+struct WideSource: TensorSource {
+    static let columns = 2 * MatrixPieces.maximumColumnCount + 1001
+
+    static func value(_ name: String, _ element: Int) -> Float {
+        Float((element &* 7919 + (name == "a" ? 1 : 50)) % 997 - 498) / 498
+    }
+
+    var configuration: ModelConfiguration { fatalError("a test of one matrix needs none") }
+    var location: String { "wide" }
+    var tensorCount: Int? { nil }
+
+    func tensor(_ names: [String], shape: [Int]) throws(CheckpointError) -> SourceTensor {
+        SourceTensor(name: names[0], shape: shape, elementByteCount: 4)
+    }
+
+    func checkUnchanged() throws(CheckpointError) {}
+
+    func read(
+        _ tensor: SourceTensor, elements: Range<Int>, into values: UnsafeMutableBufferPointer<Float>
+    ) throws(CheckpointError) {
+        for (index, element) in elements.enumerated() {
+            unsafe values[index] = Self.value(tensor.name, element)
+        }
     }
 }

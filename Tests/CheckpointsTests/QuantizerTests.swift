@@ -17,16 +17,68 @@ import Testing
         }
     }
 
-    static func quantize(_ weights: [Float], bits: Int) -> (scale: Float16?, codes: [UInt8]) {
-        var codes = [UInt8](repeating: 0, count: weights.count)
-        let scale = unsafe weights.withUnsafeBufferPointer { source in
-            unsafe codes.withUnsafeMutableBufferPointer { target in
+    /// Quantizes one group as a row among seven others; q4 codes are 0...15, q8 codes two's complement.
+    static func quantize(_ weights: [Float], bits: Int, row: Int = 3) -> (scale: Float16?, codes: [UInt8]) {
+        var lanes = [Float](repeating: 0.125, count: weights.count * 16)
+        for (index, weight) in weights.enumerated() { lanes[index * 16 + row] = weight }
+        return unsafe lanes.withUnsafeBufferPointer { buffer in
+            let group = buffer.baseAddress!
+            let scales =
                 unsafe bits == 4
-                    ? GroupQuantizer.q4(source.baseAddress!, count: source.count, codes: target.baseAddress!)
-                    : GroupQuantizer.q8(source.baseAddress!, count: source.count, codes: target.baseAddress!)
+                ? GroupQuantizer.q4(group, count: weights.count)
+                : GroupQuantizer.q8(group, count: weights.count)
+            let limits: (Float, Float) = bits == 4 ? (-8, 7) : (-127, 127)
+            let codes = weights.indices.map { index in
+                let lanes = unsafe GroupQuantizer.codes(
+                    group + index * 16, inverse: scales.inverse, lowest: limits.0, highest: limits.1)
+                return UInt8(truncatingIfNeeded: bits == 4 ? (lanes[row] &+ 8) & 15 : lanes[row] & 255)
+            }
+            let scale = Float16(bitPattern: UInt16(scales.bits[row]))
+            return (scales.isTooLarge[row] == 0 ? scale : nil, codes)
+        }
+    }
+
+    @Test(arguments: [32, 64, 128]) func everyRowGetsWhatTheDefinitionSays(group: Int) {
+        for seed in 0..<200 {
+            // From below the smallest float16 to beyond the largest, with a few outliers and zeros.
+            let deviation = Float(sign: .plus, exponent: seed % 44 - 26, significand: 1)
+            var weights = Self.weights(group, seed: UInt64(seed) &* 31 &+ 7, deviation: deviation)
+            if seed % 3 == 0 { weights[seed % group] *= 20 }
+            if seed % 5 == 0 { for index in 0..<(group / 2) { weights[2 * index] = 0 } }
+            let four = Self.quantize(weights, bits: 4, row: seed % 8)
+            let expectedFour = GroupQuantizerDefinition.q4(weights)
+            #expect(four.scale?.bitPattern == expectedFour?.scale.bitPattern, "seed \(seed)")
+            if let expectedFour { #expect(four.codes.map { Int($0) - 8 } == expectedFour.codes) }
+            let eight = Self.quantize(weights, bits: 8, row: seed % 8)
+            let expectedEight = GroupQuantizerDefinition.q8(weights)
+            #expect(eight.scale?.bitPattern == expectedEight?.scale.bitPattern, "seed \(seed)")
+            if let expectedEight {
+                #expect(eight.codes.map { Int(Int8(bitPattern: $0)) } == expectedEight.codes)
             }
         }
-        return (scale, codes)
+    }
+
+    @Test func halfPrecisionIsThatOfTheStandardLibrary() {
+        for bits in UInt16.min...UInt16.max {
+            let expected = Float(Float16(bitPattern: bits))
+            let value = HalfPrecision.floats(SIMD8(repeating: UInt32(bits)))[5]
+            if expected.isNaN {
+                #expect(value.isNaN)
+                continue
+            }
+            #expect(value.bitPattern == expected.bitPattern)
+            #expect(HalfPrecision.bits(SIMD8(repeating: value))[2] == UInt32(bits))
+            // Half way to the next, where rounding has to choose, and the floats beside that.
+            let middle = (value + Float(Float16(bitPattern: bits).nextUp)) / 2
+            for near in [middle.nextDown, middle, middle.nextUp] where near.isFinite {
+                #expect(
+                    HalfPrecision.bits(SIMD8(repeating: near))[7] == UInt32(Float16(near).bitPattern),
+                    "\(near)")
+            }
+        }
+        for value in [Float(65_519), 65_520, 1e9, .infinity, .leastNonzeroMagnitude, -0.0] {
+            #expect(HalfPrecision.bits(SIMD8(repeating: value))[0] == UInt32(Float16(value).bitPattern))
+        }
     }
 
     static func squaredError(_ weights: [Float], scale: Float) -> Float {

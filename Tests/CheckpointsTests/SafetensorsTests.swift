@@ -80,6 +80,12 @@ import Testing
         #expect(try fault(String(repeating: "[", count: 100_000))?.detail.contains("nested too deep") == true)
     }
 
+    /// 8 MB of text that would be some hundreds of megabytes of values.
+    @Test func aHeaderOfVeryManyValuesIsRefused() throws {
+        let text = "[" + String(repeating: "[0],", count: 2_000_000) + "0]"
+        #expect(try fault(text)?.detail.contains("too many values") == true)
+    }
+
     @Test func everyTruncationOfAShardIsRefused() throws {
         let folder = try TemporaryDirectory()
         let original = try Data(

@@ -1,6 +1,7 @@
 //! A file appears whole or not at all.
 
 import Foundation
+import Tensors
 import TestSupport
 import Testing
 
@@ -50,6 +51,34 @@ import Testing
         #expect(error?.file == path)
         #expect(error?.offset == space)
         #expect(folder.contents.isEmpty)
+    }
+
+    /// A matrix that begins within a block, begun anew after several blocks, leaves the file that it would
+    /// have made at once.
+    @Test func aRestartedMatrixLeavesNoTrace() throws {
+        let folder = try TemporaryDirectory()
+        let half = [UInt8](
+            repeating: 0x5A, count: WeightLayout(rows: 300, columns: 4096, format: .f16).codesByteCount)
+        let full = SampleModel.bytes(
+            WeightLayout(rows: 300, columns: 4096, format: .f32).codesByteCount, seed: 4, mask: 0xFF)
+        for restarts in [0, 2] {
+            var writer = try ModelFileWriter(path: folder.path("\(restarts)"), threadCount: 2)
+            try writer.beginSegment("layers.0")
+            try writer.appendVector("first", [Float](repeating: 0.5, count: 100_000))
+            try writer.beginMatrix("wide", rows: 300, columns: 4096, format: restarts > 0 ? .f16 : .f32)
+            for restart in 0..<restarts {
+                let part = half.prefix(restart == 0 ? 1_000_000 : 10)
+                try unsafe part.withUnsafeBytes { try unsafe writer.appendCodes($0) }
+                try writer.restartMatrix(format: restart + 1 < restarts ? .f16 : .f32)
+            }
+            try unsafe full.withUnsafeBytes { try unsafe writer.appendCodes($0) }
+            try writer.endTensor()
+            try writer.endSegment()
+            try writer.commit(SampleModel.description)
+        }
+        let files = try ["0", "2"].map { try Data(contentsOf: URL(fileURLWithPath: folder.path($0))) }
+        #expect(files[0] == files[1])
+        try ModelFile(path: folder.path("2")).verify()
     }
 
     @Test func shortAndInterruptedWritesAreContinued() throws {
