@@ -1,6 +1,7 @@
 //! The header check and the result of a failure, the same for every codec.
 #include "image.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,7 +15,11 @@ bool cimages_reserve(cimages_image *image, uint64_t width, uint64_t height, cima
     // Divided rather than multiplied, so that no header can overflow the check.
     if (width > limits.max_width || height > limits.max_height || width > limits.max_pixels / height ||
         width > SIZE_MAX / 3 / height) {
-        cimages_fail(image, CIMAGES_TOO_LARGE, "the header asks for more pixels than the limit");
+        char message[sizeof image->message];
+        snprintf(message, sizeof message,
+                 "the limit is %" PRIu32 " x %" PRIu32 " and %" PRIu64 " pixels in all", limits.max_width,
+                 limits.max_height, limits.max_pixels);
+        cimages_fail(image, CIMAGES_TOO_LARGE, message);
         return false;
     }
     // Zeroed, so that no codec's omission can show the process's old memory as pixels.

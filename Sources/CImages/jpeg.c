@@ -5,20 +5,29 @@
 #include <stdlib.h>
 
 #include <jpeglib.h>
-#include <setjmp.h>
 
-/// Progressive files may ask for many passes over the whole image; a real one has about ten scans.
-enum { SCANS_MAX = 100 };
+#include <jerror.h>
+#include <setjmp.h>
 
 typedef struct {
     struct jpeg_error_mgr base;
     jmp_buf escape;
+    cimages_status status;
     char message[JMSG_LENGTH_MAX];
 } jpeg_faults;
 
 static void on_error(j_common_ptr codec) {
     jpeg_faults *faults = (jpeg_faults *)codec->err;
-    codec->err->format_message(codec, faults->message);
+    // The pixels are not libjpeg's to allocate, so what exceeds its memory is the coefficients of all scans.
+    if (codec->err->msg_code == JERR_NO_BACKING_STORE) {
+        faults->status = CIMAGES_TOO_LARGE;
+        snprintf(faults->message, sizeof faults->message,
+                 "its scans together need more than %d MiB of memory", CIMAGES_JPEG_MEMORY_MAX >> 20);
+    } else {
+        bool has_no_memory = codec->err->msg_code == JERR_OUT_OF_MEMORY;
+        faults->status = has_no_memory ? CIMAGES_OUT_OF_MEMORY : CIMAGES_MALFORMED;
+        codec->err->format_message(codec, faults->message);
+    }
     longjmp(faults->escape, 1);
 }
 
@@ -34,9 +43,11 @@ static void on_output(j_common_ptr codec) { (void)codec; }
 
 static void on_progress(j_common_ptr codec) {
     j_decompress_ptr decoder = (j_decompress_ptr)codec;
-    if (codec->is_decompressor && decoder->input_scan_number > SCANS_MAX) {
+    if (codec->is_decompressor && decoder->input_scan_number > CIMAGES_JPEG_SCANS_MAX) {
         jpeg_faults *faults = (jpeg_faults *)codec->err;
-        snprintf(faults->message, sizeof faults->message, "it has more than %d scans", SCANS_MAX);
+        faults->status = CIMAGES_MALFORMED;
+        snprintf(faults->message, sizeof faults->message, "it has more than %d scans",
+                 CIMAGES_JPEG_SCANS_MAX);
         longjmp(faults->escape, 1);
     }
 }
@@ -96,10 +107,11 @@ cimages_image cimages_decode_jpeg(const uint8_t *bytes, size_t size, cimages_lim
     if (setjmp(faults.escape) == 0) {
         jpeg_create_decompress(&decoder);
         decoder.progress = &progress;
+        decoder.mem->max_memory_to_use = CIMAGES_JPEG_MEMORY_MAX;
         jpeg_mem_src(&decoder, bytes, size);
         read_jpeg(&decoder, &image, limits);
     } else {
-        cimages_fail(&image, CIMAGES_MALFORMED, faults.message);
+        cimages_fail(&image, faults.status, faults.message);
     }
     jpeg_destroy_decompress(&decoder);
     return image;

@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/// The most memory that libpng may take for one ancillary chunk, and the most such chunks it may keep.
-enum { CHUNK_BYTES_MAX = 8 << 20, CHUNK_COUNT_MAX = 1000 };
-
 typedef struct {
     const uint8_t *bytes;
     size_t size;
@@ -38,12 +35,18 @@ static void on_read(png_structp png, png_bytep target, size_t count) {
     input->position += count;
 }
 
+/// What one pixel of a decoded row holds, by its number of bytes.
+enum { GREY_16_BYTES = 2, RGB_BYTES = 3, RGBA_BYTES = 4 };
+
 /// Sets libpng's transformations so that each row comes out as 8-bit RGB, or RGBA where the image knows
 /// transparency: libpng's own composition would honour a gAMA chunk, which the models' preprocessing does
-/// not. Returns the number of channels.
+/// not. 16-bit grey stays as it is, for PIL treats it as no other mode. Returns the bytes of a pixel.
 static size_t ask_for_rgb(png_structp png, png_infop info) {
     int colour = png_get_color_type(png, info);
     int depth = png_get_bit_depth(png, info);
+    if (colour == PNG_COLOR_TYPE_GRAY && depth == 16) {
+        return GREY_16_BYTES;
+    }
     if (colour == PNG_COLOR_TYPE_PALETTE) {
         png_set_palette_to_rgb(png);
     }
@@ -60,35 +63,46 @@ static size_t ask_for_rgb(png_structp png, png_infop info) {
     if (has_key) {
         png_set_tRNS_to_alpha(png);
     }
-    return has_key || (colour & PNG_COLOR_MASK_ALPHA) ? 4 : 3;
+    return has_key || (colour & PNG_COLOR_MASK_ALPHA) ? RGBA_BYTES : RGB_BYTES;
+}
+
+/// Turns big-endian 16-bit grey into RGB as PIL does: what does not fit 8 bits is white, and a transparent
+/// shade is a shade like any other.
+static void clip_grey(const uint8_t *grey, size_t count, uint8_t *rgb) {
+    for (size_t pixel = 0; pixel < count; pixel++, grey += GREY_16_BYTES, rgb += RGB_BYTES) {
+        memset(rgb, grey[0] != 0 ? 255 : grey[1], RGB_BYTES);
+    }
 }
 
 /// What a longjmp must not lose.
 typedef struct {
     png_bytep *rows;
-    uint8_t *rgba;
+    /// Pixels that are not RGB yet.
+    uint8_t *raw;
 } png_scratch;
 
 static void read_png(png_structp png, png_infop info, cimages_image *image, cimages_limits limits,
                      volatile png_scratch *scratch) {
+    // The size is held against our own limits, which can say by how much it exceeds them.
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
-    png_set_chunk_malloc_max(png, CHUNK_BYTES_MAX);
-    png_set_chunk_cache_max(png, CHUNK_COUNT_MAX);
+    // Texts, profiles and the like are passed over: they say nothing that is used here, and compressed ones
+    // would unfold in memory, each to many times its size.
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
     png_read_info(png, info);
     uint32_t height = png_get_image_height(png, info);
     if (!cimages_reserve(image, png_get_image_width(png, info), height, limits)) {
         return;
     }
-    size_t channels = ask_for_rgb(png, info);
+    size_t pixel_bytes = ask_for_rgb(png, info);
     png_set_interlace_handling(png);
     png_read_update_info(png, info);
-    size_t stride = (size_t)image->width * channels;
+    size_t stride = (size_t)image->width * pixel_bytes;
     if (png_get_rowbytes(png, info) != stride) {
         png_error(png, "its rows are of an unsupported kind");
     }
     uint8_t *target = image->pixels;
-    if (channels == 4) {
-        target = scratch->rgba = calloc((size_t)image->width * height, channels);
+    if (pixel_bytes != RGB_BYTES) {
+        target = scratch->raw = calloc((size_t)image->width * height, pixel_bytes);
     }
     png_bytep *rows = scratch->rows = calloc(height, sizeof *rows);
     if (target == NULL || rows == NULL) {
@@ -99,8 +113,11 @@ static void read_png(png_structp png, png_infop info, cimages_image *image, cima
     }
     png_read_image(png, rows);
     png_read_end(png, NULL);
-    if (channels == 4) {
-        cimages_compose_on_white(target, (size_t)image->width * height, image->pixels);
+    size_t count = (size_t)image->width * height;
+    if (pixel_bytes == RGBA_BYTES) {
+        cimages_compose_on_white(target, count, image->pixels);
+    } else if (pixel_bytes == GREY_16_BYTES) {
+        clip_grey(target, count, image->pixels);
     }
 }
 
@@ -123,7 +140,7 @@ cimages_image cimages_decode_png(const uint8_t *bytes, size_t size, cimages_limi
         cimages_fail(&image, CIMAGES_MALFORMED, message);
     }
     free(scratch.rows);
-    free(scratch.rgba);
+    free(scratch.raw);
     png_destroy_read_struct(&png, &info, NULL);
     return image;
 }

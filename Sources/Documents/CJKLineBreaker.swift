@@ -1,13 +1,38 @@
 //! Breaking lines between characters, for texts with Chinese characters.
 
 /// One character of a paragraph that breaks anywhere, or a line break.
+///
+/// Every page breaks the rest of its paragraph again, so a unit is small, and knows its width.
 struct CJKUnit {
-    /// Nil for a line break without a character.
-    var ink: Ink?
-    var isBreak: Bool
-    var startsFragment: Bool
-    /// The width in points, kept here because every page breaks the rest of its paragraph again.
+    /// The ink, and the flags below in the bits that it leaves free.
+    private var bits: UInt32
+    /// The width in points.
     var advance: Double
+
+    private static let hasInk: UInt32 = 1 << 21
+    private static let breaksLine: UInt32 = 1 << 22
+    private static let opensFragment: UInt32 = 1 << 23
+    private static let flags = hasInk | breaksLine | opensFragment
+
+    /// `ink` is nil for a line break without a character.
+    init(ink: Ink?, isBreak: Bool, startsFragment: Bool, advance: Double) {
+        bits = ink.map { $0.bits | Self.hasInk } ?? 0
+        if isBreak { bits |= Self.breaksLine }
+        if startsFragment { bits |= Self.opensFragment }
+        self.advance = advance
+    }
+
+    var ink: Ink? {
+        get { bits & Self.hasInk == 0 ? nil : Ink(bits: bits & ~Self.flags) }
+        set { bits = bits & (Self.flags ^ Self.hasInk) | (newValue.map { $0.bits | Self.hasInk } ?? 0) }
+    }
+
+    var isBreak: Bool { bits & Self.breaksLine != 0 }
+
+    var startsFragment: Bool {
+        get { bits & Self.opensFragment != 0 }
+        set { bits = newValue ? bits | Self.opensFragment : bits & ~Self.opensFragment }
+    }
 }
 
 /// A paragraph that breaks between characters, as ReportLab's CJK wrapping has it.
@@ -21,7 +46,14 @@ struct CJKText {
     /// Whether the paragraph is one fragment, whose lines ReportLab trims of white space.
     let isPlain: Bool
 
-    init(_ text: FragmentedText, _ measure: FontMeasure) {
+    /// - Throws: `tooLarge` for a paragraph that is too long to be broken once for every page.
+    init(_ text: FragmentedText, _ measure: FontMeasure) throws(DocumentError) {
+        guard text.inks.count <= DocumentLimits.maxCJKParagraphCharacters else {
+            throw DocumentError(
+                .tooLarge,
+                "\(PageSettings.linesPerBatch) lines have \(text.inks.count) characters, with Chinese "
+                    + "among them; the limit is \(DocumentLimits.maxCJKParagraphCharacters): break lines")
+        }
         var units: [CJKUnit] = []
         units.reserveCapacity(text.inks.count + text.fragments.count)
         for fragment in text.fragments {
@@ -149,25 +181,25 @@ struct CJKText {
     /// ends in a space, and a line break carries that space itself.
     func rebuilt(from lines: ArraySlice<Line>) -> CJKText {
         var rebuilt: [CJKUnit] = []
+        rebuilt.reserveCapacity(
+            (lines.last?.units.upperBound ?? 0) - (lines.first?.units.lowerBound ?? 0) + lines.count)
         for (number, line) in zip(lines.indices, lines) {
             if line.isTrimmed {
-                for unit in units[line.units] {
-                    rebuilt.append(
-                        CJKUnit(
-                            ink: unit.ink, isBreak: unit.isBreak, startsFragment: rebuilt.isEmpty,
-                            advance: unit.advance))
+                for position in line.units {
+                    var unit = units[position]
+                    unit.startsFragment = rebuilt.isEmpty
+                    rebuilt.append(unit)
                 }
                 continue
             }
             // Runs of one colour become one fragment; a break stays a fragment of its own.
             var runColour: UInt8?
-            for unit in units[line.units] {
+            for position in line.units {
+                var unit = units[position]
                 let colour = unit.isBreak ? nil : unit.ink?.colour
-                let starts = colour == nil || colour != runColour
+                unit.startsFragment = colour == nil || colour != runColour
                 runColour = colour
-                rebuilt.append(
-                    CJKUnit(
-                        ink: unit.ink, isBreak: unit.isBreak, startsFragment: starts, advance: unit.advance))
+                rebuilt.append(unit)
             }
             guard number < lines.endIndex - 1, let last = rebuilt.last else { continue }
             let space = Ink(Ink.space, colour: last.ink?.colour ?? 0)

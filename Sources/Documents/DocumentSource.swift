@@ -1,7 +1,5 @@
 //! Files and bytes to documents: which kind they are, and their content.
 
-import FoundationEssentials
-
 /// What a file or stream holds.
 public enum DocumentSource: Sendable, Equatable {
     /// Text, to be laid out on pages.
@@ -14,13 +12,16 @@ public enum DocumentSource: Sendable, Equatable {
     public static func load(
         path: String, limits: DocumentLimits = DocumentLimits()
     ) throws(DocumentError) -> DocumentSource {
-        guard let handle = InputFile(path: path) else {
-            throw DocumentError(.unreadable, "\(path) cannot be opened as a file")
-        }
-        // A picture's file is never much larger than its pixels.
-        let most = max(limits.maxTextBytes, limits.image.maxPixels * 4)
-        guard let bytes = handle.read(atMost: most) else {
-            throw DocumentError(.tooLarge, "\(path) has more than \(most) bytes, or reading it failed")
+        let most = limits.maxFileBytes
+        let bytes: [UInt8]
+        do {
+            bytes = try RegularFile.contents(of: path, atMost: most)
+        } catch {
+            throw switch error {
+            case .unreadable: DocumentError(.unreadable, "\(path) cannot be opened as a file")
+            case .tooLarge: DocumentError(.tooLarge, "\(path) has more than \(most) bytes")
+            case .failed: DocumentError(.unreadable, "\(path) cannot be read, or changed while it was read")
+            }
         }
         return try load(bytes: bytes, name: path, limits: limits)
     }
@@ -93,31 +94,5 @@ public enum DocumentSource: Sendable, Equatable {
             position += length
         }
         return position
-    }
-}
-
-/// A regular file of known size. Devices and pipes have no size to check before reading, so they are not
-/// opened.
-private struct InputFile {
-    private let path: String
-    private let size: Int
-
-    init?(path: String) {
-        let manager = FileManager.default
-        guard !path.utf8.contains(0),
-            let attributes = try? manager.attributesOfItem(
-                atPath: URL(filePath: path).resolvingSymlinksInPath().path),
-            attributes[.type] as? FileAttributeType == .typeRegular, let size = attributes[.size] as? Int
-        else { return nil }
-        self.path = path
-        self.size = size
-    }
-
-    /// All bytes, or nil where there are more than `limit` or reading fails.
-    func read(atMost limit: Int) -> [UInt8]? {
-        guard size <= limit, let data = try? Data(contentsOf: URL(filePath: path)), data.count <= limit else {
-            return nil
-        }
-        return Array(data)
     }
 }

@@ -28,20 +28,28 @@ private enum LoadFlags {
     let path: String
     private let library: FT_Library
     private let face: FT_Face
+    /// The font file, which FreeType reads from as long as the face is open. It is no mapping: a file that
+    /// is cut short underneath one would end the process by a signal.
+    private let file: UnsafeMutableBufferPointer<UInt8>
     /// Font units to thousandths of an em.
     private let unitScale: Double
     private let isScaledToEm: Bool
     private var pixelSize = 0.0
 
     init(path: String, index: Int) throws(DocumentError) {
+        let bytes = try FontFile.contents(of: path)
         var library: FT_Library?
         guard unsafe FT_Init_FreeType(&library) == 0, let opened = unsafe library else {
             throw DocumentError(.outOfMemory, "the font engine did not start")
         }
+        let file = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: bytes.count)
+        _ = unsafe file.initialize(from: bytes)
         var face: FT_Face?
-        let status = unsafe FT_New_Face(opened, path, FT_Long(index), &face)
+        let status = unsafe FT_New_Memory_Face(
+            opened, file.baseAddress, FT_Long(file.count), FT_Long(index), &face)
         guard status == 0, let loaded = unsafe face else {
             unsafe FT_Done_FreeType(opened)
+            unsafe file.deallocate()
             throw DocumentError(
                 .font, "font \(path), face \(index), cannot be opened (FreeType error \(status))")
         }
@@ -50,12 +58,14 @@ private enum LoadFlags {
         else {
             unsafe FT_Done_Face(loaded)
             unsafe FT_Done_FreeType(opened)
+            unsafe file.deallocate()
             throw DocumentError(
                 .font, "font \(path), face \(index), has no outlines or no Unicode character map")
         }
         self.path = path
         unsafe self.library = opened
         unsafe self.face = loaded
+        unsafe self.file = file
         isScaledToEm = unitsPerEm == 1000
         unitScale = 1000 / Double(unitsPerEm)
     }
@@ -63,6 +73,7 @@ private enum LoadFlags {
     deinit {
         unsafe FT_Done_Face(face)
         unsafe FT_Done_FreeType(library)
+        unsafe file.deallocate()
     }
 
     /// The number of a character's glyph; zero where the font lacks it.
@@ -106,6 +117,7 @@ private enum LoadFlags {
         guard unsafe FT_Load_Glyph(face, glyph, flags) == 0 else { return nil }
         let slot: FT_GlyphSlot = unsafe face.pointee.glyph
         if unsafe slot.pointee.format == FT_GLYPH_FORMAT_OUTLINE {
+            guard unsafe Self.isDrawable(&slot.pointee.outline) else { return nil }
             if !hinted { unsafe FT_Outline_Translate(&slot.pointee.outline, FT_Pos(quarter * 16), 0) }
             guard unsafe FT_Render_Glyph(slot, FT_RENDER_MODE_NORMAL) == 0 else { return nil }
         }
@@ -125,6 +137,16 @@ private enum LoadFlags {
             left: Int(slot.pointee.bitmap_left), top: Int(slot.pointee.bitmap_top), width: width,
             height: height,
             coverage: coverage)
+    }
+
+    /// Whether the pixels about an outline keep to the limit: a broken font may spread one over a square
+    /// mile.
+    private static func isDrawable(_ outline: inout FT_Outline) -> Bool {
+        var box = FT_BBox()
+        unsafe FT_Outline_Get_CBox(&outline, &box)
+        let width = Double(box.xMax - box.xMin) / 64 + 2
+        let height = Double(box.yMax - box.yMin) / 64 + 2
+        return width * height <= Double(DocumentLimits.maxGlyphPixels)
     }
 
     private func setPixelSize(_ size: Double) {

@@ -33,6 +33,22 @@ enum FontFile {
             .font, "font \(path) was not found, nor \(name) in the font directories: \(advice(for: name))")
     }
 
+    /// The bytes of a font file.
+    /// - Throws: `font` where it is no regular file, exceeds the limit or cannot be read.
+    static func contents(of path: String) throws(DocumentError) -> [UInt8] {
+        do {
+            return try RegularFile.contents(of: path, atMost: DocumentLimits.maxFontBytes)
+        } catch {
+            let reason =
+                switch error {
+                case .unreadable: "cannot be opened as a file"
+                case .tooLarge: "has more than \(DocumentLimits.maxFontBytes) bytes"
+                case .failed: "cannot be read"
+                }
+            throw DocumentError(.font, "font \(path) \(reason)")
+        }
+    }
+
     private static func advice(for name: String) -> String {
         let lowered = name.lowercased()
         if lowered.hasPrefix("dejavu") {

@@ -9,6 +9,10 @@ struct Ink: Equatable {
         bits = scalar | UInt32(colour) << 24
     }
 
+    init(bits: UInt32) {
+        self.bits = bits
+    }
+
     var scalar: UInt32 { bits & 0x1F_FFFF }
     var colour: UInt8 { UInt8(bits >> 24) }
 
@@ -19,11 +23,24 @@ struct Ink: Equatable {
 /// A run of a paragraph that ReportLab's parser would deliver in one piece. The pieces matter: text is cut
 /// into words within a fragment, and words continue across fragments that meet without white space.
 struct Fragment: Equatable {
-    /// The characters, as a range of the paragraph's inks; empty for a line break.
-    var inks: Range<Int>
+    /// The characters, as a range of the paragraph's inks; empty for a line break. Kept in 32 bits, for a
+    /// text of nothing but entities has as many fragments as characters.
+    var inks: Range<Int> {
+        get { Int(start)..<Int(end) }
+        set { (start, end) = (UInt32(newValue.lowerBound), UInt32(newValue.upperBound)) }
+    }
+    private var start: UInt32
+    private var end: UInt32
     /// The palette number of the colour.
     var colour: UInt8
     var isBreak: Bool
+
+    init(inks: Range<Int>, colour: UInt8, isBreak: Bool) {
+        start = UInt32(inks.lowerBound)
+        end = UInt32(inks.upperBound)
+        self.colour = colour
+        self.isBreak = isBreak
+    }
 }
 
 /// The characters of one paragraph (a batch of source lines) and their division into fragments.

@@ -20,8 +20,10 @@ struct NewlineMarkup: Equatable {
         var items: [Item] = []
         var rest = Substring(markup)
         var inFont = false
-        guard markup.utf8.count <= 256 else {
-            throw DocumentError(.settings, "newline-markup has \(markup.utf8.count) bytes; the limit is 256")
+        let limit = DocumentLimits.maxNewlineMarkupBytes
+        guard markup.utf8.count <= limit else {
+            throw DocumentError(
+                .settings, "newline-markup has \(markup.utf8.count) bytes; the limit is \(limit)")
         }
         while let first = rest.unicodeScalars.first {
             if first == "<" {

@@ -9,9 +9,6 @@ final class PageRasteriser {
         var isMissing: Bool
     }
 
-    /// Bitmaps kept at most, in bytes of coverage.
-    private static let cacheLimit = 32 << 20
-
     private let settings: PageSettings
     private let palette: [Colour]
     private let measure: FontMeasure
@@ -107,7 +104,7 @@ final class PageRasteriser {
             bitmap = known
         } else {
             bitmap = render(character, quarter: quarter)
-            if cachedBytes > Self.cacheLimit {
+            if cachedBytes > DocumentLimits.glyphCacheBytes {
                 cache.removeAll(keepingCapacity: true)
                 cachedBytes = 0
             }
@@ -133,7 +130,8 @@ final class PageRasteriser {
     /// An empty box for a character that no font has, where the first font draws nothing for it.
     private func missingBox(width advance: Double) -> GlyphBitmap {
         let height = max(3, Int(measure.pixelSize * 0.7))
-        let width = max(3, Int(max(advance, measure.pixelSize * 0.5)) - 1)
+        // A broken font may give an advance of thousands of ems.
+        let width = max(3, Int(min(max(advance, measure.pixelSize * 0.5), measure.pixelSize * 4)) - 1)
         var coverage = [UInt8](repeating: 0, count: width * height)
         for row in 0..<height {
             for column in 0..<width
@@ -177,15 +175,9 @@ final class PageRasteriser {
             let end = max(Int((to * scale + 0.5).rounded(.down)), start + 1)
             return min(max(start, 0), limit)..<min(max(end, 0), limit)
         }
-        let columns = span(left, right, image.width)
-        for row in span(settings.pageHeight - top, settings.pageHeight - bottom, image.height) {
-            for column in columns {
-                let position = (row * image.width + column) * 3
-                image.pixels[position] = colour.red
-                image.pixels[position + 1] = colour.green
-                image.pixels[position + 2] = colour.blue
-            }
-        }
+        image.fill(
+            columns: span(left, right, image.width),
+            rows: span(settings.pageHeight - top, settings.pageHeight - bottom, image.height), colour)
     }
 }
 
@@ -196,12 +188,17 @@ extension RGBImage {
     ) {
         let rows = max(0, -top)..<max(max(0, -top), min(glyph.height, height - top))
         let columns = max(0, -left)..<max(max(0, -left), min(glyph.width, width - left))
+        guard !rows.isEmpty, !columns.isEmpty else { return }
         // Poppler cuts fractions off where it mixes colours, PIL rounds.
         let rounding = placement == .subpixel ? 0 : 127
+        let start = (top * width + left) * 3
+        let stride = width * 3
+        let coverage = glyph.coverage.span
+        var pixels = self.pixels.mutableSpan
         for row in rows {
-            var position = ((top + row) * width + left + columns.lowerBound) * 3
+            var position = start + row * stride + columns.lowerBound * 3
             for column in columns {
-                let alpha = Int(glyph.coverage[row * glyph.width + column])
+                let alpha = Int(coverage[row * glyph.width + column])
                 if alpha != 0 {
                     pixels[position] = Self.mix(pixels[position], colour.red, alpha, rounding)
                     pixels[position + 1] = Self.mix(pixels[position + 1], colour.green, alpha, rounding)
@@ -209,6 +206,17 @@ extension RGBImage {
                 }
                 position += 3
             }
+        }
+    }
+
+    /// Fills a rectangle, which must lie within the picture.
+    mutating func fill(columns: Range<Int>, rows: Range<Int>, _ colour: Colour) {
+        guard !rows.isEmpty, !columns.isEmpty else { return }
+        let row = Array(
+            repeatElement([colour.red, colour.green, colour.blue], count: columns.count).joined())
+        for number in rows {
+            let start = (number * width + columns.lowerBound) * 3
+            pixels.replaceSubrange(start..<start + row.count, with: row)
         }
     }
 

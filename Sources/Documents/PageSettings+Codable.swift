@@ -44,6 +44,11 @@ extension PageSettings: Codable {
     /// Settings from a JSON configuration, checked.
     /// - Throws: `settings` for unknown keys, wrong types and values out of range, naming the key.
     public init(json: [UInt8]) throws(DocumentError) {
+        guard json.count <= DocumentLimits.maxSettingsBytes else {
+            throw DocumentError(
+                .settings,
+                "page settings: \(json.count) bytes; the limit is \(DocumentLimits.maxSettingsBytes)")
+        }
         do {
             self = try JSONDecoder().decode(PageSettings.self, from: Data(json))
         } catch let error as DocumentError {

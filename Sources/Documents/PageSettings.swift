@@ -110,9 +110,6 @@ public struct PageSettings: Sendable, Equatable {
 // MARK: - Limits
 
 extension PageSettings {
-    /// The most pixels that one page may have.
-    static let maxPagePixels = 100_000_000
-
     /// Checks every number against its limits and the page against its margins.
     /// - Throws: `settings`, naming the key, its value and what it may be.
     public func validate() throws(DocumentError) {
@@ -133,12 +130,12 @@ extension PageSettings {
         try check("border-padding", borderPadding, 0...1_000)
         try check("font-index", Double(fontIndex), 0...65_535)
         let pixels = pagePixels
-        if Double(pixels.width) * Double(pixels.height) * max(1, horizontalScale) > Double(Self.maxPagePixels)
-        {
+        let limit = DocumentLimits.maxPagePixels
+        if Double(pixels.width) * Double(pixels.height) * max(1, horizontalScale) > Double(limit) {
             throw DocumentError(
                 .settings,
                 "page-size at \(dpi) dpi is \(pixels.width) x \(pixels.height) pixels; the limit is "
-                    + "\(Self.maxPagePixels) in all: lower dpi")
+                    + "\(limit) in all: lower dpi")
         }
         let later = frameWidth - leftIndent - rightIndent
         if later < fontSize || later - firstLineIndent < fontSize {
@@ -153,8 +150,10 @@ extension PageSettings {
                 "margin-y \(marginY) and 2 x \(Self.framePadding) points of padding leave less "
                     + "than two lines of \(lineHeight) points on a page \(pageHeight) points high")
         }
-        if fontFallback.count > 15 {
-            throw DocumentError(.settings, "font-fallback names \(fontFallback.count) fonts; the limit is 15")
+        let mostFonts = DocumentLimits.maxFallbackFonts
+        if fontFallback.count > mostFonts {
+            throw DocumentError(
+                .settings, "font-fallback names \(fontFallback.count) fonts; the limit is \(mostFonts)")
         }
         _ = try NewlineMarkup(parsing: newlineMarkup)
     }

@@ -11,10 +11,12 @@ struct Paragraph {
     /// The first line's indent; what continues a paragraph on another page has none.
     let firstLineIndent: Double
 
-    init(_ text: FragmentedText, wrapsCJK: Bool, firstLineIndent: Double, _ measure: FontMeasure) {
+    init(
+        _ text: FragmentedText, wrapsCJK: Bool, firstLineIndent: Double, _ measure: FontMeasure
+    ) throws(DocumentError) {
         content =
             wrapsCJK
-            ? .characters(CJKText(text, measure)) : .words(WordText(text, measure), from: TextPosition())
+            ? .characters(try CJKText(text, measure)) : .words(WordText(text, measure), from: TextPosition())
         self.firstLineIndent = firstLineIndent
     }
 

@@ -27,7 +27,10 @@ enum ImageFormat: String {
 extension RGBImage {
     /// Decodes a PNG, JPEG or WebP file. Whatever the file's mode, the result is what the reference's
     /// `convert_to_rgb` gives: transparency is composed onto white, palettes are looked up, CMYK is unmixed.
-    /// 16-bit channels keep their high byte.
+    /// 16-bit colours keep their high byte, and 16-bit greys above 255 are white.
+    ///
+    /// Nothing is allocated before the header is held against `limits`. Decoding takes at most 8 bytes of
+    /// memory a pixel, and `CIMAGES_JPEG_MEMORY_MAX` besides for a JPEG file of several scans.
     /// - Throws: `malformed` for damaged or truncated files, `tooLarge` where the header exceeds `limits`,
     ///   `unsupported` for other formats.
     public init(decoding bytes: [UInt8], limits: ImageLimits = ImageLimits()) throws(DocumentError) {
@@ -51,9 +54,7 @@ extension RGBImage {
                 throw DocumentError(
                     .tooLarge,
                     unsafe "the \(format.rawValue) image is \(result.width) x \(result.height) pixels; "
-                        + "the limit is \(limits.maxWidth) x \(limits.maxHeight) and "
-                        + "\(limits.maxPixels) pixels in all"
-                )
+                        + reason)
             case CIMAGES_OUT_OF_MEMORY:
                 throw DocumentError(.outOfMemory, "decoding the \(format.rawValue) image: \(reason)")
             default:

@@ -44,23 +44,6 @@ public struct RGBImage: Sendable, Equatable {
     }
 }
 
-/// What an image's header may ask for, checked before any pixel memory is taken.
-public struct ImageLimits: Sendable, Equatable {
-    /// The most columns.
-    public var maxWidth: Int
-    /// The most rows.
-    public var maxHeight: Int
-    /// The most pixels.
-    public var maxPixels: Int
-
-    /// Limits; by default 65,535 a side and 100 megapixels.
-    public init(maxWidth: Int = 65_535, maxHeight: Int = 65_535, maxPixels: Int = 100_000_000) {
-        self.maxWidth = maxWidth
-        self.maxHeight = maxHeight
-        self.maxPixels = maxPixels
-    }
-}
-
 /// One opaque colour, 8 bits a channel.
 public struct Colour: Sendable, Hashable {
     /// The red channel.

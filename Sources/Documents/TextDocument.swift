@@ -1,22 +1,5 @@
 //! A text as pages: laid out at once, drawn one page at a time.
 
-/// Limits on what a document may ask for.
-public struct DocumentLimits: Sendable, Equatable {
-    /// The most bytes of text.
-    public var maxTextBytes: Int
-    /// The most pages.
-    public var maxPages: Int
-    /// What an image's header may ask for.
-    public var image: ImageLimits
-
-    /// Limits; by default 64 MiB of text, 500 pages and the image limits' own defaults.
-    public init(maxTextBytes: Int = 64 << 20, maxPages: Int = 500, image: ImageLimits = ImageLimits()) {
-        self.maxTextBytes = maxTextBytes
-        self.maxPages = maxPages
-        self.image = image
-    }
-}
-
 /// A text laid out on pages. Line and page breaks are those of ReportLab for the same font and settings,
 /// which Glyph's own rendering uses; pixels are close to poppler's. Not to be shared between threads: it
 /// holds the fonts.
@@ -38,9 +21,11 @@ public final class TextDocument {
         text: String, settings: PageSettings = PageSettings(), limits: DocumentLimits = DocumentLimits()
     ) throws(DocumentError) {
         try settings.validate()
-        guard text.utf8.count <= limits.maxTextBytes else {
+        // Positions in a text are kept in 32 bits.
+        let maxTextBytes = min(limits.maxTextBytes, Int(Int32.max))
+        guard text.utf8.count <= maxTextBytes else {
             throw DocumentError(
-                .tooLarge, "the text has \(text.utf8.count) bytes; the limit is \(limits.maxTextBytes)")
+                .tooLarge, "the text has \(text.utf8.count) bytes; the limit is \(maxTextBytes)")
         }
         let scalars = Self.normalised(text)
         guard scalars.contains(where: { !isWhiteSpace($0) && $0 != Ink.nonBreakingSpace }) else {
@@ -49,10 +34,12 @@ public final class TextDocument {
         let measure = try FontMeasure(settings)
         let markup = try NewlineMarkup(parsing: settings.newlineMarkup)
         var palette = Palette(settings.fontColour)
-        var composer = PageComposer(settings, pageLimit: max(1, limits.maxPages), measure)
+        var composer = PageComposer(
+            settings, pageLimit: min(max(1, limits.maxPages), DocumentLimits.maxPagesEver), measure)
         let wrapsCJK = scalars.contains { (0x4E00...0x9FFF).contains($0) }
         var lines = SourceLines(scalars)
         var more = true
+        var characterCount = 0
         while more {
             var builder = FragmentBuilder()
             for number in 0..<PageSettings.linesPerBatch {
@@ -64,8 +51,15 @@ public final class TextDocument {
                 builder.append(line: line)
             }
             if !more && lines.lastBatchIsEmpty { break }
+            characterCount += builder.text.inks.count
+            guard characterCount <= maxTextBytes else {
+                throw DocumentError(
+                    .tooLarge,
+                    "text and newline-markup have more than \(maxTextBytes) characters; shorten either"
+                )
+            }
             try composer.append(
-                Paragraph(
+                try Paragraph(
                     builder.text, wrapsCJK: wrapsCJK, firstLineIndent: settings.firstLineIndent, measure))
         }
         self.settings = settings

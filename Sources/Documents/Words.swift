@@ -5,7 +5,13 @@
 struct Word {
     /// The width in points.
     var width: Double
-    var inks: Range<Int>
+    /// Kept in 32 bits: a text of letters and spaces has half as many words as characters.
+    var inks: Range<Int> {
+        get { Int(start)..<Int(end) }
+        set { (start, end) = (UInt32(newValue.lowerBound), UInt32(newValue.upperBound)) }
+    }
+    private var start: UInt32
+    private var end: UInt32
     /// The colours of its first and last fragment; they may differ from the inks' where a fragment gave
     /// nothing.
     var firstColour: UInt8
@@ -17,6 +23,21 @@ struct Word {
     /// Whether a space follows.
     var endsWithSpace: Bool
     var isBreak: Bool
+
+    init(
+        width: Double, inks: Range<Int>, firstColour: UInt8, lastColour: UInt8, isCompound: Bool,
+        startsEmpty: Bool, endsWithSpace: Bool, isBreak: Bool
+    ) {
+        self.width = width
+        start = UInt32(inks.lowerBound)
+        end = UInt32(inks.upperBound)
+        self.firstColour = firstColour
+        self.lastColour = lastColour
+        self.isCompound = isCompound
+        self.startsEmpty = startsEmpty
+        self.endsWithSpace = endsWithSpace
+        self.isBreak = isBreak
+    }
 }
 
 extension FragmentedText {

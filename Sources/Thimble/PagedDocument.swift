@@ -31,9 +31,12 @@ public struct PagedDocument {
 
     private static func load(_ path: String) throws(DocumentError) -> DocumentSource {
         guard path == "-" else { return try DocumentSource.load(path: path) }
-        let limit = DocumentLimits().maxTextBytes
+        let limit = DocumentLimits().maxFileBytes
         guard let input = try? FileHandle.standardInput.read(upToCount: limit + 1) else {
             throw DocumentError(.unreadable, "standard input cannot be read")
+        }
+        guard input.count <= limit else {
+            throw DocumentError(.tooLarge, "standard input has more than \(limit) bytes")
         }
         return try DocumentSource.load(bytes: Array(input), name: "standard input")
     }

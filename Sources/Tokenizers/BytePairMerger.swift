@@ -9,9 +9,6 @@
 /// through memory. An entry that a merge has made untrue is recognised when it comes up, for its rank tells
 /// which pair it was for.
 struct BytePairMerger {
-    /// Longer words are cut into pieces of this size, so that positions fit 32 bits.
-    static let maximumWordByteCount = 1 << 30
-
     /// The token that starts at each byte, or -1 inside a token.
     private var tokens: [Int32] = []
     /// Where the token that follows starts; the count of bytes after the last one.

@@ -9,7 +9,8 @@ extension ChatFormat {
     /// would write more than the formats here. The caller of an unknown template must be told so: a wrong
     /// format costs quality without a sign.
     public static func recognize(template: String) -> ChatFormat? {
-        guard template.utf8.count <= 1 << 20, let literals = TemplateLiterals(template),
+        guard template.utf8.count <= TokenizerLimits.maxTemplateBytes,
+            let literals = TemplateLiterals(template),
             !literals.haveProse
         else { return nil }
         let hasFrame =

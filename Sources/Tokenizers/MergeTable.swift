@@ -15,9 +15,6 @@ struct Merge {
 
 /// The merges, in order of rank, and a hash table from pairs to ranks.
 struct MergeTable {
-    /// Merges beyond this number are refused; the largest published tokenizers have about a million.
-    static let maximumCount = 1 << 23
-
     /// The merge of each rank; lower ranks are merged first.
     let merges: [Merge]
     /// Ranks, or -1 where free. The count is a power of two, at least twice the number of merges.

@@ -45,7 +45,7 @@ extension Tokenizer {
         }
         var start = word.lowerBound
         while start < word.upperBound {
-            let end = min(word.upperBound, start + BytePairMerger.maximumWordByteCount)
+            let end = min(word.upperBound, start + TokenizerLimits.maxWordBytes)
             merger.merge(bytes, start..<end, self, into: &ids)
             start = end
         }
@@ -53,7 +53,7 @@ extension Tokenizer {
 
     /// The token that is the whole word, where the tokenizer takes such tokens without merging.
     private func wholeWord(_ bytes: Span<UInt8>, _ word: Range<Int>) -> Int32? {
-        guard let wholeWords, word.count <= Vocabulary.maximumTokenByteCount else { return nil }
+        guard let wholeWords, word.count <= TokenizerLimits.maxTokenBytes else { return nil }
         return wholeWords.token(word.map { bytes[$0] }[...], vocabulary)
     }
 }

@@ -8,6 +8,10 @@ extension Tokenizer {
     /// Post-processing that only adds special tokens is ignored, for chat formats add them. Whatever else
     /// would change the ids, such as a normalizer, is refused by an error that names it.
     public init(json: [UInt8]) throws(TokenizerError) {
+        guard json.count <= TokenizerLimits.maxJSONBytes else {
+            throw TokenizerError(
+                "tokenizer.json has \(json.count) bytes; the limit is \(TokenizerLimits.maxJSONBytes).")
+        }
         let file: TokenizerFile
         do {
             file = try JSONDecoder().decode(TokenizerFile.self, from: Data(json))
@@ -124,12 +128,12 @@ extension Tokenizer {
         _ file: TokenizerFile, ids: inout [[UInt8]: Int32]
     ) throws(TokenizerError) -> Vocabulary {
         let added = file.addedTokens ?? []
-        guard file.model.vocab.count + added.count <= Vocabulary.maximumCount else {
-            throw TokenizerError("tokenizer.json has more than \(Vocabulary.maximumCount) tokens.")
+        guard file.model.vocab.count + added.count <= TokenizerLimits.maxTokens else {
+            throw TokenizerError("tokenizer.json has more than \(TokenizerLimits.maxTokens) tokens.")
         }
         let highest = max(0, file.model.vocab.values.max() ?? 0, added.map(\.id).max() ?? 0)
-        guard highest < Vocabulary.maximumCount else {
-            throw TokenizerError("Id \(highest) is beyond the limit of \(Vocabulary.maximumCount) ids.")
+        guard highest < TokenizerLimits.maxTokens else {
+            throw TokenizerError("Id \(highest) is beyond the limit of \(TokenizerLimits.maxTokens) ids.")
         }
         var spellings = [[UInt8]](repeating: [], count: highest + 1)
         var addedIDs = Set<Int>()
@@ -165,9 +169,9 @@ extension Tokenizer {
             case .joined(let lines): lines.count
             case .pairs(let pairs): pairs.count
             }
-        guard count <= MergeTable.maximumCount else {
+        guard count <= TokenizerLimits.maxMerges else {
             throw TokenizerError(
-                "tokenizer.json has \(count) merges; the limit is \(MergeTable.maximumCount).")
+                "tokenizer.json has \(count) merges; the limit is \(TokenizerLimits.maxMerges).")
         }
         var result: [TokenPair] = []
         result.reserveCapacity(count)
@@ -194,8 +198,8 @@ extension Vocabulary {
     fileprivate init(_ spellings: [[UInt8]]) throws(TokenizerError) {
         self.init()
         for (id, spelling) in spellings.enumerated() {
-            guard spelling.count <= Self.maximumTokenByteCount,
-                bytes.count + spelling.count <= Self.maximumByteCount
+            guard spelling.count <= TokenizerLimits.maxTokenBytes,
+                bytes.count + spelling.count <= TokenizerLimits.maxVocabularyBytes
             else {
                 throw TokenizerError("Token \(id) with its \(spelling.count) bytes is beyond the limits.")
             }

@@ -148,8 +148,9 @@ private struct Sizes {
         tokenBytes = Int(reader.read(UInt32.self))
         merges = Int(reader.read(UInt32.self))
         addedTokens = Int(reader.read(UInt32.self))
-        guard (1...Vocabulary.maximumCount).contains(tokens), tokenBytes <= Vocabulary.maximumByteCount,
-            merges <= MergeTable.maximumCount, addedTokens <= tokens
+        guard (1...TokenizerLimits.maxTokens).contains(tokens),
+            tokenBytes <= TokenizerLimits.maxVocabularyBytes,
+            merges <= TokenizerLimits.maxMerges, addedTokens <= tokens
         else {
             throw TokenizerError(
                 "The tokenizer has \(tokens) ids, \(tokenBytes) bytes of tokens, \(merges) merges and "

@@ -17,7 +17,7 @@ public struct TokenizerError: Error, Hashable, CustomStringConvertible {
 extension String {
     /// The string in quotes, cut to a length that suits a message: names in hostile files may be long.
     var quotedForMessage: String {
-        let shown = unicodeScalars.prefix(500)
+        let shown = unicodeScalars.prefix(TokenizerLimits.maxQuotedCharacters)
         return "\"" + String(shown) + (shown.count < unicodeScalars.count ? "…\"" : "\"")
     }
 }

@@ -2,13 +2,6 @@
 
 /// The bytes of tokens 0, 1, 2, ..., in one array. An id that stands for no token has no bytes.
 struct Vocabulary {
-    /// More ids than any published vocabulary has, few enough that a hostile file cannot exhaust memory.
-    static let maximumCount = 1 << 22
-    /// The longest token, in bytes: lengths are stored in 16 bits.
-    static let maximumTokenByteCount = Int(UInt16.max)
-    /// The most bytes that all tokens take together.
-    static let maximumByteCount = Int(Int32.max)
-
     /// The bytes of all tokens, one after the other.
     private(set) var bytes: [UInt8] = []
     /// Where each token's bytes start, and where the last one's end.

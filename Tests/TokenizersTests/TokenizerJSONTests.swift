@@ -34,6 +34,10 @@ struct TokenizerJSONTests {
         #expect(tokenizer.bytes(of: -1).isEmpty)
     }
 
+    @Test func aFileBeyondTheLimitIsRefusedUnread() {
+        expectRefusal(Array(repeating: 0x20, count: TokenizerLimits.maxJSONBytes + 1), naming: "67108864")
+    }
+
     @Test func mergesMayBePairsOrLines() throws {
         let pairs = try Tokenizer(json: TokenizerFixtures.bytes("reader.json"))
         let lines = try Tokenizer(json: TokenizerFixtures.bytes("mixed.json"))

@@ -4,6 +4,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum {
+    /// Progressive files may ask for many passes over the whole image; a real one has about ten scans.
+    CIMAGES_JPEG_SCANS_MAX = 100,
+    /// What libjpeg may take for the coefficients of a file of several scans, which it holds all at once: in
+    /// bytes, two for each sample.
+    CIMAGES_JPEG_MEMORY_MAX = 256 << 20,
+};
+
 /// Limits that a header must meet before any pixel memory is asked for.
 typedef struct {
     uint32_t max_width;
@@ -15,7 +23,7 @@ typedef enum {
     CIMAGES_OK = 0,
     /// The bytes are not a well-formed image; `message` says where the codec stopped.
     CIMAGES_MALFORMED = 1,
-    /// The header asks for more than the limits; width and height say how much.
+    /// The image asks for more than the limits; `message` says which.
     CIMAGES_TOO_LARGE = 2,
     CIMAGES_OUT_OF_MEMORY = 3,
 } cimages_status;
