@@ -48,12 +48,14 @@
         return path
     }
 
-    /// The compiler that came with the Swift in use, or the one in PATH.
+    /// The compiler that came with the Swift in PATH, or else the one in PATH.
     private func compiler() throws -> String {
-        let swift = try programPath("swift")
-        let beside = URL(filePath: swift).resolvingSymlinksInPath().deletingLastPathComponent()
-            .appending(path: "clang").path
-        return FileManager.default.isExecutableFile(atPath: beside) ? beside : try programPath("clang")
+        if let swift = try? programPath("swift") {
+            let folder = URL(filePath: swift).resolvingSymlinksInPath().deletingLastPathComponent()
+            let beside = folder.appending(path: "clang").path
+            if FileManager.default.isExecutableFile(atPath: beside) { return beside }
+        }
+        return try programPath("clang")
     }
 
     /// C files of a folder of the package.
