@@ -85,6 +85,7 @@ let package = Package(
             name: "FaultInjectionTests", dependencies: ["Thimble", "CFaultInjection", "TestSupport"],
             swiftSettings: swift),
         .testTarget(
-            name: "ThimbleCLITests", dependencies: ["ThimbleCLI", "TestSupport"], swiftSettings: swift),
+            name: "ThimbleCLITests", dependencies: ["ThimbleCLI", "ModelFile", "TestSupport"],
+            swiftSettings: swift),
     ]
 )

@@ -1,8 +1,8 @@
-//! The numbers of the container format, its limits, and the fixed structures: FORMAT.md in code.
+//! The numbers of the container format and the fixed structures: FORMAT.md in code.
 
 import CXXHash
 
-/// Constants of format version 1 and the limits of this program.
+/// Constants of format version 1.
 enum ContainerFormat {
     /// "THIMBLE" and a control character that stops a terminal from printing the rest.
     static let magic: [UInt8] = [0x54, 0x48, 0x49, 0x4D, 0x42, 0x4C, 0x45, 0x1A]
@@ -12,15 +12,6 @@ enum ContainerFormat {
     static let segmentAlignment = 4096
     /// Alignment of each tensor plane in a segment's raw image.
     static let planeAlignment = 64
-
-    // Limits: far beyond any model this program can run, and small enough that nothing below overflows.
-    static let maximumManifestByteCount = 16 << 20
-    static let maximumBlockCount = 1 << 22
-    static let maximumSegmentCount = 4096
-    static let maximumTensorCount = 1024
-    static let maximumDimension = 1 << 24
-    static let maximumNameByteCount = 128
-    static let maximumDataByteCount = 256 << 20
 
     /// `offset` rounded up to a multiple of `alignment`, a power of two.
     static func aligned(_ offset: Int, to alignment: Int) -> Int {

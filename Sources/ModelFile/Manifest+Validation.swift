@@ -99,7 +99,7 @@ extension TensorEntry {
         switch kind {
         case .vector:
             // A vector may be a whole table, such as the learned positions.
-            return (1...(1 << 32)).contains(rows) && columns == 1 && format == .f32
+            return (1...ContainerFormat.maximumVectorCount).contains(rows) && columns == 1 && format == .f32
         case .matrix:
             let groups = format.type.isQuantized ? [32, 64, 128] : [0]
             return dimensions.contains(rows) && groups.contains(format.group)

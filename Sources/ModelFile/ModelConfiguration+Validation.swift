@@ -40,14 +40,14 @@ extension ModelConfiguration {
 
 extension TextConfiguration {
     fileprivate func validate(hasImages: Bool) throws(ConfigurationFault) {
-        try require(hiddenSize, in: 1...65_536, "text.hiddenSize")
-        try require(layerCount, in: 1...1024, "text.layerCount")
-        try require(headCount, in: 1...1024, "text.headCount")
-        try require(kvHeadCount, in: 1...1024, "text.kvHeadCount")
-        try require(headSize, in: 2...256, "text.headSize")
-        try require(intermediateSize, in: 1...1_048_576, "text.intermediateSize")
-        try require(vocabularySize, in: 1...4_194_304, "text.vocabularySize")
-        try require(maximumPositions, in: 1...16_777_216, "text.maximumPositions")
+        try require(hiddenSize, in: ConfigurationLimits.hiddenSize, "text.hiddenSize")
+        try require(layerCount, in: ConfigurationLimits.layerCount, "text.layerCount")
+        try require(headCount, in: ConfigurationLimits.headCount, "text.headCount")
+        try require(kvHeadCount, in: ConfigurationLimits.headCount, "text.kvHeadCount")
+        try require(headSize, in: ConfigurationLimits.textHeadSize, "text.headSize")
+        try require(intermediateSize, in: ConfigurationLimits.intermediateSize, "text.intermediateSize")
+        try require(vocabularySize, in: ConfigurationLimits.vocabularySize, "text.vocabularySize")
+        try require(maximumPositions, in: ConfigurationLimits.maximumPositions, "text.maximumPositions")
         try require(headCount, multipleOf: kvHeadCount, "text.headCount")
         try require(rotarySize, in: 1...headSize / 2 * 2, "text.rotarySize")
         try require(epsilon: rmsNormEpsilon, "text.rmsNormEpsilon")
@@ -71,18 +71,19 @@ extension TextConfiguration {
 
 extension VisionConfiguration {
     fileprivate func validate() throws(ConfigurationFault) {
-        try require(hiddenSize, in: 1...65_536, "vision.hiddenSize")
-        try require(depth, in: 1...1024, "vision.depth")
-        try require(headCount, in: 1...1024, "vision.headCount")
-        try require(mergerIntermediateSize, in: 1...1_048_576, "vision.mergerIntermediateSize")
-        try require(outputSize, in: 1...65_536, "vision.outputSize")
-        try require(patchSize, in: 1...64, "vision.patchSize")
-        try require(temporalPatchSize, in: 1...8, "vision.temporalPatchSize")
-        try require(mergeSize, in: 1...8, "vision.mergeSize")
+        try require(hiddenSize, in: ConfigurationLimits.hiddenSize, "vision.hiddenSize")
+        try require(depth, in: ConfigurationLimits.layerCount, "vision.depth")
+        try require(headCount, in: ConfigurationLimits.headCount, "vision.headCount")
+        try require(
+            mergerIntermediateSize, in: ConfigurationLimits.intermediateSize, "vision.mergerIntermediateSize")
+        try require(outputSize, in: ConfigurationLimits.hiddenSize, "vision.outputSize")
+        try require(patchSize, in: ConfigurationLimits.patchSize, "vision.patchSize")
+        try require(temporalPatchSize, in: ConfigurationLimits.temporalPatchSize, "vision.temporalPatchSize")
+        try require(mergeSize, in: ConfigurationLimits.mergeSize, "vision.mergeSize")
         try require(channelCount, in: 3...3, "vision.channelCount")
-        try require(positionGridSize, in: 1...256, "vision.positionGridSize")
+        try require(positionGridSize, in: ConfigurationLimits.positionGridSize, "vision.positionGridSize")
         try require(hiddenSize, multipleOf: headCount, "vision.hiddenSize")
-        try require(headSize, in: 4...256, "vision.headSize")
+        try require(headSize, in: ConfigurationLimits.visionHeadSize, "vision.headSize")
         // Pairs of dimensions, half of them for each axis.
         try require(headSize, multipleOf: 4, "vision.headSize")
         try require(epsilon: rmsNormEpsilon, "vision.rmsNormEpsilon")
@@ -92,12 +93,16 @@ extension VisionConfiguration {
 
 extension ImageSettings {
     fileprivate func validate() throws(ConfigurationFault) {
-        try require(minimumPixels, in: 1...(1 << 30), "image.minimumPixels")
-        try require(maximumPixels, in: minimumPixels...(1 << 30), "image.maximumPixels")
+        try require(minimumPixels, in: ConfigurationLimits.imagePixels, "image.minimumPixels")
+        try require(
+            maximumPixels, in: minimumPixels...ConfigurationLimits.imagePixels.upperBound,
+            "image.maximumPixels")
         guard mean.count == 3, mean.allSatisfy(\.isFinite) else {
             throw ConfigurationFault(parameter: "image.mean", detail: "is not three numbers")
         }
-        guard standardDeviation.count == 3, standardDeviation.allSatisfy({ $0.isFinite && $0 >= 1e-6 }) else {
+        guard standardDeviation.count == 3,
+            standardDeviation.allSatisfy({ $0.isFinite && $0 >= ConfigurationLimits.smallestDeviation })
+        else {
             throw ConfigurationFault(
                 parameter: "image.standardDeviation", detail: "is not three positive numbers")
         }
@@ -107,10 +112,11 @@ extension ImageSettings {
 extension SpecialTokens {
     fileprivate func validate(vocabularySize: Int) throws(ConfigurationFault) {
         let ids = 0...(vocabularySize - 1)
-        guard endOfSequence.count <= 64 else {
+        guard ConfigurationLimits.endOfSequenceCount.contains(endOfSequence.count) else {
             throw ConfigurationFault(
                 parameter: "tokens.endOfSequence",
-                detail: "has \(endOfSequence.count) ids, at most 64 are supported")
+                detail: "has \(endOfSequence.count) ids, at most "
+                    + "\(ConfigurationLimits.endOfSequenceCount.upperBound) are supported")
         }
         for id in endOfSequence { try require(id, in: ids, "tokens.endOfSequence") }
         for (id, name) in [
@@ -123,11 +129,14 @@ extension SpecialTokens {
 
 extension GenerationDefaults {
     fileprivate func validate() throws(ConfigurationFault) {
-        if let temperature { try require(temperature, in: 0...1000, "generation.temperature") }
-        if let topP { try require(topP, in: 0...1, "generation.topP") }
-        if let topK { try require(topK, in: 0...4_194_304, "generation.topK") }
+        if let temperature {
+            try require(temperature, in: ConfigurationLimits.temperature, "generation.temperature")
+        }
+        if let topP { try require(topP, in: ConfigurationLimits.topP, "generation.topP") }
+        if let topK { try require(topK, in: ConfigurationLimits.topK, "generation.topK") }
         if let repetitionPenalty {
-            try require(repetitionPenalty, in: 0.01...100, "generation.repetitionPenalty")
+            try require(
+                repetitionPenalty, in: ConfigurationLimits.repetitionPenalty, "generation.repetitionPenalty")
         }
     }
 }
@@ -151,9 +160,9 @@ private func require(
 }
 
 private func require(epsilon value: Float, _ parameter: String) throws(ConfigurationFault) {
-    try require(value, in: 1e-12...0.1, parameter)
+    try require(value, in: ConfigurationLimits.normEpsilon, parameter)
 }
 
 private func require(theta value: Float, _ parameter: String) throws(ConfigurationFault) {
-    try require(value, in: 1...1e12, parameter)
+    try require(value, in: ConfigurationLimits.ropeTheta, parameter)
 }

@@ -30,13 +30,16 @@ struct ProgramRun: CustomStringConvertible {
         let process = Process()
         private let folder: URL
 
-        init(_ arguments: [String], input: String = "", environment: [String: String] = [:]) throws {
+        init(
+            _ arguments: [String], input: String = "", environment: [String: String] = [:],
+            executable: URL = ProgramRun.executable
+        ) throws {
             folder = FileManager.default.temporaryDirectory.appending(
                 path: "thimble-run-\(UUID().uuidString)")
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
             for name in ["output", "errors"] { try Data().write(to: folder.appending(path: name)) }
             try Data(input.utf8).write(to: folder.appending(path: "input"))
-            process.executableURL = ProgramRun.executable
+            process.executableURL = executable
             process.arguments = arguments
             process.environment = ["PATH": "/usr/bin:/bin", "SWIFT_BACKTRACE": "enable=no"]
                 .merging(environment) { $1 }
