@@ -16,7 +16,9 @@ struct JSONSection {
     }
 
     /// Reads a file whose whole text is one object of at most `limit` bytes; nil if there is no such file.
-    init?(ifPresent file: String, limit: Int = 4 << 20) throws(CheckpointError) {
+    init?(ifPresent file: String, limit: Int = CheckpointLimits.maximumConfigurationByteCount)
+        throws(CheckpointError)
+    {
         let bytes: [UInt8]
         do throws(InputFault) {
             let input = try InputFile(path: file)
@@ -38,7 +40,8 @@ struct JSONSection {
     }
 
     /// Reads a file that has to be there.
-    init(_ file: String, limit: Int = 4 << 20) throws(CheckpointError) {
+    init(_ file: String, limit: Int = CheckpointLimits.maximumConfigurationByteCount) throws(CheckpointError)
+    {
         guard let section = try JSONSection(ifPresent: file, limit: limit) else {
             throw CheckpointError(.unreadable, file: file, "there is no such file")
         }

@@ -40,7 +40,6 @@ extension JSONValue {
 }
 
 private struct JSONParser {
-    static let maximumDepth = 32
     /// A tensor's entry in a header has about ten values.
     static let maximumValueCount = 1 << 20
 
@@ -71,7 +70,7 @@ private struct JSONParser {
     }
 
     mutating func value(depth: Int) throws(JSONFault) -> JSONValue {
-        guard depth < Self.maximumDepth else { throw fault("nested too deep") }
+        guard depth < CheckpointLimits.maximumDepth else { throw fault("nested too deep") }
         valueCount += 1
         guard valueCount <= Self.maximumValueCount else { throw fault("too many values") }
         skipSpace()

@@ -22,9 +22,6 @@ struct Safetensors: Sendable {
         let fileOffset: Int
     }
 
-    /// The format allows 100 MB; a header of ten thousand tensors has about one.
-    static let maximumHeaderByteCount = 32 << 20
-
     let file: InputFile
     let entries: [Entry]
 
@@ -58,7 +55,8 @@ struct Safetensors: Sendable {
         let length = try file.checkpointBytes(at: 0, count: 8).reversed().reduce(UInt64(0)) {
             $0 << 8 | UInt64($1)
         }
-        guard length <= UInt64(maximumHeaderByteCount), Int(length) <= file.byteCount - 8 else {
+        guard length <= UInt64(CheckpointLimits.maximumHeaderByteCount), Int(length) <= file.byteCount - 8
+        else {
             throw CheckpointError(
                 .malformed, file: file.path,
                 "the header is said to have \(length) bytes, more than the file has or is supported")

@@ -47,7 +47,8 @@ public struct SafetensorsFolder: TensorSource {
     /// The shard of each tensor; nil where the folder has no index.
     private static func index(folder: String) throws(CheckpointError) -> [String: String]? {
         let path = "\(folder)/model.safetensors.index.json"
-        guard let index = try JSONSection(ifPresent: path, limit: 32 << 20) else { return nil }
+        guard let index = try JSONSection(ifPresent: path, limit: CheckpointLimits.maximumIndexByteCount)
+        else { return nil }
         guard let map = try index.section("weight_map") else {
             throw index.fault("weight_map", "not an object")
         }

@@ -19,7 +19,10 @@ enum RegularFile {
         guard !path.isEmpty, !path.utf8.contains(0) else { throw .unreadable }
         // Without O_NONBLOCK, opening a pipe waits for its writer. What is open is what is checked, so that
         // the name cannot come to mean another file in between.
-        let descriptor = unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        var descriptor: Int32
+        repeat {
+            descriptor = unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        } while descriptor < 0 && errno == EINTR
         guard descriptor >= 0 else { throw .unreadable }
         defer { close(descriptor) }
         var status = stat()

@@ -9,15 +9,20 @@ import Thimble
 /// Something a user asks for, to be done again and again.
 struct Scenario {
     let name: String
-    /// Files that no failed run may add to: name and bytes.
-    var folder: TemporaryDirectory?
+    /// The folder that no failed run may leave a file in.
+    let folder: URL?
     /// Does it; what comes out is the same each time.
     let run: () throws -> String
     /// What is to be seen once it is done, outside the window: the files it made.
     var made: () throws -> Data = { Data() }
 
+    /// The names in the folder.
+    var contents: Set<String> {
+        Set(folder.flatMap { try? FileManager.default.contentsOfDirectory(atPath: $0.path) } ?? [])
+    }
+
     init(
-        _ name: String, in folder: TemporaryDirectory? = nil, made: @escaping () throws -> Data = { Data() },
+        _ name: String, in folder: URL? = nil, made: @escaping () throws -> Data = { Data() },
         run: @escaping () throws -> String
     ) {
         self.name = name
@@ -92,7 +97,7 @@ func sweep(
     var result = SweepResult()
     /// Runs with `count` calls from `first` on failing; whether a call failed.
     func attempt(_ first: Int64, _ count: Int64) throws -> Bool {
-        let before = Set(scenario.folder?.contents ?? [])
+        let before = scenario.contents
         unsafe fault_injection_begin(
             fault.kind, fault.manner, fault.errorNumber, first, count, scope, prefix)
         let outcome = Result { try scenario.run() }
@@ -116,7 +121,7 @@ func sweep(
         #expect(report.open_descriptors == 0, words, sourceLocation: location)
         #expect(report.mapped_bytes == 0, words, sourceLocation: location)
         // A file is there whole, as an earlier run made it or as this one did; nothing else is.
-        #expect(Set(scenario.folder?.contents ?? []) == before, words, sourceLocation: location)
+        #expect(scenario.contents == before, words, sourceLocation: location)
         #expect(try scenario.made() == expectedMade, words, sourceLocation: location)
         if report.injected > 0 {
             #expect(try scenario.run() == expected, "the next attempt: \(words)", sourceLocation: location)
