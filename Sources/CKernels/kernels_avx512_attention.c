@@ -7,7 +7,9 @@ enum { few_rows = 8 };
 
 static query_block block_in(float *scratch, const thimble_attention *a, int64_t kv_head) {
     int64_t width = (a->head_size + lanes - 1) / lanes * lanes;
-    query_block q = {.a = a, .kv_head = kv_head, .width = width, .sums = scratch};
+    query_block q = {.a = a, .kv_head = kv_head, .width = width};
+    // Vectors that straddle cache lines load at half the rate: the block starts at a line.
+    q.sums = (float *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
     q.few_queries = q.sums + most_rows * width;
     q.queries = (int32_t *)q.few_queries;
     q.weights = q.queries + width / 2 * most_rows;
