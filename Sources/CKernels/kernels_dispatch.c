@@ -71,9 +71,9 @@ int64_t thimble_attention_scratch_count(int64_t q_heads, int64_t kv_heads, int64
                                         int64_t page_tokens) {
     // Rows and keys come in steps of their own size, whatever the heads' grouping and the pages' size are.
     (void)q_heads, (void)kv_heads, (void)page_tokens;
-    int64_t width = ATTENTION_WIDTH(head_size);
+    int64_t width = (head_size + 15) / 16 * 16;  // the longest vectors that a variant keeps heads in
     int64_t queries = ATTENTION_ROWS * width, sums = ATTENTION_ROWS * width;
     int64_t scores = ATTENTION_ROWS * ATTENTION_KEYS, keys_and_values = 2 * ATTENTION_KEYS * width;
-    int64_t largest_total_shrink = 3 * ATTENTION_ROWS;
+    int64_t largest_total_shrink = 4 * ATTENTION_ROWS;
     return queries + sums + scores + keys_and_values + largest_total_shrink;
 }

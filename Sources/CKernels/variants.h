@@ -2,10 +2,8 @@
 #pragma once
 #include "CKernels.h"
 
-// Query rows (a token with a head of the group) that an attention pass holds at once, and keys it takes in a
-// step. Keys cost one conversion from float16 a pass, so that more rows make them cheaper; scratch grows with
-// both.
-#define ATTENTION_ROWS 96
+// Query rows that an attention pass holds at once, and keys it takes in a step.
+#define ATTENTION_ROWS THIMBLE_ATTENTION_ROWS
 #define ATTENTION_KEYS 64
 
 // A head in whole vectors of eight.

@@ -109,7 +109,7 @@ static void attend(const thimble_kernels *kernels, const void *problem) {
 
 static void bench_attention(const thimble_kernels *kernels, const char *name, int64_t q_heads,
                             int64_t head_size, int64_t tokens, int64_t keys, int32_t causal) {
-    enum { page_tokens = 16, rows = 96 };
+    enum { page_tokens = 16 };
     int64_t page = 2 * page_tokens * head_size, pages = (keys + page_tokens - 1) / page_tokens;
     int64_t floats = tokens * q_heads * head_size;
     uint16_t *cache = filled(pages * page * 2, 2);
@@ -118,7 +118,8 @@ static void bench_attention(const thimble_kernels *kernels, const char *name, in
     for (int64_t i = 0; i < pages; i++) block_table[i] = (int32_t)i;
     float *q = filled(floats * 4, 4), *out = filled(floats * 4, 4);
     int64_t scratch = thimble_attention_scratch_count(q_heads, 1, head_size, page_tokens);
-    attention p = {.tokens = tokens, .block = rows / q_heads, .scratch = filled(scratch * 4, 4)};
+    attention p = {.tokens = tokens, .block = THIMBLE_ATTENTION_ROWS / q_heads};
+    p.scratch = filled(scratch * 4, 4);
     p.a = (thimble_attention){.q = q,
                               .out = out,
                               .pages = cache,

@@ -59,6 +59,10 @@ typedef struct {
 
 #define THIMBLE_MAX_HEAD_SIZE 256
 
+// Query rows (a token with a head of the group) that an attention holds at once. Each run of that many
+// converts the keys anew, so that a call does well to have as many; scratch grows with them.
+#define THIMBLE_ATTENTION_ROWS 192
+
 // Scores are held within this bound, so that the difference of two is never infinity - infinity.
 #define THIMBLE_ATTENTION_SCORE_LIMIT 3e38f
 

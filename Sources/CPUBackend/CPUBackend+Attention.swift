@@ -1,0 +1,126 @@
+//! Attention: how it is shared out among threads, and what the kernels compute of it.
+
+internal import CKernels
+public import Tensors
+
+/// How one attention is cut into tasks: blocks of tokens by kv heads by parts of the keys.
+///
+/// It depends on shapes and the number of threads only, so that results do not change from run to run.
+struct AttentionDivision: Equatable {
+    /// Query tokens of a block.
+    var blockTokens: Int
+    var blocks: Int
+    /// Ranges of keys that are computed apart and joined.
+    var parts: Int
+
+    /// Keys that are worth a part of their own: fewer cost less than joining them does.
+    private static let leastKeysOfPart = 512
+
+    /// `group` query heads share a kv head; `length` keys.
+    init(tokens: Int, group: Int, kvHeads: Int, length: Int, threads: Int) {
+        // As many rows as a kernel holds at once, unless threads would be left over; but not so few that
+        // converting the keys costs more than using them.
+        let fair = (tokens * kvHeads + 4 * threads - 1) / (4 * threads)
+        let most = max(1, Int(THIMBLE_ATTENTION_ROWS) / group)
+        let least = max(1, 32 / group)
+        blockTokens = min(tokens, most, max(fair, least))
+        blocks = (tokens + blockTokens - 1) / blockTokens
+        // With one token there is but a task for each kv head: a long context is cut along its keys.
+        parts = max(1, min(threads / (blocks * kvHeads), length / Self.leastKeysOfPart))
+    }
+
+    /// The keys of a part of `length` keys.
+    func keys(of part: Int, length: Int) -> Range<Int> {
+        part * length / parts..<(part + 1) * length / parts
+    }
+}
+
+extension CPUBackend {
+    public func attention(
+        queries: Activation, kv: PagedKV, start: Int, length: Int, isCausal: Bool, scale: Float,
+        into y: Activation
+    ) {
+        precondition(y.rows == queries.rows && y.columns == queries.columns)
+        precondition(queries.columns % (kv.headSize * kv.kvHeads) == 0)
+        precondition(length > 0 && length <= kv.blockTable.count * kv.pageTokens)
+        precondition(!isCausal || start + queries.rows <= length)
+        precondition(kv.headSize <= Int(THIMBLE_MAX_HEAD_SIZE))
+        let pages = unsafe (hostBase(kv.memory) + kv.offset).assumingMemoryBound(to: UInt16.self)
+        perform { () throws(BackendError) in
+            let scratch = try attentionScratch(queries, kv, length: length)
+            unsafe kv.blockTable.withUnsafeBufferPointer { table in
+                let call = unsafe thimble_attention(
+                    q: queries.floats, out: y.floats, shares: nil, pages: pages,
+                    block_table: table.baseAddress, q_stride: Int64(queries.columns),
+                    out_stride: Int64(y.columns), page_stride: Int64(kv.pageByteCount / 2),
+                    page_tokens: Int64(kv.pageTokens), q_heads: Int64(queries.columns / kv.headSize),
+                    kv_heads: Int64(kv.kvHeads), head_size: Int64(kv.headSize), start: Int64(start),
+                    kv_length: Int64(length), key_begin: 0, key_end: Int64(length),
+                    causal: isCausal ? 1 : 0, scale: scale)
+                unsafe attend(call, tokens: queries.rows, scratch)
+            }
+        }
+    }
+
+    /// What an attention needs beside its inputs and outputs.
+    @safe private struct AttentionScratch {
+        var division: AttentionDivision
+        /// Of each worker: `[threads][perWorker]`.
+        var workers: UnsafeMutablePointer<Float>
+        var perWorker: Int
+        /// Outputs `[parts][tokens][q heads][head size]` and shares `[parts][tokens][q heads][2]` of ranges
+        /// of keys, where there are several.
+        var outputs: UnsafeMutablePointer<Float>
+        var shares: UnsafeMutablePointer<Float>
+    }
+
+    private func attentionScratch(
+        _ queries: Activation, _ kv: PagedKV, length: Int
+    ) throws(BackendError) -> AttentionScratch {
+        let heads = queries.columns / kv.headSize
+        let division = AttentionDivision(
+            tokens: queries.rows, group: heads / kv.kvHeads, kvHeads: kv.kvHeads, length: length,
+            threads: pool.threadCount)
+        let perWorker = Int(
+            thimble_attention_scratch_count(
+                Int64(heads), Int64(kv.kvHeads), Int64(kv.headSize), Int64(kv.pageTokens)))
+        let outputs = division.parts > 1 ? division.parts * queries.rows * queries.columns : 0
+        let shares = division.parts > 1 ? division.parts * queries.rows * heads * 2 : 0
+        let base = try unsafe scratch.take(
+            .attention, perWorker * pool.threadCount + outputs + shares, as: Float.self)
+        let joined = unsafe base + perWorker * pool.threadCount
+        return unsafe AttentionScratch(
+            division: division, workers: base, perWorker: perWorker, outputs: joined,
+            shares: joined + outputs)
+    }
+
+    private func attend(_ whole: thimble_attention, tokens: Int, _ scratch: AttentionScratch) {
+        let division = scratch.division
+        let (heads, kvHeads) = unsafe (Int(whole.q_heads), Int(whole.kv_heads))
+        let columns = unsafe heads * Int(whole.head_size)
+        let length = unsafe Int(whole.kv_length)
+        pool.run(division.blocks * kvHeads * division.parts) { task, worker in
+            var call = unsafe whole
+            let part = task % division.parts
+            if division.parts > 1 {
+                let keys = division.keys(of: part, length: length)
+                unsafe call.key_begin = Int64(keys.lowerBound)
+                unsafe call.key_end = Int64(keys.upperBound)
+                unsafe call.out = scratch.outputs + part * tokens * columns
+                unsafe call.out_stride = Int64(columns)
+                unsafe call.shares = scratch.shares + part * tokens * heads * 2
+            }
+            // Late blocks of a causal attention see the most keys: they go first, so that none is left over.
+            let block = division.blocks - 1 - task / division.parts / kvHeads
+            unsafe kernels.pointee.attention(
+                &call, Int64(task / division.parts % kvHeads), Int64(block * division.blockTokens),
+                Int64(min((block + 1) * division.blockTokens, tokens)),
+                scratch.workers + worker * scratch.perWorker)
+        }
+        if division.parts > 1 {
+            unsafe thimble_attention_merge(
+                scratch.outputs, scratch.shares, Int64(division.parts), Int64(tokens * heads),
+                whole.head_size, whole.out)
+        }
+    }
+}
