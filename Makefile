@@ -19,10 +19,18 @@ endif
 DEMO_DOCUMENT ?= Examples/voyage.txt
 DEMO_QUESTION ?= What is the code of copper-kettle?
 
-SOURCES := Package.swift Sources Tests
+SOURCES := Package.swift Sources Tests Fuzz
 
-.PHONY: help deps test-deps check-swift build demo test lint format fixtures evaluate reader kernel-check \
-	kernel-bench
+# Seconds for each fuzz target; executions of each in a campaign, and the seconds that it may take in all.
+FUZZ_SECONDS ?= 20
+FUZZ_RUNS ?= 50000000
+CAMPAIGN_SECONDS ?= 3600
+FUZZ_BUILD := .build-fuzz
+# Without the tracing of comparisons: less guidance in each execution, and about twice as many.
+CAMPAIGN_BUILD := .build-fuzz-campaign
+
+.PHONY: help deps test-deps check-swift build demo test lint format fuzz fuzz-campaign fixtures evaluate reader \
+	kernel-check kernel-bench
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -44,6 +52,15 @@ demo: build ## read a document and answer a question about it (DEMO_DOCUMENT, DE
 
 test: test-deps lint ## check the formatting, and run every test
 	$(TEST)
+
+fuzz: test-deps check-swift ## fuzz each parser for FUZZ_SECONDS
+	@program=$$(Scripts/build-fuzz $(FUZZ_BUILD) $(SWIFT)) && \
+		SWIFT=$(SWIFT) Scripts/fuzz "$$program" $(FUZZ_SECONDS) $(FUZZ_BUILD)/corpora
+
+fuzz-campaign: test-deps check-swift ## fuzz each parser FUZZ_RUNS times on all cores, within CAMPAIGN_SECONDS
+	@program=$$(FUZZ_COVERAGE= Scripts/build-fuzz $(CAMPAIGN_BUILD) $(SWIFT)) && \
+		Scripts/fuzz-campaign $(CAMPAIGN_SECONDS) "$$(nproc)" "$$program" Fuzz $(CAMPAIGN_BUILD)/campaign \
+		$(FUZZ_RUNS)
 
 # The kernels alone, without the package: C files and the program that tries them.
 KERNEL_BUILD := .build/kernels

@@ -89,3 +89,14 @@ let package = Package(
             swiftSettings: swift),
     ]
 )
+
+// The fuzzer (`make fuzz`) needs libFuzzer's runtime and flags of its own, so it is no part of an ordinary build.
+if Context.environment["THIMBLE_FUZZ"] != nil {
+    package.targets += [
+        .systemLibrary(name: "CLibFuzzer", path: "Fuzz/CLibFuzzer"),
+        .executableTarget(
+            name: "Fuzz",
+            dependencies: ["CLibFuzzer", "Checkpoints", "Documents", "ModelFile", "Tensors", "Tokenizers"],
+            path: "Fuzz/Targets", swiftSettings: swift),
+    ]
+}

@@ -17,8 +17,15 @@ public final class TextDocument {
     /// Lays a text out.
     /// - Throws: `empty` for a text without visible characters, `tooLarge` beyond the limits, `settings` and
     ///   `font` for faults of the settings.
-    public init(
+    public convenience init(
         text: String, settings: PageSettings = PageSettings(), limits: DocumentLimits = DocumentLimits()
+    ) throws(DocumentError) {
+        try self.init(text: text, settings: settings, limits: limits, measure: nil)
+    }
+
+    /// Lays a text out with what is known of the settings' fonts already; nil opens them.
+    init(
+        text: String, settings: PageSettings, limits: DocumentLimits, measure known: FontMeasure?
     ) throws(DocumentError) {
         try settings.validate()
         // Positions in a text are kept in 32 bits.
@@ -31,7 +38,8 @@ public final class TextDocument {
         guard scalars.contains(where: { !isWhiteSpace($0) && $0 != Ink.nonBreakingSpace }) else {
             throw DocumentError(.empty, "the document is empty: it has no visible characters")
         }
-        let measure = try FontMeasure(settings)
+        let measure: FontMeasure
+        if let known { measure = known } else { measure = try FontMeasure(settings) }
         let markup = try NewlineMarkup(parsing: settings.newlineMarkup)
         var palette = Palette(settings.fontColour)
         var composer = PageComposer(

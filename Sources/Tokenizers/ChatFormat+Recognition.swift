@@ -78,7 +78,7 @@ private struct TemplateLiterals {
             let close: [UInt8] = [
                 rest[open + 1] == UInt8(ascii: "{") ? UInt8(ascii: "}") : rest[open + 1], 0x7D,
             ]
-            guard let end = rest[(open + 2)...].firstRange(of: close) else { return nil }
+            guard let end = rest[(open + 2)...].firstPlace(of: close) else { return nil }
             let body = rest[(open + 2)..<end.lowerBound]
             if close[0] == UInt8(ascii: "%") {
                 toolDepth = Self.toolDepth(after: body, toolDepth)
@@ -102,7 +102,7 @@ private struct TemplateLiterals {
 
     func start(with prefix: String) -> Bool { compact.starts(with: prefix.utf8) }
 
-    func templateContains(_ text: String) -> Bool { compact.firstRange(of: Array(text.utf8)) != nil }
+    func templateContains(_ text: String) -> Bool { compact[...].firstPlace(of: Array(text.utf8)) != nil }
 
     /// Whether a line break follows the last `<|assistant|>`, and no tag removes it.
     var generationPromptEndsLine: Bool {
@@ -158,5 +158,18 @@ private struct TemplateLiterals {
         let trimmed = rest.drop(while: isWhiteSpace)
         let end = trimmed.lastIndex { !isWhiteSpace($0) }.map { $0 + 1 } ?? trimmed.startIndex
         return trimmed[..<end].filter { keepsInnerSpace || !isWhiteSpace($0) }
+    }
+}
+
+extension ArraySlice<UInt8> {
+    /// Where `pattern`, which is short, first stands. The standard library's search is written for all
+    /// collections and takes many times as long.
+    fileprivate func firstPlace(of pattern: [UInt8]) -> Range<Int>? {
+        guard pattern.count <= count else { return nil }
+        for start in startIndex...(endIndex - pattern.count)
+        where self[start] == pattern[0] && self[start..<start + pattern.count].elementsEqual(pattern) {
+            return start..<start + pattern.count
+        }
+        return nil
     }
 }

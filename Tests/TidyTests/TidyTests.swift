@@ -21,6 +21,7 @@ private let arrows: [String: Set<String>] = [
 /// Targets without Swift code.
 private let cTargets: Set<String> = [
     "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CKernelConformance", "CFaultInjection",
+    "CLibFuzzer",
 ]
 
 /// What the platform brings, which every target may import.
@@ -42,6 +43,7 @@ private struct SourceFile: CustomStringConvertible {
     /// The folder under Sources or Tests that the file lies in.
     var target: String { String(path.split(separator: "/")[1]) }
     var isTest: Bool { path.hasPrefix("Tests/") }
+    var isProduct: Bool { path.hasPrefix("Sources/") }
     var isSwift: Bool { path.hasSuffix(".swift") }
 
     /// Line numbers, from 1, and lines that satisfy the condition.
@@ -53,10 +55,10 @@ private struct SourceFile: CustomStringConvertible {
 private let root = URL(filePath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
-/// Swift and C files under Sources and Tests; fixtures are no code.
+/// Swift and C files under Sources, Tests and Fuzz; fixtures are no code.
 private let sourceFiles: [SourceFile] = {
     var files: [SourceFile] = []
-    for top in ["Sources", "Tests"] {
+    for top in ["Sources", "Tests", "Fuzz"] {
         let enumerator = FileManager.default.enumerator(atPath: root.appending(path: top).path)
         for case let name as String in enumerator ?? .init() where !name.hasPrefix("Fixtures/") {
             guard ["swift", "c", "h"].contains(URL(filePath: name).pathExtension),
@@ -99,7 +101,7 @@ private func declaredTargets() throws -> [String: (dependencies: Set<String>, is
     #expect(sourceFiles.contains { $0.path == "Sources/ModelFile/ModelConfiguration.swift" })
 }
 
-@Test(arguments: sourceFiles.filter { $0.isSwift && !$0.isTest })
+@Test(arguments: sourceFiles.filter { $0.isSwift && $0.isProduct })
 private func importsFollowTheArrows(file: SourceFile) {
     let allowed = arrows[file.target, default: []].union(platform)
     let strays = file.lines { line in importedModule(of: line).map { !allowed.contains($0) } ?? false }
@@ -115,7 +117,7 @@ private func importsFollowTheArrows(file: SourceFile) {
 }
 
 @Test func everyTargetHasItsArrows() {
-    let targets = Set(sourceFiles.filter { !$0.isTest }.map(\.target))
+    let targets = Set(sourceFiles.filter(\.isProduct).map(\.target))
     #expect(targets.subtracting(cTargets) == Set(arrows.keys))
     #expect(targets.isDisjoint(with: emptyNames))
 }
