@@ -13,7 +13,7 @@ struct PageSettingsTarget: FuzzTarget {
         let pixels = settings.pagePixels
         expect(
             pixels.width > 0 && pixels.height > 0
-                && pixels.width * pixels.height <= PageSettings.maxPagePixels,
+                && pixels.width * pixels.height <= DocumentLimits.maxPagePixels,
             "a page has \(pixels) pixels")
         guard let json = try? encoder.encode(settings), let again = try? PageSettings(json: Array(json))
         else { fatalError("accepted settings cannot be written and read") }
