@@ -80,7 +80,14 @@ let package = Package(
             name: "ModelsTests",
             dependencies: ["Models", "CPUBackend", "Checkpoints", "ModelFile", "Tensors", "TestSupport"],
             swiftSettings: swift),
-        .testTarget(name: "ThimbleTests", dependencies: ["Thimble", "TestSupport"], swiftSettings: swift),
+        // Takes the place of malloc in the program of all tests, so that a test can count.
+        .target(name: "CAllocationCounter", path: "Tests/AllocationCounter"),
+        .testTarget(
+            name: "ThimbleTests",
+            dependencies: [
+                "Thimble", "Models", "TestSupport", "CAllocationCounter", "CFaultInjection",
+            ],
+            swiftSettings: swift),
         .testTarget(
             name: "FaultInjectionTests", dependencies: ["Thimble", "CFaultInjection", "TestSupport"],
             swiftSettings: swift),

@@ -45,82 +45,77 @@ extension CPUBackend {
         precondition(length > 0 && length <= kv.blockTable.count * kv.pageTokens)
         precondition(!isCausal || start + queries.rows <= length)
         precondition(kv.headSize <= Int(THIMBLE_MAX_HEAD_SIZE))
-        let pages = unsafe (hostBase(kv.memory) + kv.offset).assumingMemoryBound(to: UInt16.self)
-        perform { () throws(BackendError) in
-            let scratch = try attentionScratch(queries, kv, length: length)
-            unsafe kv.blockTable.withUnsafeBufferPointer { table in
-                let call = unsafe thimble_attention(
-                    q: queries.floats, out: y.floats, shares: nil, pages: pages,
-                    block_table: table.baseAddress, q_stride: Int64(queries.columns),
-                    out_stride: Int64(y.columns), page_stride: Int64(kv.pageByteCount / 2),
-                    page_tokens: Int64(kv.pageTokens), q_heads: Int64(queries.columns / kv.headSize),
-                    kv_heads: Int64(kv.kvHeads), head_size: Int64(kv.headSize), start: Int64(start),
-                    kv_length: Int64(length), key_begin: 0, key_end: Int64(length),
-                    causal: isCausal ? 1 : 0, scale: scale)
-                unsafe attend(call, tokens: queries.rows, scratch)
-            }
-        }
-    }
-
-    /// What an attention needs beside its inputs and outputs.
-    @safe private struct AttentionScratch {
-        var division: AttentionDivision
-        /// Of each worker: `[threads][perWorker]`.
-        var workers: UnsafeMutablePointer<Float>
-        var perWorker: Int
-        /// Outputs `[parts][tokens][q heads][head size]` and shares `[parts][tokens][q heads][2]` of ranges
-        /// of keys, where there are several.
-        var outputs: UnsafeMutablePointer<Float>
-        var shares: UnsafeMutablePointer<Float>
-    }
-
-    private func attentionScratch(
-        _ queries: Activation, _ kv: PagedKV, length: Int
-    ) throws(BackendError) -> AttentionScratch {
         let heads = queries.columns / kv.headSize
         let division = AttentionDivision(
             tokens: queries.rows, group: heads / kv.kvHeads, kvHeads: kv.kvHeads, length: length,
             threads: pool.threadCount)
-        let perWorker = Int(
-            thimble_attention_scratch_count(
-                Int64(heads), Int64(kv.kvHeads), Int64(kv.headSize), Int64(kv.pageTokens)))
-        let outputs = division.parts > 1 ? division.parts * queries.rows * queries.columns : 0
-        let shares = division.parts > 1 ? division.parts * queries.rows * heads * 2 : 0
-        let base = try unsafe scratch.take(
-            .attention, perWorker * pool.threadCount + outputs + shares, as: Float.self)
-        let joined = unsafe base + perWorker * pool.threadCount
-        return unsafe AttentionScratch(
-            division: division, workers: base, perWorker: perWorker, outputs: joined,
-            shares: joined + outputs)
+        let layout = AttentionScratch(
+            queryHeads: heads, kvHeads: kv.kvHeads, headSize: kv.headSize, pageTokens: kv.pageTokens,
+            threadCount: pool.threadCount)
+        let scratch = unsafe takeScratch(layout.byteCount)
+        let pages = unsafe (hostBase(kv.memory) + kv.offset).assumingMemoryBound(to: UInt16.self)
+        unsafe kv.blockTable.pages.withUnsafeBufferPointer { table in
+            let call = unsafe thimble_attention(
+                q: queries.floats, out: y.floats, shares: nil, pages: pages,
+                block_table: table.baseAddress, q_stride: Int64(queries.columns),
+                out_stride: Int64(y.columns), page_stride: Int64(kv.pageByteCount / 2),
+                page_tokens: Int64(kv.pageTokens), q_heads: Int64(heads), kv_heads: Int64(kv.kvHeads),
+                head_size: Int64(kv.headSize), start: Int64(start), kv_length: Int64(length), key_begin: 0,
+                key_end: Int64(length), causal: isCausal ? 1 : 0, scale: scale)
+            let loop = unsafe AttentionLoop(
+                kernels: kernels, whole: call, tokens: queries.rows, division: division, layout: layout,
+                scratch: scratch)
+            let units = division.blockTokens * (heads / kv.kvHeads) * length / division.parts * kv.headSize
+            pool.run(
+                loop, count: division.blocks * kv.kvHeads * division.parts,
+                cost: LoopCost(queries.rows <= 4 ? .attentionOfFewTokens : .attention, units: max(units, 1)))
+            if division.parts > 1 {
+                unsafe thimble_attention_merge(
+                    loop.outputs, loop.shares, Int64(division.parts), Int64(queries.rows * heads),
+                    call.head_size, call.out)
+            }
+        }
+    }
+}
+
+/// Blocks of queries by key-value heads by parts of the keys.
+@safe private struct AttentionLoop: ParallelLoop {
+    let kernels: UnsafePointer<thimble_kernels>
+    let whole: thimble_attention
+    let tokens: Int
+    let division: AttentionDivision
+    let layout: AttentionScratch
+    let scratch: UnsafeMutableRawPointer
+
+    /// Where there are several parts: `[parts][tokens][q heads][head size]`.
+    var outputs: UnsafeMutablePointer<Float> {
+        unsafe (scratch + layout.outputs).assumingMemoryBound(to: Float.self)
+    }
+    /// Where there are several parts: `[parts][tokens][q heads][2]`.
+    var shares: UnsafeMutablePointer<Float> {
+        unsafe (scratch + layout.shares).assumingMemoryBound(to: Float.self)
     }
 
-    private func attend(_ whole: thimble_attention, tokens: Int, _ scratch: AttentionScratch) {
-        let division = scratch.division
+    func run(_ tasks: Range<Int>, worker: Int) {
         let (heads, kvHeads) = unsafe (Int(whole.q_heads), Int(whole.kv_heads))
         let columns = unsafe heads * Int(whole.head_size)
-        let length = unsafe Int(whole.kv_length)
-        pool.run(division.blocks * kvHeads * division.parts) { task, worker in
+        let own = unsafe scratch.assumingMemoryBound(to: Float.self) + worker * layout.perWorker
+        for task in tasks {
             var call = unsafe whole
             let part = task % division.parts
             if division.parts > 1 {
-                let keys = division.keys(of: part, length: length)
+                let keys = unsafe division.keys(of: part, length: Int(whole.kv_length))
                 unsafe call.key_begin = Int64(keys.lowerBound)
                 unsafe call.key_end = Int64(keys.upperBound)
-                unsafe call.out = scratch.outputs + part * tokens * columns
+                unsafe call.out = outputs + part * tokens * columns
                 unsafe call.out_stride = Int64(columns)
-                unsafe call.shares = scratch.shares + part * tokens * heads * 2
+                unsafe call.shares = shares + part * tokens * heads * 2
             }
             // Late blocks of a causal attention see the most keys: they go first, so that none is left over.
             let block = division.blocks - 1 - task / division.parts / kvHeads
             unsafe kernels.pointee.attention(
                 &call, Int64(task / division.parts % kvHeads), Int64(block * division.blockTokens),
-                Int64(min((block + 1) * division.blockTokens, tokens)),
-                scratch.workers + worker * scratch.perWorker)
-        }
-        if division.parts > 1 {
-            unsafe thimble_attention_merge(
-                scratch.outputs, scratch.shares, Int64(division.parts), Int64(tokens * heads),
-                whole.head_size, whole.out)
+                Int64(min((block + 1) * division.blockTokens, tokens)), own)
         }
     }
 }

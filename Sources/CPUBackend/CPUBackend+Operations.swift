@@ -18,9 +18,8 @@ extension CPUBackend {
 
     public func rmsNorm(_ x: Activation, weight: Vector, epsilon: Float, into y: Activation) {
         precondition(x.columns == weight.count && y.rows == x.rows && y.columns == x.columns)
-        pool.run(x.rows) { row, _ in
-            unsafe kernels.pointee.rms_norm(x.row(row), weight.floats, Int64(x.columns), epsilon, y.row(row))
-        }
+        let loop = unsafe RMSNormLoop(kernels: kernels, x: x, weight: weight, epsilon: epsilon, y: y)
+        pool.run(loop, count: x.rows, cost: LoopCost(.rows, units: x.columns))
     }
 
     public func layerNormGELU(
@@ -28,29 +27,74 @@ extension CPUBackend {
     ) {
         precondition(x.columns == weight.count && bias.count == weight.count)
         precondition(y.rows == x.rows && y.columns == x.columns)
-        pool.run(x.rows) { row, _ in
-            unsafe kernels.pointee.layer_norm(
-                x.row(row), weight.floats, bias.floats, Int64(x.columns), epsilon, y.row(row))
-            unsafe kernels.pointee.gelu(y.row(row), Int64(x.columns), y.row(row))
-        }
+        let loop = unsafe LayerNormGELULoop(
+            kernels: kernels, x: x, weight: weight, bias: bias, epsilon: epsilon, y: y)
+        pool.run(loop, count: x.rows, cost: LoopCost(.rows, units: x.columns))
     }
 
     public func addGathered(_ gather: WeightedGather, table: Vector, to y: Activation) {
-        let columns = y.columns
-        precondition(gather.indices.count == y.rows * gather.taps && table.count % columns == 0)
-        let tableRows = table.count / columns
-        precondition(gather.indices.allSatisfy { $0 >= 0 && $0 < tableRows }, "a gather stays in its table")
-        pool.run(y.rows) { row, _ in
-            let target = unsafe y.row(row)
-            for tap in row * gather.taps..<(row + 1) * gather.taps {
-                let source = unsafe table.floats + Int(gather.indices[tap]) * columns
-                unsafe kernels.pointee.add_scaled(source, gather.weights[tap], Int64(columns), target)
-            }
-        }
+        precondition(gather.rows == y.rows && table.count % y.columns == 0)
+        pool.run(
+            unsafe GatherLoop(kernels: kernels, gather: gather, table: table, y: y), count: y.rows,
+            cost: LoopCost(.gather, units: gather.taps * y.columns))
     }
 
     public func copy(_ x: Activation, to y: Activation) {
         precondition(x.rows == y.rows && x.columns == y.columns)
         unsafe y.floats.update(from: x.floats, count: x.rows * x.columns)
+    }
+}
+
+@safe private struct RMSNormLoop: ParallelLoop {
+    let kernels: UnsafePointer<thimble_kernels>
+    let x: Activation
+    let weight: Vector
+    let epsilon: Float
+    let y: Activation
+
+    func run(_ rows: Range<Int>, worker: Int) {
+        for row in rows {
+            unsafe kernels.pointee.rms_norm(
+                x.row(row), weight.floats, Int64(x.columns), epsilon, y.row(row))
+        }
+    }
+}
+
+@safe private struct LayerNormGELULoop: ParallelLoop {
+    let kernels: UnsafePointer<thimble_kernels>
+    let x: Activation
+    let weight: Vector
+    let bias: Vector
+    let epsilon: Float
+    let y: Activation
+
+    func run(_ rows: Range<Int>, worker: Int) {
+        for row in rows {
+            unsafe kernels.pointee.layer_norm(
+                x.row(row), weight.floats, bias.floats, Int64(x.columns), epsilon, y.row(row))
+            unsafe kernels.pointee.gelu(y.row(row), Int64(x.columns), y.row(row))
+        }
+    }
+}
+
+@safe private struct GatherLoop: ParallelLoop {
+    let kernels: UnsafePointer<thimble_kernels>
+    let gather: WeightedGather
+    let table: Vector
+    let y: Activation
+
+    func run(_ rows: Range<Int>, worker: Int) {
+        let columns = y.columns
+        let tableRows = table.count / columns
+        let (indices, weights) = unsafe (gather.indexValues, gather.weights.floats)
+        for row in rows {
+            let target = unsafe y.row(row)
+            for tap in row * gather.taps..<(row + 1) * gather.taps {
+                let index = unsafe Int(indices[tap])
+                precondition(index >= 0 && index < tableRows, "a gather stays in its table")
+                let source = unsafe table.floats + index * columns
+                unsafe kernels.pointee.add_scaled(source, weights[tap], Int64(columns), target)
+            }
+        }
     }
 }

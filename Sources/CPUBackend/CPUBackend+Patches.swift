@@ -7,20 +7,17 @@ extension CPUBackend {
     public func cutPatches(_ pixels: Span<UInt8>, _ cut: PatchCut, into patches: Activation) {
         precondition(pixels.count == cut.width * cut.height * 3, "the pixels fill the image")
         precondition(patches.rows == cut.patchCount && patches.columns == cut.patchElementCount)
-        perform { () throws(BackendError) in
-            let parts = PatchScratch(cut, threadCount: pool.threadCount)
-            let scratch = try unsafe self.scratch.take(
-                .patches, parts.byteCount, as: UInt8.self)
-            unsafe pixels.withUnsafeBufferPointer { pixels in
-                unsafe cut.normalised.withUnsafeBufferPointer { normalised in
-                    let bands = unsafe PatchBands(
-                        kernels: kernels, cut, parts, scratch: UnsafeMutableRawPointer(scratch),
-                        pixels: pixels.baseAddress!, normalised: normalised.baseAddress!,
-                        patches: patches.floats)
-                    pool.run(cut.gridHeight / cut.mergeSize) { band, worker in
-                        bands.write(band, worker: worker)
-                    }
-                }
+        let parts = PatchScratch(cut, threadCount: pool.threadCount)
+        let scratch = unsafe takeScratch(parts.byteCount)
+        unsafe pixels.withUnsafeBufferPointer { pixels in
+            unsafe cut.normalised.withUnsafeBufferPointer { normalised in
+                let bands = unsafe PatchBands(
+                    kernels: kernels, cut, parts, scratch: scratch, pixels: pixels.baseAddress!,
+                    normalised: normalised.baseAddress!, patches: patches.floats)
+                let bandHeight = cut.patchSize * cut.mergeSize
+                pool.run(
+                    bands, count: cut.resizedHeight / bandHeight,
+                    cost: LoopCost(.patches, units: bandHeight * cut.resizedWidth))
             }
         }
     }
@@ -49,34 +46,30 @@ struct PatchScratch {
     let line: Int
 
     init(_ cut: PatchCut, threadCount: Int) {
-        var end = 0
-        func add(_ byteCount: Int) -> Int {
-            defer { end += (byteCount + 63) / 64 * 64 }
-            return end
-        }
+        var scratch = ScratchLayout()
         func addTaps(_ axis: ResamplingAxis) -> Taps {
             let outputs = axis.isIdentity ? 0 : axis.outputs
             return Taps(
-                starts: add(outputs * 4), counts: add(outputs * 4), weights: add(outputs * axis.capacity * 2))
+                starts: scratch.add(outputs, of: Int32.self), counts: scratch.add(outputs, of: Int32.self),
+                weights: scratch.add(outputs * axis.capacity, of: Int16.self))
         }
         columns = addTaps(cut.columns)
         rows = addTaps(cut.rows)
-        workers = end
+        workers = scratch.byteCount
         let lineByteCount = cut.resizedWidth * 3
         let rowCapacity = cut.rows.isIdentity ? 0 : cut.rows.capacity
-        _ = add(rowCapacity * MemoryLayout<UInt>.stride)
-        ring = end - workers
-        _ = add(cut.columns.isIdentity ? 0 : rowCapacity * lineByteCount)
-        line = end - workers
-        _ = add(cut.rows.isIdentity && cut.columns.isIdentity ? 0 : lineByteCount)
-        workerByteCount = end - workers
+        _ = scratch.add(rowCapacity, of: UInt.self)
+        ring = scratch.add(cut.columns.isIdentity ? 0 : rowCapacity * lineByteCount, of: UInt8.self) - workers
+        let isCopied = cut.rows.isIdentity && cut.columns.isIdentity
+        line = scratch.add(isCopied ? 0 : lineByteCount, of: UInt8.self) - workers
+        workerByteCount = scratch.byteCount - workers
         byteCount = workers + workerByteCount * threadCount
     }
 }
 
 /// One image on its way to patches. A band is the rows of one row of visual tokens: what several bands need
 /// of the narrowed image, each makes for itself.
-@safe private struct PatchBands {
+@safe private struct PatchBands: ParallelLoop {
     private let kernels: UnsafePointer<thimble_kernels>
     private let cut: PatchCut
     private let parts: PatchScratch
@@ -124,8 +117,12 @@ struct PatchScratch {
             precision: precision)
     }
 
+    func run(_ bands: Range<Int>, worker: Int) {
+        for band in bands { write(band, worker: worker) }
+    }
+
     /// Writes the patches of a row of visual tokens.
-    func write(_ band: Int, worker: Int) {
+    private func write(_ band: Int, worker: Int) {
         let own = unsafe scratch + parts.workers + worker * parts.workerByteCount
         let line = unsafe (own + parts.line).assumingMemoryBound(to: UInt8.self)
         let height = cut.patchSize * cut.mergeSize

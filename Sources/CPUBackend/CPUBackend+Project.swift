@@ -1,24 +1,33 @@
-//! Projections: prologue, matrix product, epilogue, each a kernel of its own.
+//! Projections: prologue, matrix product and epilogue, in as few parallel loops as their data allow.
 
 internal import CKernels
-internal import Glibc
 public import Tensors
 
 extension CPUBackend {
-    /// Tokens that go through prologue, product and epilogue together: bounds the scratch a wide product
-    /// needs.
-    private static let tokenBlock = 512
-
     public func project(_ input: Prologue, _ weight: Matrix, _ output: Epilogue) {
         let x = input.input
         precondition(x.columns == weight.layout.columns, "an input is as wide as the matrix")
+        checkShapes(input)
         checkShapes(output, rows: x.rows, outputs: weight.layout.rows)
-        perform { () throws(BackendError) in
-            for start in stride(from: 0, to: x.rows, by: Self.tokenBlock) {
-                let block = start..<min(start + Self.tokenBlock, x.rows)
-                let source = try unsafe prepare(input, block)
-                try unsafe multiply(source, tokens: block.count, weight, output, block)
-            }
+        let layout = ProjectionScratch(
+            rows: x.rows, weight.layout, storesAttentionInputs: output.isAttentionInputs,
+            threadCount: pool.threadCount)
+        let scratch = unsafe takeScratch(layout.byteCount)
+        for start in stride(from: 0, to: x.rows, by: ProjectionScratch.tokenBlock) {
+            let block = start..<min(start + ProjectionScratch.tokenBlock, x.rows)
+            let prepared = unsafe prepare(input, block, weight.layout, layout, scratch)
+            unsafe multiply(prepared, weight, output, block, layout, scratch)
+        }
+    }
+
+    private func checkShapes(_ input: Prologue) {
+        switch input {
+        case .plain: break
+        case .rmsNorm(let x, let weight, _):
+            precondition(weight.count == x.columns)
+        case .residual(let residual, let delta, let deltaWeight, let weight, _):
+            precondition(delta.rows == residual.rows && delta.columns == residual.columns)
+            precondition(deltaWeight.count == residual.columns && weight.count == residual.columns)
         }
     }
 
@@ -37,82 +46,157 @@ extension CPUBackend {
         }
     }
 
-    /// The prologue's result for the tokens of `block`: `[block.count, columns]`, in scratch or in place.
-    private func prepare(_ input: Prologue, _ block: Range<Int>) throws(BackendError) -> UnsafePointer<Float>
-    {
-        switch input {
-        case .plain(let x):
-            return unsafe UnsafePointer(x.row(block.lowerBound))
-        case .rmsNorm(let x, let weight, let epsilon):
-            let columns = x.columns
-            precondition(weight.count == columns)
-            let y = try unsafe scratch.take(.normalized, block.count * columns, as: Float.self)
-            pool.run(block.count) { token, _ in
-                unsafe kernels.pointee.rms_norm(
-                    x.row(block.lowerBound + token), weight.floats, Int64(columns), epsilon,
-                    y + token * columns)
-            }
-            return unsafe UnsafePointer(y)
-        case .residual(let residual, let delta, let deltaWeight, let weight, let epsilon):
-            let columns = residual.columns
-            precondition(delta.rows == residual.rows && delta.columns == columns)
-            precondition(deltaWeight.count == columns && weight.count == columns)
-            let y = try unsafe scratch.take(.normalized, block.count * columns, as: Float.self)
-            pool.run(block.count) { token, _ in
-                let row = block.lowerBound + token
-                unsafe kernels.pointee.add_rms_norm(
-                    delta.row(row), deltaWeight.floats, Int64(columns), epsilon, residual.row(row))
-                unsafe kernels.pointee.rms_norm(
-                    residual.row(row), weight.floats, Int64(columns), epsilon, y + token * columns)
-            }
-            return unsafe UnsafePointer(y)
+    /// The tokens of `block` as the product takes them: normalised, and quantised or padded.
+    private func prepare(
+        _ input: Prologue, _ block: Range<Int>, _ weight: WeightLayout, _ layout: ProjectionScratch,
+        _ scratch: UnsafeMutableRawPointer
+    ) -> PreparedInput {
+        let isInteger = weight.format.type.isQuantized
+        let (columns, padded) = (weight.columns, weight.paddedColumns)
+        if !isInteger, columns == padded, case .plain(let x) = input {
+            return unsafe .floats(UnsafePointer(x.row(block.lowerBound)), tokens: block.count)
         }
+        let quantized = unsafe thimble_quantized(
+            codes: (scratch + layout.codes).assumingMemoryBound(to: Int8.self),
+            scales: (scratch + layout.scales).assumingMemoryBound(to: Float.self),
+            sums: (scratch + layout.sums).assumingMemoryBound(to: Int32.self))
+        let floats = unsafe (scratch + layout.inputs).assumingMemoryBound(to: Float.self)
+        let norm = unsafe NormLoop(kernels: kernels, input: input, first: block.lowerBound)
+        if isInteger {
+            let rows = unsafe (scratch + layout.rows).assumingMemoryBound(to: Float.self)
+            let loop = unsafe QuantizeLoop(
+                norm: norm, rows: rows, columns: columns, padded: padded, quantized: quantized)
+            pool.run(loop, count: block.count, cost: LoopCost(.rows, units: padded))
+            return unsafe .integers(quantized, tokens: block.count)
+        }
+        let loop = unsafe PadLoop(norm: norm, columns: columns, padded: padded, floats: floats)
+        pool.run(loop, count: block.count, cost: LoopCost(.rows, units: padded))
+        return unsafe .floats(UnsafePointer(floats), tokens: block.count)
     }
 
     private func multiply(
-        _ x: UnsafePointer<Float>, tokens: Int, _ weight: Matrix, _ output: Epilogue, _ block: Range<Int>
-    ) throws(BackendError) {
+        _ input: PreparedInput, _ weight: Matrix, _ output: Epilogue, _ block: Range<Int>,
+        _ layout: ProjectionScratch, _ scratch: UnsafeMutableRawPointer
+    ) {
         let outputs = weight.layout.rows
+        let parts = unsafe (scratch + layout.parts).assumingMemoryBound(to: Float.self)
+        let product = unsafe (scratch + layout.product).assumingMemoryBound(to: Float.self)
+        let target: ProductLoop.Target
         switch output {
         case .store(let y, let bias):
-            try unsafe product(x, tokens: tokens, weight, into: y.row(block.lowerBound))
-            if let bias { unsafe add(bias, tokens: tokens, to: y.row(block.lowerBound)) }
+            unsafe target = .store(y.row(block.lowerBound), bias: bias?.floats)
         case .swiglu(let y):
-            let product = try unsafe scratchProduct(x, tokens: tokens, weight)
-            pool.run(tokens) { token, _ in
-                unsafe kernels.pointee.swiglu(
-                    product + token * outputs, Int64(outputs / 2), y.row(block.lowerBound + token))
-            }
+            unsafe target = .swiglu(y.row(block.lowerBound), parts: parts)
         case .add(let y):
-            let product = try unsafe scratchProduct(x, tokens: tokens, weight)
-            pool.run(tokens) { token, _ in
-                unsafe kernels.pointee.add(
-                    product + token * outputs, Int64(outputs), y.row(block.lowerBound + token))
-            }
-        case .attentionInputs(let queries, let bias, let rotary, let kv, let start):
-            let product = try unsafe scratchProduct(x, tokens: tokens, weight)
-            if let bias { unsafe add(bias, tokens: tokens, to: product) }
-            pool.run(tokens) { token, _ in
-                let row = block.lowerBound + token
-                unsafe storeAttentionInputs(
-                    product + token * outputs, queries: queries, rotary: rotary, kv: kv, row: row,
-                    position: start + row)
-            }
+            unsafe target = .add(y.row(block.lowerBound), parts: parts)
+        case .attentionInputs(_, let bias, _, _, _):
+            unsafe target = .store(product, bias: bias?.floats)
+        }
+        let loop = unsafe ProductLoop(
+            product: Product(kernels: kernels, weight: weight, input: input), target: target)
+        pool.run(loop, count: weight.layout.tileCount, cost: loop.product.tileCost, grain: Product.tileGrain)
+        if case .attentionInputs(let queries, _, let rotary, let kv, let start) = output {
+            let store = unsafe AttentionInputsLoop(
+                kernels: kernels, product: product, queries: queries, rotary: rotary, kv: kv,
+                row: block.lowerBound, position: start + block.lowerBound)
+            pool.run(store, count: block.count, cost: LoopCost(.attentionInputs, units: outputs))
+        }
+    }
+}
+
+extension Epilogue {
+    fileprivate var isAttentionInputs: Bool {
+        if case .attentionInputs = self { true } else { false }
+    }
+}
+
+/// A prologue, token by token.
+@safe private struct NormLoop {
+    let kernels: UnsafePointer<thimble_kernels>
+    let input: Prologue
+    /// The row of the first token.
+    let first: Int
+
+    /// The prologue's result for a token: in place where it changes nothing, else in `y`.
+    func row(_ token: Int, into y: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
+        let row = first + token
+        switch input {
+        case .plain(let x):
+            return unsafe UnsafePointer(x.row(row))
+        case .rmsNorm(let x, let weight, let epsilon):
+            unsafe kernels.pointee.rms_norm(x.row(row), weight.floats, Int64(x.columns), epsilon, y)
+        case .residual(let residual, let delta, let deltaWeight, let weight, let epsilon):
+            let columns = Int64(residual.columns)
+            unsafe kernels.pointee.add_rms_norm(
+                delta.row(row), deltaWeight.floats, columns, epsilon, residual.row(row))
+            unsafe kernels.pointee.rms_norm(residual.row(row), weight.floats, columns, epsilon, y)
+        }
+        return unsafe UnsafePointer(y)
+    }
+}
+
+/// Tokens through a prologue and into 8-bit blocks.
+@safe private struct QuantizeLoop: ParallelLoop {
+    let norm: NormLoop
+    /// `[workers, padded]`
+    let rows: UnsafeMutablePointer<Float>
+    let columns: Int
+    let padded: Int
+    let quantized: thimble_quantized
+
+    func run(_ tokens: Range<Int>, worker: Int) {
+        let blocks = padded / Int(THIMBLE_BLOCK)
+        let codes = unsafe UnsafeMutablePointer(mutating: quantized.codes!)
+        let scales = unsafe UnsafeMutablePointer(mutating: quantized.scales!)
+        let sums = unsafe UnsafeMutablePointer(mutating: quantized.sums!)
+        for token in tokens {
+            let x = unsafe norm.row(token, into: rows + worker * padded)
+            unsafe norm.kernels.pointee.quantize(
+                x, Int64(columns), Int64(padded), codes + token * padded, scales + token * blocks,
+                sums + token * blocks)
+        }
+    }
+}
+
+/// Tokens through a prologue and into rows padded with zeros.
+@safe private struct PadLoop: ParallelLoop {
+    let norm: NormLoop
+    let columns: Int
+    let padded: Int
+    /// `[tokens, padded]`
+    let floats: UnsafeMutablePointer<Float>
+
+    func run(_ tokens: Range<Int>, worker: Int) {
+        for token in tokens {
+            let y = unsafe floats + token * padded
+            let x = unsafe norm.row(token, into: y)
+            if unsafe x != UnsafePointer(y) { unsafe y.update(from: x, count: columns) }
+            unsafe (y + columns).update(repeating: 0, count: padded - columns)
+        }
+    }
+}
+
+/// Rotates and stores tokens' queries, keys and values.
+@safe private struct AttentionInputsLoop: ParallelLoop {
+    let kernels: UnsafePointer<thimble_kernels>
+    /// `[tokens, q heads | key heads | value heads]`
+    let product: UnsafeMutablePointer<Float>
+    let queries: Activation
+    let rotary: Rotary
+    let kv: PagedKV
+    /// The row of the first token in `queries` and `rotary`.
+    let row: Int
+    /// The position of the first token in the pages.
+    let position: Int
+
+    func run(_ tokens: Range<Int>, worker: Int) {
+        let width = queries.columns + 2 * kv.kvHeads * kv.headSize
+        for token in tokens {
+            unsafe store(product + token * width, row: row + token, position: position + token)
         }
     }
 
-    private func add(_ bias: Vector, tokens: Int, to y: UnsafeMutablePointer<Float>) {
-        pool.run(tokens) { token, _ in
-            unsafe kernels.pointee.add(bias.floats, Int64(bias.count), y + token * bias.count)
-        }
-    }
-
-    /// Rotates and stores one token's queries, keys and values; `values` is
-    /// `[q heads | key heads | value heads]`.
-    private func storeAttentionInputs(
-        _ values: UnsafeMutablePointer<Float>, queries: Activation, rotary: Rotary, kv: PagedKV, row: Int,
-        position: Int
-    ) {
+    private func store(_ values: UnsafeMutablePointer<Float>, row: Int, position: Int) {
         let headSize = kv.headSize
         let rotate =
             unsafe rotary.pairing == .halves ? kernels.pointee.rope_half! : kernels.pointee.rope_interleaved!
@@ -131,90 +215,5 @@ extension CPUBackend {
             unsafe kernels.pointee.store_f16(
                 keys + head * headSize, Int64(headSize), base + (head * kv.pageTokens + slot) * headSize)
         }
-    }
-
-    /// `W x` in scratch, `[tokens, rows]`, for an epilogue to take further.
-    private func scratchProduct(
-        _ x: UnsafePointer<Float>, tokens: Int, _ weight: Matrix
-    ) throws(BackendError) -> UnsafeMutablePointer<Float> {
-        let y = try unsafe scratch.take(.product, tokens * weight.layout.rows, as: Float.self)
-        try unsafe product(x, tokens: tokens, weight, into: y)
-        return unsafe y
-    }
-
-    /// `y = W x`: `x [tokens, columns]`, `y [tokens, rows]`.
-    func product(
-        _ x: UnsafePointer<Float>, tokens: Int, _ weight: Matrix, into y: UnsafeMutablePointer<Float>
-    ) throws(BackendError) {
-        let layout = weight.layout
-        let weights = unsafe weight.kernelWeights
-        let stride = Int64(layout.rows)
-        switch layout.format.type {
-        case .q4:
-            let quantized = try unsafe quantize(x, tokens: tokens, layout)
-            overTiles(layout, tokens: tokens) { begin, end in
-                var (w, q) = unsafe (weights, quantized)
-                unsafe kernels.pointee.matmul_q4(&w, &q, Int64(tokens), begin, end, y, stride)
-            }
-        case .q8:
-            let quantized = try unsafe quantize(x, tokens: tokens, layout)
-            overTiles(layout, tokens: tokens) { begin, end in
-                var (w, q) = unsafe (weights, quantized)
-                unsafe kernels.pointee.matmul_q8(&w, &q, Int64(tokens), begin, end, y, stride)
-            }
-        case .f16:
-            let padded = try unsafe pad(x, tokens: tokens, layout)
-            overTiles(layout, tokens: tokens) { begin, end in
-                var w = unsafe weights
-                unsafe kernels.pointee.matmul_f16(
-                    &w, padded, Int64(layout.paddedColumns), Int64(tokens), begin, end, y, stride)
-            }
-        case .f32:
-            let padded = try unsafe pad(x, tokens: tokens, layout)
-            overTiles(layout, tokens: tokens) { begin, end in
-                var w = unsafe weights
-                unsafe kernels.pointee.matmul_f32(
-                    &w, padded, Int64(layout.paddedColumns), Int64(tokens), begin, end, y, stride)
-            }
-        }
-    }
-
-    /// Shares the tiles out in runs: some for each thread, so that a slow thread does not hold the rest up.
-    private func overTiles(_ layout: WeightLayout, tokens: Int, _ body: (Int64, Int64) -> Void) {
-        let runs = min(layout.tileCount, pool.threadCount * 8)
-        pool.run(runs) { run, _ in
-            body(Int64(run * layout.tileCount / runs), Int64((run + 1) * layout.tileCount / runs))
-        }
-    }
-
-    private func quantize(_ x: UnsafePointer<Float>, tokens: Int, _ layout: WeightLayout) throws(BackendError)
-        -> thimble_quantized
-    {
-        let (columns, padded) = (layout.columns, layout.paddedColumns)
-        let blocks = padded / Int(THIMBLE_BLOCK)
-        let codes = try unsafe scratch.take(.codes, tokens * padded, as: Int8.self)
-        let scales = try unsafe scratch.take(.scales, tokens * blocks, as: Float.self)
-        let sums = try unsafe scratch.take(.sums, tokens * blocks, as: Int32.self)
-        pool.run(tokens) { token, _ in
-            unsafe kernels.pointee.quantize(
-                x + token * columns, Int64(columns), Int64(padded), codes + token * padded,
-                scales + token * blocks,
-                sums + token * blocks)
-        }
-        return unsafe thimble_quantized(codes: codes, scales: scales, sums: sums)
-    }
-
-    /// `x` with rows of `paddedColumns`: in place where nothing is padded.
-    private func pad(_ x: UnsafePointer<Float>, tokens: Int, _ layout: WeightLayout) throws(BackendError)
-        -> UnsafePointer<Float>
-    {
-        let (columns, padded) = (layout.columns, layout.paddedColumns)
-        if columns == padded { return unsafe x }
-        let y = try unsafe scratch.take(.padded, tokens * padded, as: Float.self)
-        for token in 0..<tokens {
-            unsafe (y + token * padded).update(from: x + token * columns, count: columns)
-            unsafe (y + token * padded + columns).update(repeating: 0, count: padded - columns)
-        }
-        return unsafe UnsafePointer(y)
     }
 }

@@ -1,19 +1,16 @@
 //! The CPU as a backend: the reference that every other backend is tested against.
 
 internal import CKernels
-internal import Glibc
 public import Tensors
 
 /// Runs every operation at once on the calling thread and a pool of helpers.
 ///
-/// Not safe to call from several threads at a time.
+/// Not safe to call from several threads at a time. Operations take no memory: what they need beyond their
+/// operands is lent to them by `useScratch`.
 @safe public final class CPUBackend: Backend {
     let kernels: UnsafePointer<thimble_kernels>
     let pool: ThreadPool
-    /// Room for what lives within one operation; it grows to the largest operation seen.
-    let scratch = Scratch()
-    /// The first operation's fault since the last `synchronize`, which throws it.
-    private var fault: BackendError?
+    private var scratch: (memory: any BackendMemory, bytes: Range<Int>)?
 
     /// The kernel variants this machine can run, the definition first, the preferred one last.
     public static var variants: [String] {
@@ -51,57 +48,52 @@ public import Tensors
         try HostMemory(byteCount: byteCount, label: label)
     }
 
-    public func fill<E: Error>(
-        _ memory: any BackendMemory, _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Void
-    ) throws(E) {
-        try unsafe body(UnsafeMutableRawBufferPointer(start: hostBase(memory), count: memory.byteCount))
-    }
-
-    public func write(_ values: UnsafeBufferPointer<Float>, to activation: Activation) {
-        precondition(values.count == activation.rows * activation.columns)
-        guard let source = values.baseAddress else { return }
-        unsafe activation.floats.update(from: source, count: values.count)
-    }
-
-    public func read(_ activation: Activation, into values: UnsafeMutableBufferPointer<Float>) {
-        precondition(values.count == activation.rows * activation.columns)
-        guard let target = values.baseAddress else { return }
-        unsafe target.update(from: activation.floats, count: values.count)
-    }
-
-    public func synchronize() throws(BackendError) {
-        guard let fault else { return }
-        self.fault = nil
-        throw fault
-    }
-
-    /// Runs an operation, unless one before it has failed: then nothing that follows would mean anything.
-    func perform(_ operation: () throws(BackendError) -> Void) {
-        guard fault == nil else { return }
-        do { try operation() } catch { fault = error }
-    }
-}
-
-/// Host memory that is asked for again and again and kept in between.
-final class Scratch {
-    private var blocks: [Purpose: HostMemory] = [:]
-
-    /// What a block is for: blocks of different purposes live at the same time.
-    enum Purpose: String {
-        case normalized, padded, codes, scales, sums, product, attention, patches
-    }
-
-    /// At least `count` elements, valid until the next call with the same purpose.
-    func take<Element>(
-        _ purpose: Purpose, _ count: Int, as type: Element.Type
-    ) throws(BackendError) -> UnsafeMutablePointer<Element> {
-        let byteCount = count * MemoryLayout<Element>.stride
-        if let block = blocks[purpose], block.byteCount >= byteCount {
-            return unsafe block.base.assumingMemoryBound(to: Element.self)
+    public func scratchByteCount(of operation: OperationShape) -> Int {
+        switch operation {
+        case .patches(let cut):
+            PatchScratch(cut, threadCount: pool.threadCount).byteCount
+        case .projection(let rows, let layout, let storesAttentionInputs):
+            ProjectionScratch(
+                rows: rows, layout, storesAttentionInputs: storesAttentionInputs,
+                threadCount: pool.threadCount
+            ).byteCount
+        case .attention(let queryHeads, let kvHeads, let headSize, let pageTokens):
+            AttentionScratch(
+                queryHeads: queryHeads, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens,
+                threadCount: pool.threadCount
+            ).byteCount
         }
-        blocks[purpose] = nil
-        let block = try HostMemory(byteCount: byteCount, label: "\(purpose.rawValue) scratch")
-        blocks[purpose] = block
-        return unsafe block.base.assumingMemoryBound(to: Element.self)
     }
+
+    public func useScratch(_ memory: any BackendMemory, bytes: Range<Int>) {
+        precondition(bytes.lowerBound >= 0 && bytes.upperBound <= memory.byteCount)
+        precondition(bytes.lowerBound % ScratchLayout.alignment == 0)
+        scratch = (memory, bytes)
+    }
+
+    /// The scratch, which must have `byteCount` bytes. Valid until the next operation.
+    func takeScratch(_ byteCount: Int) -> UnsafeMutableRawPointer {
+        guard let scratch, byteCount <= scratch.bytes.count else {
+            preconditionFailure("the scratch lent is as large as the largest operation")
+        }
+        return unsafe hostBase(scratch.memory) + scratch.bytes.lowerBound
+    }
+
+    public func fill<E: Error>(
+        _ memory: any BackendMemory, _ bytes: Range<Int>,
+        _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Void
+    ) throws(E) {
+        precondition(bytes.lowerBound >= 0 && bytes.upperBound <= memory.byteCount)
+        try unsafe body(
+            UnsafeMutableRawBufferPointer(start: hostBase(memory) + bytes.lowerBound, count: bytes.count))
+    }
+
+    public func read(
+        _ activation: Activation, _ body: (UnsafeBufferPointer<Float>) -> Void
+    ) throws(BackendError) {
+        unsafe body(
+            UnsafeBufferPointer(start: activation.floats, count: activation.rows * activation.columns))
+    }
+
+    public func synchronize() throws(BackendError) {}
 }

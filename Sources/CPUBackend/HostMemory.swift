@@ -45,6 +45,13 @@ extension Activation {
     func row(_ index: Int) -> UnsafeMutablePointer<Float> { unsafe floats + index * columns }
 }
 
+extension WeightedGather {
+    /// The first index, valid as long as the memory lives.
+    var indexValues: UnsafePointer<Int32> {
+        unsafe UnsafePointer((hostBase(memory) + indicesOffset).assumingMemoryBound(to: Int32.self))
+    }
+}
+
 extension Vector {
     /// The first element, valid as long as the memory lives.
     @inline(__always)

@@ -1,6 +1,5 @@
 //! The vision tower: patches of an image to visual tokens.
 
-internal import Glibc
 internal import ModelFile
 internal import Tensors
 
@@ -26,6 +25,7 @@ struct VisionTower {
     let mergerGateUp: Matrix
     /// `[H, M]`
     let mergerDown: Matrix
+    let angles: VisionAngles
 
     struct Block {
         let norm1: Vector
@@ -45,6 +45,7 @@ struct VisionTower {
         _ vision: VisionConfiguration, load: (String) throws(ModelError) -> LoadedSegment
     ) throws(ModelError) {
         configuration = vision
+        angles = VisionAngles(vision)
         let (width, output) = (vision.hiddenSize, vision.outputSize)
         let embed = try load("vision.embed")
         patchEmbed = try embed.matrix("patch_embed", rows: width, columns: vision.patchElementCount)
@@ -85,50 +86,70 @@ extension Glm4v {
     /// The LayerNorm of the merger: PyTorch's default.
     private static let layerNormEpsilon: Float = 1e-5
 
-    /// Encodes one image, given as red, green and blue bytes, row by row without padding.
+    /// Encodes one image, given as red, green and blue bytes, row by row without padding, into `store`.
     ///
-    /// The tower's activations live as long as the call; only the features outlive it. Throws `image` for a
-    /// size that cannot be used, `backend` where memory is refused.
+    /// `shouldStop` is asked before each block of the tower; when it says so, there are no features, and
+    /// `store` is as before. Throws `image` for a size that cannot be used, `contextFull` where `store` or
+    /// the context cannot hold the image's visual tokens, `backend` for a fault of the device.
     /// Precondition: the model sees, `preprocessor` was made of its configuration, and `pixels` are
     /// `width x height x 3`.
     public func encode(
-        pixels: Span<UInt8>, width: Int, height: Int, preprocessor: ImagePreprocessor
-    ) throws(ModelError) -> VisualFeatures {
-        guard let tower = vision else { preconditionFailure("a text-only model encodes no images") }
-        let vision = tower.configuration
-        let merge = vision.mergeSize
+        pixels: Span<UInt8>, width: Int, height: Int, preprocessor: ImagePreprocessor,
+        into store: VisualFeatureStore, shouldStop: () -> Bool = { false }
+    ) throws(ModelError) -> VisualFeatures? {
+        guard let tower = vision, let allWork = visionWork else {
+            preconditionFailure("a text-only model encodes no images")
+        }
+        let merge = tower.configuration.mergeSize
         let cut: PatchCut
         do { cut = try preprocessor.cut(width: width, height: height) } catch { throw .image(error) }
-        precondition(cut.patchElementCount == vision.patchElementCount && cut.mergeSize == merge)
+        precondition(
+            cut.patchElementCount == tower.configuration.patchElementCount && cut.mergeSize == merge)
         let grid = cut.grid
-        let work: VisionWork
-        do { work = try VisionWork(vision, patchCount: grid.count, on: backend) } catch {
+        let visualGrid = ImageGrid(height: grid.height / merge, width: grid.width / merge)
+        guard grid.count <= activations.patchCapacity else {
+            throw .contextFull(
+                needed: visualGrid.count, capacity: activations.patchCapacity / (merge * merge))
+        }
+        let work = allWork.prefix(patches: grid.count, tokens: visualGrid.count)
+        try cutPatches(pixels, cut, into: work.patches)
+        embedPatches(tower, cut, work)
+        for block in tower.blocks {
+            if shouldStop() { return nil }
+            run(block, tower, work)
+        }
+        let before = store.count
+        let values = try store.take(visualGrid.count)
+        mergePatches(tower, work, into: values)
+        do { try backend.synchronize() } catch {
+            store.truncate(to: before)
             throw .backend(error)
         }
-        do throws(BackendError) {
-            backend.cutPatches(pixels, cut, into: work.patches)
-            embedPatches(tower, grid, work)
-            for block in tower.blocks { run(block, tower, work) }
-            let values = try mergePatches(tower, work)
-            try backend.synchronize()
-            return VisualFeatures(
-                values: values, grid: ImageGrid(height: grid.height / merge, width: grid.width / merge))
-        } catch { throw .backend(error) }
+        return VisualFeatures(values: values, grid: visualGrid)
     }
 
-    private func embedPatches(_ tower: VisionTower, _ grid: ImageGrid, _ work: VisionWork) {
+    /// Cuts with the scratch that is planned for images, which the tower's own numbers will lie over.
+    private func cutPatches(
+        _ pixels: Span<UInt8>, _ cut: PatchCut, into patches: Activation
+    ) throws(ModelError) {
+        let needed = backend.scratchByteCount(of: .patches(cut))
+        guard needed <= arena.plan["image scratch"].byteCount else {
+            throw .backend(BackendError(.outOfMemory, "no \(needed) bytes to resize an image in"))
+        }
+        arena.lendScratch("image scratch", to: backend)
+        backend.cutPatches(pixels, cut, into: patches)
+        arena.lendScratch("operation scratch", to: backend)
+    }
+
+    private func embedPatches(_ tower: VisionTower, _ cut: PatchCut, _ work: VisionWork) {
         let vision = tower.configuration
-        let order = patchOrder(grid: grid, merge: vision.mergeSize)
         backend.project(
             .plain(work.patches), tower.patchEmbed, .store(work.hidden, bias: tower.patchEmbedBias))
         backend.rmsNorm(
             work.hidden, weight: tower.postConvNorm, epsilon: vision.rmsNormEpsilon, into: work.hidden)
-        backend.addGathered(
-            positionGather(patches: order, grid: grid, positionGridSize: vision.positionGridSize),
-            table: tower.positionEmbedding, to: work.hidden)
-        let table = RotaryTable(patches: order, configuration: vision)
-        unsafe table.cosines.withUnsafeBufferPointer { unsafe backend.write($0, to: work.rotary.cosines) }
-        unsafe table.sines.withUnsafeBufferPointer { unsafe backend.write($0, to: work.rotary.sines) }
+        writePositions(cut, positionGridSize: vision.positionGridSize, into: work.positions, on: backend)
+        backend.addGathered(work.positions, table: tower.positionEmbedding, to: work.hidden)
+        tower.angles.write(cut, into: work.rotary, on: backend)
     }
 
     private func run(_ block: VisionTower.Block, _ tower: VisionTower, _ work: VisionWork) {
@@ -147,23 +168,13 @@ extension Glm4v {
         backend.project(.plain(work.mlp), block.down, .add(work.hidden))
     }
 
-    /// Patches to visual tokens, in memory that outlives the tower's work.
-    private func mergePatches(_ tower: VisionTower, _ work: VisionWork) throws(BackendError) -> Activation {
+    /// Patches to visual tokens.
+    private func mergePatches(_ tower: VisionTower, _ work: VisionWork, into visual: Activation) {
         let vision = tower.configuration
         let patchesPerToken = vision.mergeSize * vision.mergeSize
-        let tokens = work.hidden.rows / patchesPerToken
+        let (merged, mlp) = (work.merged, work.mergerMLP)
         backend.rmsNorm(
             work.hidden, weight: tower.postNorm, epsilon: vision.rmsNormEpsilon, into: work.attended)
-        let visual = Activation(
-            try backend.makeMemory(byteCount: tokens * vision.outputSize * 4, label: "visual features"),
-            rows: tokens, columns: vision.outputSize)
-        let merged = Activation(
-            try backend.makeMemory(byteCount: tokens * vision.outputSize * 4, label: "merger"),
-            rows: tokens, columns: vision.outputSize)
-        let mlp = Activation(
-            try backend.makeMemory(
-                byteCount: tokens * vision.mergerIntermediateSize * 4, label: "merger MLP"),
-            rows: tokens, columns: vision.mergerIntermediateSize)
         backend.project(
             .plain(work.attended.joiningRows(patchesPerToken)), tower.downsample,
             .store(visual, bias: tower.downsampleBias))
@@ -173,42 +184,5 @@ extension Glm4v {
             into: merged)
         backend.project(.plain(merged), tower.mergerGateUp, .swiglu(mlp))
         backend.project(.plain(mlp), tower.mergerDown, .store(visual, bias: nil))
-        return visual
-    }
-}
-
-/// Activations of one image in the tower. Shapes: `P` patches, `V` tower width, `H` visual token width.
-struct VisionWork {
-    let patches: Activation
-    let hidden: Activation
-    let queries: Activation
-    let attended: Activation
-    let mlp: Activation
-    let rotary: Rotary
-    /// Keys and values of one block, in pages like the decoder's, so that one attention serves both.
-    let kv: PagedKV
-
-    private static let pageTokens = 16
-
-    init(_ vision: VisionConfiguration, patchCount: Int, on backend: any Backend) throws(BackendError) {
-        func make(_ columns: Int, _ label: String) throws(BackendError) -> Activation {
-            let memory = try backend.makeMemory(byteCount: patchCount * columns * 4, label: label)
-            return Activation(memory, rows: patchCount, columns: columns)
-        }
-        patches = try make(vision.patchElementCount, "patches")
-        hidden = try make(vision.hiddenSize, "vision residual stream")
-        queries = try make(vision.hiddenSize, "vision queries")
-        attended = try make(vision.hiddenSize, "vision attention output")
-        mlp = try make(vision.outputSize, "vision MLP")
-        rotary = Rotary(
-            cosines: try make(vision.headSize / 2, "vision rotary cosines"),
-            sines: try make(vision.headSize / 2, "vision rotary sines"), pairing: .halves)
-        let pageBytes = PagedKV.pageByteCount(
-            kvHeads: vision.headCount, headSize: vision.headSize, pageTokens: Self.pageTokens)
-        let pageCount = (patchCount + Self.pageTokens - 1) / Self.pageTokens
-        kv = PagedKV(
-            memory: try backend.makeMemory(byteCount: pageCount * pageBytes, label: "vision keys and values"),
-            offset: 0, kvHeads: vision.headCount, headSize: vision.headSize, pageTokens: Self.pageTokens,
-            blockTable: Array(0..<Int32(pageCount)))
     }
 }

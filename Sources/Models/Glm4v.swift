@@ -6,7 +6,8 @@ public import Tensors
 /// One `Glm4vForConditionalGeneration` or `Glm4ForCausalLM` in a backend's memory.
 ///
 /// The decoder is in `Glm4v+Decoder.swift`, the vision tower in `Glm4v+Vision.swift`. The model holds weights
-/// only; what a conversation has computed so far lives in its `InputSequence` and `KVSequence`.
+/// and room to compute; what a conversation has computed so far lives in its `InputSequence`, `KVSequence`
+/// and `VisualFeatureStore`.
 public final class Glm4v {
     public let configuration: ModelConfiguration
     public let backend: any Backend
@@ -15,8 +16,12 @@ public final class Glm4v {
     let finalNorm: Vector
     let head: Matrix
     let vision: VisionTower?
-    /// Room for one chunk of a forward pass; made at load so that a pass allocates none.
+    /// Where everything is that a pass computes on. Its memory is made at load: a pass allocates none.
+    public let activations: ActivationPlan
+    let arena: Arena
     let work: DecoderWork
+    let visionWork: VisionWork?
+    let angles: DecoderAngles
 
     /// Weights of one decoder layer. Shapes: `H` hidden, `Q` query width, `K` key width, `I` intermediate.
     struct DecoderLayer {
@@ -35,18 +40,27 @@ public final class Glm4v {
         let postMLPNorm: Vector
     }
 
-    /// Reads all weights, on `threadCount` threads. `progress` hears the share of the bytes read so far.
+    /// Makes room to compute on prompts, images included, of at most `contextLength` tokens; then reads all
+    /// weights, on `threadCount` threads. `progress` hears the share of the bytes read so far.
     ///
     /// Throws `file` for a fault of the file, `mismatch` where it lacks what its configuration calls for,
     /// `backend` where memory is refused.
+    /// Precondition: `contextLength` is positive.
     public init(
-        file: ModelFile, on backend: any Backend, threadCount: Int = 1, progress: (Double) -> Void = { _ in }
+        file: ModelFile, contextLength: Int, on backend: any Backend, threadCount: Int = 1,
+        progress: (Double) -> Void = { _ in }
     ) throws(ModelError) {
         do { try file.checkSchema() } catch { throw .file(error) }
         let configuration = file.configuration
         self.configuration = configuration
         self.backend = backend
         let text = configuration.text
+        activations = ActivationPlan(file, contextLength: contextLength, on: backend)
+        do { arena = try Arena(activations.arena, on: backend) } catch { throw .backend(error) }
+        let arena = self.arena
+        work = DecoderWork(text, in: arena)
+        visionWork = configuration.vision.map { VisionWork($0, in: arena) }
+        angles = DecoderAngles(text)
         let total = file.segments.reduce(0) { $0 + ($1.entry.kind == .weights ? $1.entry.imageByteCount : 0) }
         var done = 0
         func load(_ name: String) throws(ModelError) -> LoadedSegment {
@@ -74,7 +88,6 @@ public final class Glm4v {
         } else {
             vision = nil
         }
-        do { work = try DecoderWork(text, on: backend) } catch { throw .backend(error) }
     }
 }
 

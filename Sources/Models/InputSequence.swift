@@ -1,9 +1,6 @@
 //! What goes into the decoder: token ids with their positions in time, height and width, and where images
 //! stand.
 
-internal import ModelFile
-public import Tensors
-
 /// The position of a token: three numbers that are equal for text and a grid for an image (M-RoPE, as in the
 /// reference `Glm4vModel.get_rope_index`).
 public struct Position: Equatable, Sendable {
@@ -18,21 +15,6 @@ public struct Position: Equatable, Sendable {
         case 1: height
         default: width
         }
-    }
-}
-
-/// An image as the decoder sees it.
-public struct VisualFeatures: Sendable {
-    /// `[grid.height * grid.width, hidden size]`, row by row.
-    public let values: Activation
-    /// Visual tokens along each side.
-    public let grid: ImageGrid
-
-    /// Precondition: one row of `values` for each unit of the grid.
-    public init(values: Activation, grid: ImageGrid) {
-        precondition(values.rows == grid.height * grid.width)
-        self.values = values
-        self.grid = grid
     }
 }
 
@@ -53,6 +35,20 @@ public struct InputSequence {
 
     /// An empty sequence.
     public init() {}
+
+    /// Forgets all inputs; the room for them stays.
+    public mutating func removeAll() {
+        tokens.removeAll(keepingCapacity: true)
+        positions.removeAll(keepingCapacity: true)
+        images.removeAll(keepingCapacity: true)
+        nextPosition = 0
+    }
+
+    /// Makes room for `capacity` positions in all, so that adding them allocates nothing.
+    public mutating func reserve(_ capacity: Int) {
+        tokens.reserveCapacity(capacity)
+        positions.reserveCapacity(capacity)
+    }
 
     /// Positions, those of visual tokens included.
     public var count: Int { tokens.count }
@@ -84,12 +80,11 @@ public struct InputSequence {
 
 extension InputSequence {
     /// How many leading positions are the same in both: the same tokens, and the same images in the same
-    /// places. Images are the same where their features lie in the same memory.
+    /// places. Images are the same where they come from one encoding.
     public func commonPrefixLength(with other: InputSequence) -> Int {
         var length = zip(tokens, other.tokens).prefix { $0 == $1 }.count
         for (mine, theirs) in zip(images, other.images) {
-            let isSame =
-                mine.start == theirs.start && mine.features.values.memory === theirs.features.values.memory
+            let isSame = mine.start == theirs.start && mine.features.encoding == theirs.features.encoding
             if !isSame { length = min(length, mine.start, theirs.start) }
         }
         for image in images.dropFirst(other.images.count) { length = min(length, image.start) }

@@ -6,6 +6,9 @@ public import Tensors
 /// Pages of keys and values of all layers, layer by layer: page `p` of a layer holds the same tokens in every
 /// layer.
 public final class KVPool {
+    /// Tokens in a page, unless a pool is asked for others.
+    public static let pageTokens = 16
+
     /// Tokens in a page.
     public let pageTokens: Int
     public let pageCount: Int
@@ -20,7 +23,7 @@ public final class KVPool {
     ///
     /// Precondition: all counts are positive.
     public init(
-        layerCount: Int, kvHeads: Int, headSize: Int, tokenCapacity: Int, pageTokens: Int = 16,
+        layerCount: Int, kvHeads: Int, headSize: Int, tokenCapacity: Int, pageTokens: Int = KVPool.pageTokens,
         on backend: any Backend
     ) throws(BackendError) {
         precondition(layerCount > 0 && kvHeads > 0 && headSize > 0 && tokenCapacity > 0 && pageTokens > 0)
@@ -72,7 +75,7 @@ public final class KVPool {
     }
 
     /// The pages of the first layer, read through a block table; the others are `layerByteCount` apart.
-    func firstLayer(blockTable: [Int32]) -> PagedKV {
+    func firstLayer(blockTable: BlockTable) -> PagedKV {
         PagedKV(
             memory: memory, offset: 0, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens,
             blockTable: blockTable)
@@ -86,17 +89,18 @@ public final class KVSequence {
     public let capacity: Int
     /// Positions that hold keys and values.
     public private(set) var length = 0
-    private(set) var blockTable: [Int32] = []
+    private(set) var blockTable: BlockTable
 
     /// Precondition: `capacity` is positive.
     public init(pool: KVPool, capacity: Int) {
         precondition(capacity > 0)
         self.pool = pool
         self.capacity = capacity
-        blockTable.reserveCapacity((capacity + pool.pageTokens - 1) / pool.pageTokens)
+        // Sized at once: a page that is added later allocates nothing.
+        blockTable = BlockTable(capacity: (capacity + pool.pageTokens - 1) / pool.pageTokens)
     }
 
-    deinit { for page in blockTable { pool.put(page) } }
+    deinit { for page in blockTable.pages { pool.put(page) } }
 
     /// Takes the pages that `count` more positions need. On error nothing has changed.
     ///

@@ -1,60 +1,67 @@
-//! Where each patch of an image lies, and the learned position embedding it gets there.
+//! The learned position embedding that each patch of an image gets.
 
 internal import Glibc
 internal import Tensors
 
-/// The patches of an image in the order the tower takes them: `merge` x `merge` blocks row by row, so that
-/// the patches of one visual token are neighbours.
-func patchOrder(grid: ImageGrid, merge: Int) -> [(row: Int, column: Int)] {
-    var order: [(row: Int, column: Int)] = []
-    order.reserveCapacity(grid.count)
-    for blockRow in stride(from: 0, to: grid.height, by: merge) {
-        for blockColumn in stride(from: 0, to: grid.width, by: merge) {
-            for row in blockRow..<blockRow + merge {
-                for column in blockColumn..<blockColumn + merge { order.append((row, column)) }
-            }
-        }
-    }
-    return order
-}
+/// Rows of the learned grid that make one patch's position: 4 x 4.
+let positionTaps = 16
 
 /// Samples the learned grid of positions at each patch of an image: bicubic over 4 x 4 taps with a = -0.75,
 /// taps beyond the edge taken at the edge (`torch.nn.functional.grid_sample`, bicubic, border, corners not
-/// aligned).
-func positionGather(
-    patches: [(row: Int, column: Int)], grid: ImageGrid, positionGridSize size: Int
-) -> WeightedGather {
-    let rowTaps = (0..<grid.height).map { cubicTaps(index: $0, count: grid.height, size: size) }
-    let columnTaps = (0..<grid.width).map { cubicTaps(index: $0, count: grid.width, size: size) }
-    var indices: [Int32] = []
-    var weights: [Float] = []
-    indices.reserveCapacity(patches.count * 16)
-    weights.reserveCapacity(patches.count * 16)
-    for patch in patches {
-        for (y, rowWeight) in rowTaps[patch.row] {
-            for (x, columnWeight) in columnTaps[patch.column] {
-                indices.append(Int32(y * size + x))
-                weights.append(rowWeight * columnWeight)
+/// aligned). Writes the `[patches, positionTaps]` of `gather`.
+func writePositions(
+    _ cut: PatchCut, positionGridSize size: Int, into gather: WeightedGather, on backend: any Backend
+) {
+    let grid = cut.grid
+    precondition(gather.rows == grid.count && gather.taps == positionTaps)
+    let indexBytes = gather.indicesOffset..<gather.indicesOffset + grid.count * positionTaps * 4
+    unsafe backend.fill(gather.memory, indexBytes) { bytes in
+        let indices = unsafe bytes.assumingMemoryBound(to: Int32.self)
+        unsafe backend.fill(gather.weights) { weights in
+            for row in 0..<grid.height {
+                let rowTaps = CubicTaps(index: row, count: grid.height, size: size)
+                for column in 0..<grid.width {
+                    let columnTaps = CubicTaps(index: column, count: grid.width, size: size)
+                    var next = cut.patchIndex(row: row, column: column) * positionTaps
+                    for y in 0..<4 {
+                        for x in 0..<4 {
+                            unsafe indices[next] =
+                                rowTaps.indices[y] * Int32(size) + columnTaps.indices[x]
+                            unsafe weights[next] = rowTaps.weights[y] * columnTaps.weights[x]
+                            next += 1
+                        }
+                    }
+                }
             }
         }
     }
-    return WeightedGather(indices: indices, weights: weights, taps: 16)
 }
 
 /// Four taps along one axis for the centre of cell `index` of `count`, on a grid of `size`.
-private func cubicTaps(index: Int, count: Int, size: Int) -> [(index: Int, weight: Float)] {
-    let normalized = (Float(index) + 0.5) / Float(count) * 2 - 1
-    let coordinate = ((normalized + 1) * Float(size) - 1) / 2
-    let base = floorf(coordinate)
-    let t = coordinate - base
-    let weights = [outerCubic(t + 1), innerCubic(t), innerCubic(1 - t), outerCubic(2 - t)]
-    return weights.enumerated().map { tap, weight in (min(max(Int(base) - 1 + tap, 0), size - 1), weight) }
+private struct CubicTaps {
+    let indices: SIMD4<Int32>
+    let weights: SIMD4<Float>
+
+    init(index: Int, count: Int, size: Int) {
+        let normalized = (Float(index) + 0.5) / Float(count) * 2 - 1
+        let coordinate = ((normalized + 1) * Float(size) - 1) / 2
+        let base = floorf(coordinate)
+        let t = coordinate - base
+        weights = SIMD4(
+            Self.outerCubic(t + 1), Self.innerCubic(t), Self.innerCubic(1 - t), Self.outerCubic(2 - t))
+        indices = (SIMD4(-1, 0, 1, 2) &+ Int32(base)).clamped(
+            lowerBound: SIMD4(repeating: 0), upperBound: SIMD4(repeating: Int32(size) - 1))
+    }
+
+    private static let cubicA: Float = -0.75
+
+    /// The cubic convolution kernel for distances up to 1 (Keys 1981).
+    private static func innerCubic(_ x: Float) -> Float {
+        ((cubicA + 2) * x - (cubicA + 3)) * x * x + 1
+    }
+
+    /// The cubic convolution kernel for distances from 1 to 2.
+    private static func outerCubic(_ x: Float) -> Float {
+        ((cubicA * x - 5 * cubicA) * x + 8 * cubicA) * x - 4 * cubicA
+    }
 }
-
-private let cubicA: Float = -0.75
-
-/// The cubic convolution kernel for distances up to 1 (Keys 1981).
-private func innerCubic(_ x: Float) -> Float { ((cubicA + 2) * x - (cubicA + 3)) * x * x + 1 }
-
-/// The cubic convolution kernel for distances from 1 to 2.
-private func outerCubic(_ x: Float) -> Float { ((cubicA * x - 5 * cubicA) * x + 8 * cubicA) * x - 4 * cubicA }

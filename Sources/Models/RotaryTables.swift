@@ -4,57 +4,112 @@ internal import Glibc
 internal import ModelFile
 internal import Tensors
 
-/// Cosines and sines `[rows, pairs]` on the host, before a backend gets them.
-struct RotaryTable {
-    let pairs: Int
-    private(set) var cosines: [Float] = []
-    private(set) var sines: [Float] = []
+/// The decoder's angles: pair `i` turns by `theta^(-2i / rotarySize)` for each step of the position component
+/// that its M-RoPE section follows; sections take time, height and width in turn.
+struct DecoderAngles {
+    private let frequencies: [Float]
+    /// Of each pair, which of a position's three numbers it follows.
+    private let components: [Int]
 
-    /// Angles of the decoder: pair `i` turns by `theta^(-2i / rotarySize)` for each step of the position
-    /// component that its M-RoPE section follows; sections take time, height and width in turn.
-    init(positions: ArraySlice<Position>, configuration: TextConfiguration) {
-        pairs = configuration.rotaryPairs
-        let frequencies = Self.inverseFrequencies(
-            count: pairs, size: configuration.rotarySize, theta: configuration.ropeTheta)
+    init(_ text: TextConfiguration) {
+        let pairs = text.rotaryPairs
+        frequencies = inverseFrequencies(count: pairs, size: text.rotarySize, theta: text.ropeTheta)
         var components = [Int](repeating: 0, count: pairs)
         var pair = 0
-        for (index, section) in configuration.mropeSections.enumerated() {
+        for (index, section) in text.mropeSections.enumerated() {
             for _ in 0..<section where pair < pairs {
                 components[pair] = index % 3
                 pair += 1
             }
         }
-        reserve(positions.count)
-        for position in positions {
-            for pair in 0..<pairs { append(angle: Float(position[components[pair]]) * frequencies[pair]) }
+        self.components = components
+    }
+
+    /// Writes `[positions, pairs]`.
+    func write(_ positions: ArraySlice<Position>, into rotary: Rotary, on backend: any Backend) {
+        unsafe backend.fillAngles(of: rotary) { cosines, sines in
+            var next = 0
+            for position in positions {
+                for pair in frequencies.indices {
+                    let angle = Float(position[components[pair]]) * frequencies[pair]
+                    unsafe cosines[next] = cosf(angle)
+                    unsafe sines[next] = sinf(angle)
+                    next += 1
+                }
+            }
         }
     }
+}
 
-    /// Angles of the vision tower: the first half of the pairs follow a patch's row, the second half its
-    /// column.
-    init(patches: [(row: Int, column: Int)], configuration: VisionConfiguration) {
-        pairs = configuration.headSize / 2
-        let perAxis = pairs / 2
-        let frequencies = Self.inverseFrequencies(
-            count: perAxis, size: configuration.headSize / 2, theta: configuration.ropeTheta)
-        reserve(patches.count)
-        for patch in patches {
-            for pair in 0..<perAxis { append(angle: Float(patch.row) * frequencies[pair]) }
-            for pair in 0..<perAxis { append(angle: Float(patch.column) * frequencies[pair]) }
+/// The vision tower's angles: the first half of the pairs follow a patch's row, the second half its column.
+struct VisionAngles {
+    /// Of the pairs of one axis.
+    private let frequencies: [Float]
+
+    init(_ vision: VisionConfiguration) {
+        frequencies = inverseFrequencies(
+            count: vision.headSize / 4, size: vision.headSize / 2, theta: vision.ropeTheta)
+    }
+
+    /// Writes `[patches, pairs]`. Each row and each column of the grid is computed once, and copied.
+    func write(_ cut: PatchCut, into rotary: Rotary, on backend: any Backend) {
+        let axis = frequencies.count
+        unsafe backend.fillAngles(of: rotary) { cosines, sines in
+            func compute(_ position: Int, at start: Int) {
+                for pair in 0..<axis {
+                    let angle = Float(position) * frequencies[pair]
+                    unsafe cosines[start + pair] = cosf(angle)
+                    unsafe sines[start + pair] = sinf(angle)
+                }
+            }
+            func copy(from source: Int, to target: Int) {
+                if source == target { return }
+                for pair in 0..<axis {
+                    unsafe cosines[target + pair] = cosines[source + pair]
+                    unsafe sines[target + pair] = sines[source + pair]
+                }
+            }
+            let grid = cut.grid
+            for row in 0..<grid.height { compute(row, at: cut.patchIndex(row: row, column: 0) * 2 * axis) }
+            for column in 0..<grid.width {
+                compute(column, at: (cut.patchIndex(row: 0, column: column) * 2 + 1) * axis)
+            }
+            for row in 0..<grid.height {
+                for column in 0..<grid.width {
+                    let target = cut.patchIndex(row: row, column: column) * 2 * axis
+                    copy(from: cut.patchIndex(row: row, column: 0) * 2 * axis, to: target)
+                    copy(from: (cut.patchIndex(row: 0, column: column) * 2 + 1) * axis, to: target + axis)
+                }
+            }
         }
     }
+}
 
-    private static func inverseFrequencies(count: Int, size: Int, theta: Float) -> [Float] {
-        (0..<count).map { 1 / powf(theta, Float(2 * $0) / Float(size)) }
+private func inverseFrequencies(count: Int, size: Int, theta: Float) -> [Float] {
+    (0..<count).map { 1 / powf(theta, Float(2 * $0) / Float(size)) }
+}
+
+extension Backend {
+    /// Lends both tables of `rotary` to be filled.
+    fileprivate func fillAngles(
+        of rotary: Rotary,
+        _ body: (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>) -> Void
+    ) {
+        unsafe fill(rotary.cosines) { cosines in
+            unsafe fill(rotary.sines) { sines in unsafe body(cosines, sines) }
+        }
     }
+}
 
-    private mutating func reserve(_ rows: Int) {
-        cosines.reserveCapacity(rows * pairs)
-        sines.reserveCapacity(rows * pairs)
-    }
-
-    private mutating func append(angle: Float) {
-        cosines.append(cosf(angle))
-        sines.append(sinf(angle))
+extension Backend {
+    /// Lends an activation to the host, to be filled.
+    func fill<E: Error>(
+        _ activation: Activation, _ body: (UnsafeMutablePointer<Float>) throws(E) -> Void
+    ) throws(E) {
+        let byteCount = activation.rows * activation.columns * 4
+        let bytes = activation.offset..<activation.offset + byteCount
+        try unsafe fill(activation.memory, bytes) { (bytes) throws(E) in
+            try unsafe body(bytes.baseAddress!.assumingMemoryBound(to: Float.self))
+        }
     }
 }

@@ -20,7 +20,7 @@ struct LoadedSegment {
             throw .backend(error)
         }
         do {
-            try unsafe backend.fill(memory) { (bytes) throws(ModelFileError) in
+            try unsafe backend.fill(memory, 0..<memory.byteCount) { (bytes) throws(ModelFileError) in
                 try unsafe file.read(segment, into: bytes, threadCount: threadCount)
             }
         } catch {

@@ -53,23 +53,47 @@ public struct Rotary: Sendable {
         self.sines = sines
         self.pairing = pairing
     }
+
+    /// The first `count` rows.
+    public func prefix(_ count: Int) -> Rotary {
+        Rotary(cosines: cosines.rows(0..<count), sines: sines.rows(0..<count), pairing: pairing)
+    }
 }
 
 /// Rows of a table, weighted: output row `r` gets the sum over `j` of `weights[r][j] * table[indices[r][j]]`.
 public struct WeightedGather: Sendable {
+    public let memory: any BackendMemory
+    /// Bytes from the start of the memory to the indices: int32 `[rows, taps]`.
+    public let indicesOffset: Int
     /// `[rows, taps]`
-    public let indices: [Int32]
-    /// `[rows, taps]`
-    public let weights: [Float]
-    public let taps: Int
+    public let weights: Activation
+    public var rows: Int { weights.rows }
+    public var taps: Int { weights.columns }
 
-    /// Precondition: as many weights as indices, a whole number of rows.
-    public init(indices: [Int32], weights: [Float], taps: Int) {
-        precondition(indices.count == weights.count && taps > 0 && indices.count % taps == 0)
-        self.indices = indices
+    /// Indices of the shape of `weights`. Precondition: they lie inside the memory, which both share.
+    public init(indicesOffset: Int, weights: Activation) {
+        memory = weights.memory
+        precondition(indicesOffset >= 0 && indicesOffset % 4 == 0)
+        precondition(indicesOffset + weights.rows * weights.columns * 4 <= memory.byteCount)
+        self.indicesOffset = indicesOffset
         self.weights = weights
-        self.taps = taps
     }
+
+    /// The first `count` rows.
+    public func prefix(_ count: Int) -> WeightedGather {
+        WeightedGather(indicesOffset: indicesOffset, weights: weights.rows(0..<count))
+    }
+}
+
+/// What decides how much room an operation needs while it runs.
+public enum OperationShape: Sendable {
+    /// `cutPatches` of images of that size.
+    case patches(PatchCut)
+    /// A projection of at most `rows` rows by a matrix of that layout, for attention inputs or another
+    /// epilogue.
+    case projection(rows: Int, WeightLayout, storesAttentionInputs: Bool)
+    /// An attention of any number of queries.
+    case attention(queryHeads: Int, kvHeads: Int, headSize: Int, pageTokens: Int)
 }
 
 /// Why a backend could not do what was asked.
@@ -92,20 +116,23 @@ public struct BackendError: Error, Equatable {
 
 /// A processor that runs a model.
 ///
-/// Operations may be queued: they run in the order asked, and what they wrote is there for `read` after
-/// `synchronize`. Shapes are the caller's duty and trap when wrong; faults of the world come out of
-/// `makeMemory` and `synchronize`.
+/// Operations may be queued: they run in the order asked, and take no memory. Shapes are the caller's duty
+/// and trap when wrong; faults of the world come out of `makeMemory`, `read` and `synchronize`.
 public protocol Backend: AnyObject {
     /// Zeroed memory, aligned to 4096 bytes. `label` names it in errors and accounts.
     func makeMemory(byteCount: Int, label: String) throws(BackendError) -> any BackendMemory
-    /// Lends the memory's bytes to be filled by the host, at load.
+    /// Bytes of scratch that an operation of this shape needs beyond its operands.
+    func scratchByteCount(of operation: OperationShape) -> Int
+    /// Lends the bytes that later operations take their scratch from, until others are lent; they must be
+    /// enough for each, and start at a multiple of 64. Nobody else may use them while operations run.
+    func useScratch(_ memory: any BackendMemory, bytes: Range<Int>)
+    /// Lends bytes of a memory to the host, to be filled, once what was asked before no longer needs them.
     func fill<E: Error>(
-        _ memory: any BackendMemory, _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Void
+        _ memory: any BackendMemory, _ bytes: Range<Int>,
+        _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Void
     ) throws(E)
-    /// Copies host numbers into an activation of as many elements.
-    func write(_ values: UnsafeBufferPointer<Float>, to activation: Activation)
-    /// Copies an activation to the host.
-    func read(_ activation: Activation, into values: UnsafeMutableBufferPointer<Float>)
+    /// Waits until everything asked for has happened, and lends an activation's numbers to the host.
+    func read(_ activation: Activation, _ body: (UnsafeBufferPointer<Float>) -> Void) throws(BackendError)
     /// Waits until everything asked for has happened.
     func synchronize() throws(BackendError)
 

@@ -75,6 +75,33 @@ public struct Vector: Sendable {
     }
 }
 
+/// The pages of a sequence in order, each checked when it is added.
+public struct BlockTable: Sendable, ExpressibleByArrayLiteral {
+    public private(set) var pages: [Int32] = []
+    /// Above every page that was ever in the table.
+    public private(set) var pageLimit = 0
+
+    /// Room for `capacity` pages, so that adding them allocates nothing.
+    public init(capacity: Int) { pages.reserveCapacity(capacity) }
+
+    public init(arrayLiteral pages: Int32...) {
+        for page in pages { append(page) }
+    }
+
+    public var count: Int { pages.count }
+    public subscript(index: Int) -> Int32 { pages[index] }
+
+    /// Precondition: `page` is not negative.
+    public mutating func append(_ page: Int32) {
+        precondition(page >= 0)
+        pages.append(page)
+        pageLimit = max(pageLimit, Int(page) + 1)
+    }
+
+    /// Precondition: the table is not empty.
+    public mutating func removeLast() -> Int32 { pages.removeLast() }
+}
+
 /// Keys and values of one layer, in pages, as the tokens of one sequence see them.
 ///
 /// A page holds float16 `[2: key, value][kvHeads][pageTokens][headSize]`. Position `p` of the sequence lies
@@ -87,14 +114,12 @@ public struct PagedKV: Sendable {
     public let headSize: Int
     public let pageTokens: Int
     /// Page of each run of `pageTokens` positions.
-    public let blockTable: [Int32]
-    /// Bytes from page 0 to the end of the highest page in the table.
-    private let extent: Int
+    public let blockTable: BlockTable
 
-    /// Precondition: every page named lies inside the memory.
+    /// Costs the same however long the sequence is. Precondition: every page named lies inside the memory.
     public init(
         memory: any BackendMemory, offset: Int, kvHeads: Int, headSize: Int, pageTokens: Int,
-        blockTable: [Int32]
+        blockTable: BlockTable
     ) {
         self.memory = memory
         self.offset = offset
@@ -103,21 +128,21 @@ public struct PagedKV: Sendable {
         self.pageTokens = pageTokens
         self.blockTable = blockTable
         precondition(kvHeads > 0 && headSize > 0 && pageTokens > 0)
-        precondition(offset >= 0 && blockTable.allSatisfy { $0 >= 0 })
-        let pageBytes = Self.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
-        extent = (Int(blockTable.max() ?? -1) + 1) * pageBytes
-        precondition(extent <= memory.byteCount - offset, "a page lies inside its memory")
+        checkExtent()
     }
 
-    /// The pages of the same numbers of another layer, whose page 0 is `offset` bytes into the memory. The
-    /// table is not checked again, so this costs the same however long the sequence is.
+    /// The pages of the same numbers of another layer, whose page 0 is `offset` bytes into the memory.
     ///
     /// Precondition: every page named lies inside the memory.
     public func moved(to offset: Int) -> PagedKV {
-        precondition(offset >= 0 && extent <= memory.byteCount - offset, "a page lies inside its memory")
         var other = self
         other.offset = offset
+        other.checkExtent()
         return other
+    }
+
+    private func checkExtent() {
+        precondition(offset >= 0 && blockTable.pageLimit * pageByteCount <= memory.byteCount - offset)
     }
 
     /// Bytes of one page of one layer.

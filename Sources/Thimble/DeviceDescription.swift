@@ -1,7 +1,6 @@
 //! What computes: for a person to read and for a measurement to record.
 
 internal import CPUBackend
-internal import Foundation
 
 /// A device that models run on.
 public struct DeviceDescription: Sendable, Equatable {
@@ -17,7 +16,7 @@ public struct DeviceDescription: Sendable, Equatable {
         [
             DeviceDescription(
                 name: "cpu", variant: CPUBackend.variants.last ?? "scalar",
-                threadCount: ProcessInfo.processInfo.activeProcessorCount)
+                threadCount: CoreCount.available)
         ]
     }
 }

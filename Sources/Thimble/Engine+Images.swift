@@ -18,14 +18,16 @@ extension Engine {
         return ImageGrid(height: patches.height / merge, width: patches.width / merge)
     }
 
-    /// Preprocesses and encodes one image.
-    func encode(_ image: RGBImage) throws(ThimbleError) -> VisualFeatures {
+    /// Preprocesses and encodes one image into `store`. Nil when the caller asked to stop.
+    func encode(
+        _ image: RGBImage, into store: VisualFeatureStore, shouldStop: () -> Bool
+    ) throws(ThimbleError) -> VisualFeatures? {
         let preprocessor = try requirePreprocessor()
         let model = self.model
         return try translating(path) { () throws(ModelError) in
             try model.encode(
                 pixels: image.pixels.span, width: image.width, height: image.height,
-                preprocessor: preprocessor)
+                preprocessor: preprocessor, into: store, shouldStop: shouldStop)
         }
     }
 

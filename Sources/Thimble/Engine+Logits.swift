@@ -42,7 +42,7 @@ public struct BenchmarkResult: Sendable {
 extension Engine {
     /// The logits of every position of `tokens`, in which each image placeholder stands for one of `images`
     /// in order and is expanded. `receive` gets runs of rows, `[rows, vocabularySize]`, in order of position.
-    /// `shouldStop` is asked between the chunks of a long prompt; then `cancelled` is thrown.
+    /// `shouldStop` is asked before each layer; when it says so, `cancelled` is thrown.
     ///
     /// - Returns: the number of positions after expansion.
     @discardableResult
@@ -62,10 +62,14 @@ extension Engine {
         for image in images { needed += try visualGrid(of: image).count }
         guard needed <= contextLength else { throw .contextFull(needed: needed, capacity: contextLength) }
         var inputs = InputSequence()
+        let features = images.isEmpty ? nil : try makeFeatureStore()
         var nextImage = 0
         for token in tokens {
-            if token == imageToken {
-                inputs.append(try encode(images[nextImage]), token: token)
+            if let features, token == imageToken {
+                guard let image = try encode(images[nextImage], into: features, shouldStop: shouldStop) else {
+                    throw ThimbleError(.cancelled, "interrupted")
+                }
+                inputs.append(image, token: token)
                 nextImage += 1
             } else {
                 inputs.append(token)

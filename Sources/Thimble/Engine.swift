@@ -28,7 +28,8 @@ public enum DeviceChoice: Sendable, Equatable {
 /// How a model is loaded.
 public struct EngineOptions: Sendable {
     public var device: DeviceChoice = .automatic
-    /// Threads that compute; nil takes one for each core this process may use.
+    /// Threads that compute; nil takes one for each core that this process may use, by its affinity and by
+    /// the limits of its control group.
     public var threadCount: Int?
     /// The longest prompt and answer together, in tokens; nil takes what the model was made for.
     public var contextLength: Int?
@@ -61,7 +62,7 @@ public final class Engine {
         let clock = ContinuousClock()
         let start = clock.now
         path = modelPath
-        let threads = options.threadCount ?? ProcessInfo.processInfo.activeProcessorCount
+        let threads = options.threadCount ?? CoreCount.available
         guard (1...1024).contains(threads) else {
             throw ThimbleError(.invalidArgument, "\(threads) threads; it must be in 1...1024")
         }
@@ -75,8 +76,11 @@ public final class Engine {
         let backend = CPUBackend(threadCount: threads)
         self.backend = backend
         pool = try Self.pool(tokenCapacity: contextLength, of: file, on: backend)
+        let contextLength = self.contextLength
         model = try translating(modelPath) { () throws(ModelError) in
-            try Glm4v(file: file, on: backend, threadCount: threads, progress: progress)
+            try Glm4v(
+                file: file, contextLength: contextLength, on: backend, threadCount: threads,
+                progress: progress)
         }
         loadSeconds = start.duration(to: clock.now).seconds
     }
@@ -130,6 +134,14 @@ public final class Engine {
 
     /// A new, empty conversation.
     public func makeSession() -> Session { Session(engine: self) }
+
+    /// Room for the visual tokens of one conversation.
+    func makeFeatureStore() throws(ThimbleError) -> VisualFeatureStore {
+        let (model, contextLength) = (self.model, self.contextLength)
+        return try translating(path) { () throws(ModelError) in
+            try VisualFeatureStore(model.configuration.text, capacity: contextLength, on: model.backend)
+        }
+    }
 
     /// Whether the model takes images.
     public var seesImages: Bool { preprocessor != nil }

@@ -47,6 +47,9 @@ struct Generation {
             receive(piece)
         }
         let endOfSequence = engine.endOfSequence
+        // Text that joins the answer moves nothing, unless tokens are long.
+        let room = min(options.maximumTokens ?? .max, engine.contextLength - inputs.count)
+        text.reserveCapacity(min(room * 8, 1 << 20))
         var reason = FinishReason.length
         while generated < options.maximumTokens ?? .max {
             guard let token = try nextToken(inputs, sequence, &sampler, shouldStop) else {

@@ -11,10 +11,15 @@ public final class Session {
     let engine: Engine
     /// The conversation so far.
     public private(set) var messages: [Message] = []
+    /// What `sequence` holds the first positions of.
     private var inputs = InputSequence()
+    /// Where the next prompt's inputs are put together.
+    private var next = InputSequence()
     private let sequence: KVSequence
     /// The images of the last prompt, as far as they are encoded, in order.
     private var encoded: [EncodedImage] = []
+    /// Holds the features of `encoded`, in order; made for the whole context when the first image comes.
+    private var features: VisualFeatureStore?
 
     /// An image with its features; the image tells whether they hold for another prompt.
     private struct EncodedImage {
@@ -36,16 +41,16 @@ public final class Session {
     /// Forgets the conversation.
     public func clear() {
         messages = []
-        encoded = []
-        inputs = InputSequence()
+        keepEncoded(0)
+        inputs.removeAll()
         sequence.truncate(to: 0)
     }
 
     /// Answers the conversation, and adds the answer to it.
     ///
-    /// `receive` gets the text as it comes, never half a character. `shouldStop` is asked before each image
-    /// and each token, and between the chunks of a long prompt; a cancelled answer is added as far as it
-    /// came. On an error the conversation is as before.
+    /// `receive` gets the text as it comes, never half a character. `shouldStop` is asked before each layer
+    /// of the model, so that a cancelled prompt ends soon; a cancelled answer is added as far as it came. On
+    /// an error the conversation is as before.
     ///
     /// Throws `unsupported` where the model has no tokenizer or a chat template that is not known, or takes
     /// no images; `contextFull`, with both counts, before anything is computed; `invalidArgument` for options
@@ -104,12 +109,12 @@ public final class Session {
             session: self, options: options, promptTokens: promptTokens, start: start,
             visionSeconds: visionSeconds)
         guard isEncoded else { return generation.result(.cancelled) }
-        let next = try assemble(prompt)
+        try assemble(prompt)
         let cached = reusablePrefix(of: next)
-        inputs = next
+        swap(&inputs, &next)
         sequence.truncate(to: cached)
         generation.cachedTokens = cached
-        generation.imageTokens = next.imageTokenCount
+        generation.imageTokens = inputs.imageTokenCount
         return try generation.run(&inputs, sequence, shouldStop: shouldStop, receive: receive)
     }
 
@@ -137,17 +142,29 @@ public final class Session {
         for (index, image) in images.enumerated() {
             if index < encoded.count {
                 if encoded[index].image == image { continue }
-                encoded.removeLast(encoded.count - index)
+                keepEncoded(index)
             }
-            if shouldStop() { return false }
-            encoded.append(EncodedImage(image: image, features: try engine.encode(image)))
+            if features == nil { features = try engine.makeFeatureStore() }
+            guard !shouldStop(), let features,
+                let made = try engine.encode(image, into: features, shouldStop: shouldStop)
+            else { return false }
+            encoded.append(EncodedImage(image: image, features: made))
         }
-        encoded.removeLast(encoded.count - images.count)
+        keepEncoded(images.count)
         return true
     }
 
-    private func assemble(_ prompt: [PromptPiece]) throws(ThimbleError) -> InputSequence {
-        var next = InputSequence()
+    /// Forgets all encoded images but the first `count`.
+    private func keepEncoded(_ count: Int) {
+        encoded.removeLast(encoded.count - count)
+        features?.truncate(to: encoded.reduce(0) { $0 + $1.features.grid.count })
+    }
+
+    /// Makes `next` the inputs of `prompt`.
+    private func assemble(_ prompt: [PromptPiece]) throws(ThimbleError) {
+        next.removeAll()
+        // Room for the answer too, so that a token that joins allocates nothing.
+        next.reserve(engine.contextLength)
         var image = 0
         for piece in prompt {
             switch piece {
@@ -159,7 +176,6 @@ public final class Session {
                 image += 1
             }
         }
-        return next
     }
 
     /// How many positions of `next` the sequence holds already; at least one is left to compute, for its

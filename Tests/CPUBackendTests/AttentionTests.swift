@@ -17,13 +17,19 @@ import Testing
         let pageBytes = PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
         let memory = try backend.makeMemory(byteCount: pages * pageBytes, label: "test")
         let cached = generator.floats(pages * pageBytes / 2)
-        unsafe backend.fill(memory) { bytes in
+        try backend.useScratch(
+            byteCount: backend.scratchByteCount(
+                of: .attention(
+                    queryHeads: heads, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)))
+        unsafe backend.fill(memory, 0..<memory.byteCount) { bytes in
             let halves = unsafe bytes.assumingMemoryBound(to: Float16.self)
             for i in cached.indices { unsafe halves[i] = Float16(cached[i]) }
         }
+        var table = BlockTable(capacity: pages)
+        for page in (0..<Int32(pages)).reversed() { table.append(page) }
         let kv = PagedKV(
             memory: memory, offset: 0, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens,
-            blockTable: Array((0..<Int32(pages)).reversed()))
+            blockTable: table)
         let columns = heads * headSize
         func activation() throws -> Activation {
             Activation(
@@ -32,16 +38,12 @@ import Testing
         }
         let (queries, y) = (try activation(), try activation())
         let values = generator.floats(tokens * columns, in: -3...3)
-        unsafe values.withUnsafeBufferPointer { unsafe backend.write($0, to: queries) }
+        backend.write(values, to: queries)
         backend.attention(
             queries: queries, kv: kv, start: length - tokens, length: length, isCausal: isCausal,
             scale: 0.125,
             into: y)
-        try backend.synchronize()
-        return unsafe [Float](unsafeUninitializedCapacity: tokens * columns) { buffer, count in
-            unsafe backend.read(y, into: buffer)
-            count = buffer.count
-        }
+        return try backend.values(of: y)
     }
 
     @Test(arguments: [1, 700, 1024, 1500, 5000], [2, 3, 8, 16])

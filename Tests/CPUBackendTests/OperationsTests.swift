@@ -8,8 +8,13 @@ import Testing
 
 /// A backend with a few ways to put numbers in and take them out.
 private struct Bench {
-    let backend = CPUBackend(threadCount: 2)
+    let backend: CPUBackend
     var generator = SeededGenerator(seed: 11)
+
+    init(threadCount: Int = 2) throws {
+        backend = CPUBackend(threadCount: threadCount)
+        try backend.useScratch(byteCount: 1 << 24)
+    }
 
     mutating func random(_ rows: Int, _ columns: Int) throws -> (Activation, [Float]) {
         let values = generator.floats(rows * columns)
@@ -19,26 +24,38 @@ private struct Bench {
     func activation(_ values: [Float], _ rows: Int, _ columns: Int) throws -> Activation {
         let activation = Activation(
             try backend.makeMemory(byteCount: values.count * 4, label: "test"), rows: rows, columns: columns)
-        unsafe values.withUnsafeBufferPointer { unsafe backend.write($0, to: activation) }
+        backend.write(values, to: activation)
         return activation
     }
 
-    func values(_ activation: Activation) -> [Float] {
-        unsafe [Float](unsafeUninitializedCapacity: activation.rows * activation.columns) { buffer, count in
-            unsafe backend.read(activation, into: buffer)
-            count = buffer.count
-        }
-    }
+    func values(_ activation: Activation) throws -> [Float] { try backend.values(of: activation) }
 
     mutating func vector(_ count: Int) throws -> (Vector, [Float]) {
         let (activation, values) = try random(1, count)
         return (Vector(activation.memory, offset: 0, count: count), values)
     }
 
+    mutating func matrix(_ rows: Int, _ columns: Int, _ format: WeightFormat) throws -> Matrix {
+        let tiled = TiledMatrix.random(rows: rows, columns: columns, format: format, using: &generator)
+        let scales = tiled.scales.count * MemoryLayout<UInt16>.stride
+        let memory = try backend.makeMemory(byteCount: tiled.codes.count + scales, label: "test")
+        unsafe backend.fill(memory, 0..<memory.byteCount) { bytes in
+            unsafe bytes.copyBytes(from: tiled.codes)
+            unsafe tiled.scales.withUnsafeBytes {
+                unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[tiled.codes.count...]).copyMemory(
+                    from: $0)
+            }
+        }
+        return Matrix(
+            layout: tiled.layout, memory: memory, codesOffset: 0, scalesOffset: tiled.codes.count)
+    }
+
     mutating func matrix(_ rows: Int, _ columns: Int) throws -> (Matrix, [Float]) {
         let tiled = TiledMatrix.random(rows: rows, columns: columns, format: .f32, using: &generator)
         let memory = try backend.makeMemory(byteCount: tiled.codes.count, label: "test")
-        unsafe backend.fill(memory) { bytes in unsafe bytes.copyBytes(from: tiled.codes) }
+        unsafe backend.fill(memory, 0..<tiled.codes.count) { bytes in
+            unsafe bytes.copyBytes(from: tiled.codes)
+        }
         return (Matrix(layout: tiled.layout, memory: memory, codesOffset: 0, scalesOffset: 0), tiled.values)
     }
 }
@@ -70,7 +87,7 @@ private func expectEqual(_ actual: [Float], _ expected: [Double], tolerance: Dou
 
 @Test(arguments: [(1, 24, 40), (5, 33, 37), (600, 18, 32)])
 func aPlainProjectionStoresWithItsBias(tokens: Int, rows: Int, columns: Int) throws {
-    var bench = Bench()
+    var bench = try Bench()
     let (x, xs) = try bench.random(tokens, columns)
     let (w, ws) = try bench.matrix(rows, columns)
     let (bias, bs) = try bench.vector(rows)
@@ -79,11 +96,11 @@ func aPlainProjectionStoresWithItsBias(tokens: Int, rows: Int, columns: Int) thr
     let expected = product(xs, ws, rows: rows, columns: columns).enumerated().map {
         $1 + Double(bs[$0 % rows])
     }
-    expectEqual(bench.values(y), expected)
+    expectEqual(try bench.values(y), expected)
 }
 
 @Test func theResidualPrologueJoinsKeepsAndNormalises() throws {
-    var bench = Bench()
+    var bench = try Bench()
     let (tokens, rows, columns) = (3, 20, 48)
     let (x, xs) = try bench.random(tokens, columns)
     let (delta, ds) = try bench.random(tokens, columns)
@@ -93,13 +110,13 @@ func aPlainProjectionStoresWithItsBias(tokens: Int, rows: Int, columns: Int) thr
     bench.backend.project(
         .residual(x, adding: delta, deltaWeight: deltaWeight, weight: weight, epsilon: 1e-5), w, .add(y))
     let joined = zip(xs, rmsNorm(ds, dw, 1e-5)).map { $0 + $1 }
-    expectEqual(bench.values(x), joined.map { Double($0) })
+    expectEqual(try bench.values(x), joined.map { Double($0) })
     let expected = product(rmsNorm(joined, nw, 1e-5), ws, rows: rows, columns: columns)
-    expectEqual(bench.values(y), zip(ys, expected).map { Double($0) + $1 })
+    expectEqual(try bench.values(y), zip(ys, expected).map { Double($0) + $1 })
 }
 
 @Test func theSwigluEpilogueTakesAlternatingRows() throws {
-    var bench = Bench()
+    var bench = try Bench()
     let (tokens, rows, columns) = (4, 22, 32)
     let (x, xs) = try bench.random(tokens, columns)
     let (w, ws) = try bench.matrix(rows, columns)
@@ -110,11 +127,11 @@ func aPlainProjectionStoresWithItsBias(tokens: Int, rows: Int, columns: Int) thr
         let (gate, up) = (product[2 * index], product[2 * index + 1])
         return gate / (1 + exp(-gate)) * up
     }
-    expectEqual(bench.values(y), expected)
+    expectEqual(try bench.values(y), expected)
 }
 
 @Test func attentionInputsRotateAndFillPages() throws {
-    var bench = Bench()
+    var bench = try Bench()
     let (tokens, heads, kvHeads, headSize, columns, start) = (21, 2, 1, 8, 32, 13)
     let rows = (heads + 2 * kvHeads) * headSize
     let (x, xs) = try bench.random(tokens, columns)
@@ -143,12 +160,12 @@ func aPlainProjectionStoresWithItsBias(tokens: Int, rows: Int, columns: Int) thr
             ? even * cos(angle) - odd * sin(angle) : odd * cos(angle) + even * sin(angle)
     }
     expectEqual(
-        bench.values(queries),
+        try bench.values(queries),
         (0..<tokens * heads * headSize).map {
             rotated(
                 token: $0 / (heads * headSize), head: $0 / headSize % heads, dimension: $0 % headSize)
         })
-    unsafe bench.backend.fill(kv.memory) { bytes in
+    unsafe bench.backend.fill(kv.memory, 0..<kv.memory.byteCount) { bytes in
         let halves = unsafe bytes.assumingMemoryBound(to: Float16.self)
         for token in 0..<tokens {
             let position = start + token
@@ -165,16 +182,60 @@ func aPlainProjectionStoresWithItsBias(tokens: Int, rows: Int, columns: Int) thr
 }
 
 @Test func gatheredRowsAddUp() throws {
-    var bench = Bench()
+    var bench = try Bench()
     let (table, ts) = try bench.vector(5 * 6)
     let (y, ys) = try bench.random(3, 6)
-    let gather = WeightedGather(indices: [0, 4, 2, 2, 1, 3], weights: [1, 2, -1, 0.5, 0, 3], taps: 2)
+    let (indices, weights): ([Int32], [Float]) = ([0, 4, 2, 2, 1, 3], [1, 2, -1, 0.5, 0, 3])
+    let memory = try bench.backend.makeMemory(byteCount: 48, label: "test")
+    unsafe bench.backend.fill(memory, 24..<48) { bytes in
+        unsafe indices.withUnsafeBytes { unsafe bytes.copyMemory(from: $0) }
+    }
+    let gather = WeightedGather(indicesOffset: 24, weights: Activation(memory, rows: 3, columns: 2))
+    bench.backend.write(weights, to: gather.weights)
     bench.backend.addGathered(gather, table: table, to: y)
     let expected = (0..<18).map { index in
         (0..<2).reduce(Double(ys[index])) { sum, tap in
             let at = index / 6 * 2 + tap
-            return sum + Double(gather.weights[at]) * Double(ts[Int(gather.indices[at]) * 6 + index % 6])
+            return sum + Double(weights[at]) * Double(ts[Int(indices[at]) * 6 + index % 6])
         }
     }
-    expectEqual(bench.values(y), expected)
+    expectEqual(try bench.values(y), expected)
+}
+
+/// Tiles and rows are computed each by itself, so that sharing them out changes no bit.
+@Test(arguments: [WeightFormat.f32, .f16, .q8(group: 32), .q4(group: 64)], [1, 3, 70])
+func theNumbersDoNotDependOnTheThreads(format: WeightFormat, tokens: Int) throws {
+    func run(threadCount: Int) throws -> [[Float]] {
+        var bench = try Bench(threadCount: threadCount)
+        let (headSize, heads, kvHeads, columns) = (32, 4, 2, 192)
+        let rows = (heads + 2 * kvHeads) * headSize
+        let (x, _) = try bench.random(tokens, columns)
+        let (norm, _) = try bench.vector(columns)
+        let (bias, _) = try bench.vector(rows)
+        let w = try bench.matrix(rows, columns, format)
+        let (queries, _) = try bench.random(tokens, heads * headSize)
+        let (mlp, _) = try bench.random(tokens, rows / 2)
+        let (stored, _) = try bench.random(tokens, rows)
+        let (cosines, _) = try bench.random(tokens, headSize / 2)
+        let (sines, _) = try bench.random(tokens, headSize / 2)
+        let pageBytes = PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: 16)
+        let kv = PagedKV(
+            memory: try bench.backend.makeMemory(byteCount: 5 * pageBytes, label: "test"), offset: 0,
+            kvHeads: kvHeads, headSize: headSize, pageTokens: 16, blockTable: [4, 1, 3, 0, 2])
+        // Again and again, so that loops are cut by what they were measured to cost.
+        for _ in 0..<20 {
+            bench.backend.project(
+                .rmsNorm(x, weight: norm, epsilon: 1e-5), w,
+                .attentionInputs(
+                    queries: queries, bias: bias,
+                    rotary: Rotary(cosines: cosines, sines: sines, pairing: .halves), kv: kv, start: 0))
+            bench.backend.project(.plain(x), w, .swiglu(mlp))
+            bench.backend.project(.plain(x), w, .store(stored, bias: bias))
+            bench.backend.project(.rmsNorm(x, weight: norm, epsilon: 1e-5), w, .add(stored))
+        }
+        return try [queries, mlp, stored].map { try bench.values($0) }
+    }
+    let expected = try run(threadCount: 1)
+    #expect(expected.allSatisfy { $0.allSatisfy(\.isFinite) })
+    for threadCount in [2, 3, 16] { #expect(try run(threadCount: threadCount) == expected) }
 }

@@ -23,11 +23,9 @@ private func patches(_ pixels: [UInt8], _ cut: PatchCut, on backend: CPUBackend)
     let patches = Activation(
         try backend.makeMemory(byteCount: count * 4, label: "patches"), rows: cut.patchCount,
         columns: cut.patchElementCount)
+    try backend.useScratch(byteCount: backend.scratchByteCount(of: .patches(cut)))
     backend.cutPatches(pixels.span, cut, into: patches)
-    try backend.synchronize()
-    var values = [Float](repeating: .nan, count: count)
-    unsafe values.withUnsafeMutableBufferPointer { unsafe backend.read(patches, into: $0) }
-    return values
+    return try backend.values(of: patches)
 }
 
 /// The resized image by the definition of an axis, one whole pass after the other.

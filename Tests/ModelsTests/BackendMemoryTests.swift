@@ -16,26 +16,29 @@ private final class CountingBackend: Backend {
 
     private let cpu = CPUBackend(threadCount: 2)
     private var made: [Weak] = []
-    /// Memories of at least this many bytes are refused.
-    var limit = Int.max
+    /// How many memories are made before one is refused; nil refuses none.
+    var refusal: Int?
     var liveBytes: Int { made.reduce(0) { $0 + ($1.memory?.byteCount ?? 0) } }
     var madeCount: Int { made.count }
 
     func makeMemory(byteCount: Int, label: String) throws(BackendError) -> any BackendMemory {
-        guard byteCount < limit else { throw BackendError(.outOfMemory, "no memory for \(label)") }
+        if let refusal {
+            guard refusal > 0 else { throw BackendError(.outOfMemory, "no memory for \(label)") }
+            self.refusal = refusal - 1
+        }
         let memory = try cpu.makeMemory(byteCount: byteCount, label: label)
         made.append(Weak(memory: memory))
         return memory
     }
 
     func fill<E: Error>(
-        _ memory: any BackendMemory, _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Void
-    ) throws(E) { try unsafe cpu.fill(memory, body) }
-    func write(_ values: UnsafeBufferPointer<Float>, to activation: Activation) {
-        unsafe cpu.write(values, to: activation)
-    }
-    func read(_ activation: Activation, into values: UnsafeMutableBufferPointer<Float>) {
-        unsafe cpu.read(activation, into: values)
+        _ memory: any BackendMemory, _ bytes: Range<Int>,
+        _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Void
+    ) throws(E) { try unsafe cpu.fill(memory, bytes, body) }
+    func scratchByteCount(of operation: OperationShape) -> Int { cpu.scratchByteCount(of: operation) }
+    func useScratch(_ memory: any BackendMemory, bytes: Range<Int>) { cpu.useScratch(memory, bytes: bytes) }
+    func read(_ activation: Activation, _ body: (UnsafeBufferPointer<Float>) -> Void) throws(BackendError) {
+        try unsafe cpu.read(activation, body)
     }
     func synchronize() throws(BackendError) { try cpu.synchronize() }
     func cutPatches(_ pixels: Span<UInt8>, _ cut: PatchCut, into patches: Activation) {
@@ -66,31 +69,58 @@ private final class CountingBackend: Backend {
     func copy(_ x: Activation, to y: Activation) { cpu.copy(x, to: y) }
 }
 
-@Test func theTowersMemoryGoesWhenAnImageIsEncoded() throws {
+@Test func imagesTakeNoMemory() throws {
     let backend = CountingBackend()
     let tiny = try TinyModel("two-images-head128", on: backend)
-    let before = backend.liveBytes
+    let made = backend.madeCount
     let sizes = [(112, 112), (280, 84), (56, 336), (112, 112)]
-    var all: [VisualFeatures] = []
-    for (width, height) in sizes { all.append(try tiny.image(width: width, height: height)) }
-    let kept = all.reduce(0) { $0 + $1.grid.count * tiny.model.configuration.text.hiddenSize * 4 }
-    #expect(backend.liveBytes - before == kept)
+    let all = try sizes.map { try tiny.image(width: $0.0, height: $0.1) }
+    #expect(backend.madeCount == made)
     #expect(
         all.map(\.grid) == [
             .init(height: 4, width: 4), .init(height: 3, width: 10), .init(height: 12, width: 2),
             .init(height: 4, width: 4),
         ])
-    all = []
-    #expect(backend.liveBytes == before)
+    #expect(tiny.features.count == 86)
+    tiny.features.truncate(to: 16)
+    _ = try tiny.image(width: 112, height: 112)
+    #expect(tiny.features.count == 32)
+}
+
+@Test func imagesThatDoNotFitAreRefusedAndChangeNothing() throws {
+    let tiny = try TinyModel("two-images-head128", tokenCapacity: 40)
+    func expectFull(needed: Int, capacity: Int, _ size: (Int, Int)) {
+        let error = #expect(throws: ModelError.self) { try tiny.image(width: size.0, height: size.1) }
+        if case .contextFull(needed, capacity) = error {} else { Issue.record("\(size)") }
+    }
+    // More visual tokens than the context has positions, then more than are left.
+    expectFull(needed: 100, capacity: 40, (280, 280))
+    _ = try tiny.image(width: 140, height: 140)
+    expectFull(needed: 50, capacity: 40, (140, 140))
+    #expect(tiny.features.count == 25)
+}
+
+@Test func aStoppedEncodingLeavesNothing() throws {
+    let tiny = try TinyModel("two-images-head128")
+    guard let vision = tiny.model.configuration.vision, let settings = tiny.model.configuration.image else {
+        preconditionFailure("a model that sees")
+    }
+    var asked = 0
+    let pixels = [UInt8](repeating: 9, count: 56 * 56 * 3)
+    let made = try tiny.model.encode(
+        pixels: pixels.span, width: 56, height: 56,
+        preprocessor: ImagePreprocessor(settings: settings, vision: vision), into: tiny.features
+    ) {
+        asked += 1
+        return asked == vision.depth
+    }
+    #expect(made == nil && asked == vision.depth && tiny.features.count == 0)
 }
 
 @Test func anImageIsEncodedTheSameWhateverCameBefore() throws {
     let tiny = try TinyModel("two-images-head128")
     func values(_ width: Int, _ height: Int) throws -> [Float] {
-        let features = try tiny.image(width: width, height: height).values
-        var values = [Float](repeating: 0, count: features.rows * features.columns)
-        unsafe values.withUnsafeMutableBufferPointer { unsafe tiny.model.backend.read(features, into: $0) }
-        return values
+        try tiny.model.backend.values(of: tiny.image(width: width, height: height).values)
     }
     let first = try values(112, 140)
     _ = try values(336, 280)
@@ -114,19 +144,19 @@ private final class CountingBackend: Backend {
 
 @Test func memoryThatIsRefusedIsAnErrorWhereverItIsAskedFor() throws {
     let backend = CountingBackend()
-    let tiny = try TinyModel("two-images-head128", on: backend)
-    let before = backend.liveBytes
-    for limit in [1, 4096, 20_000, 60_000] {
-        backend.limit = limit
-        let error = #expect(throws: ModelError.self) { try tiny.image(width: 280, height: 280) }
-        if case .backend(let fault) = error {
-            #expect(fault.code == .outOfMemory)
-        } else {
-            Issue.record("\(limit)")
-        }
-        #expect(backend.liveBytes == before)
+    _ = try TinyModel("two-images-head128", on: backend)
+    let made = backend.madeCount
+    #expect(made > 4)
+    // The arena that was lent last, whose scratch it is.
+    let lent = backend.liveBytes
+    for refused in 0..<made {
+        backend.refusal = refused
+        let error = #expect(throws: (any Error).self) { try TinyModel("two-images-head128", on: backend) }
+        let fault: BackendError? =
+            if case .backend(let fault)? = error as? ModelError { fault } else { error as? BackendError }
+        #expect(fault?.code == .outOfMemory, "memory \(refused)")
+        #expect(backend.liveBytes == lent)
     }
-    #expect(throws: ModelError.self) { try TinyModel("text-head64", on: backend) }
 }
 
 @Test func aPoolThatNoMachineCouldHoldIsRefused() {

@@ -36,11 +36,9 @@ private func patches(
     let patches = Activation(
         try backend.makeMemory(byteCount: count * 4, label: "patches"), rows: cut.patchCount,
         columns: cut.patchElementCount)
+    try backend.useScratch(byteCount: backend.scratchByteCount(of: .patches(cut)))
     backend.cutPatches(pixels.span, cut, into: patches)
-    try backend.synchronize()
-    var values = [Float](repeating: .nan, count: count)
-    unsafe values.withUnsafeMutableBufferPointer { unsafe backend.read(patches, into: $0) }
-    return (cut, values)
+    return (cut, try backend.values(of: patches))
 }
 
 // MARK: sizes

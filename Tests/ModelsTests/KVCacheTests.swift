@@ -1,6 +1,7 @@
 //! Holds the bookkeeping of KV pages: taken when needed, given back, refused when there are none.
 
 import CPUBackend
+import Tensors
 import Testing
 @testable import Models
 
@@ -48,7 +49,7 @@ private func makePool(tokens: Int) throws -> KVPool {
     let (first, second) = (KVSequence(pool: pool, capacity: 64), KVSequence(pool: pool, capacity: 64))
     try first.reserve(30)
     try second.reserve(20)
-    #expect(Set(first.blockTable).isDisjoint(with: second.blockTable))
+    #expect(Set(first.blockTable.pages).isDisjoint(with: second.blockTable.pages))
     do {
         try first.reserve(40)
         Issue.record("more pages than the pool has")

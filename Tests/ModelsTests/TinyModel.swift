@@ -13,6 +13,8 @@ import TestSupport
 struct TinyModel {
     let model: Glm4v
     let pool: KVPool
+    /// Keeps the features of all images.
+    let features: VisualFeatureStore
 
     /// Converts the case `name` to float16 and loads it on `backend`.
     init(_ name: String, on backend: any Backend = CPUBackend(threadCount: 2), tokenCapacity: Int = 2048)
@@ -25,7 +27,8 @@ struct TinyModel {
             recipe: Recipe(weights: .f16)
         ).write(to: path, packaging: Packaging(name: name, creator: "tests"))
         let file = try ModelFile(path: path)
-        model = try Glm4v(file: file, on: backend, threadCount: 2)
+        model = try Glm4v(file: file, contextLength: tokenCapacity, on: backend, threadCount: 2)
+        features = try VisualFeatureStore(model.configuration.text, capacity: tokenCapacity, on: backend)
         pool = try KVPool(for: model.configuration.text, tokenCapacity: tokenCapacity, on: backend)
     }
 
@@ -44,9 +47,11 @@ struct TinyModel {
                 }
             }
         }
-        return try model.encode(
+        let made = try model.encode(
             pixels: pixels.span, width: width, height: height,
-            preprocessor: ImagePreprocessor(settings: settings, vision: vision))
+            preprocessor: ImagePreprocessor(settings: settings, vision: vision), into: features)
+        guard let made else { preconditionFailure("nobody has stopped it") }
+        return made
     }
 
     /// Runs what `sequence` lacks of `inputs`; the logits of the last position, or of all.

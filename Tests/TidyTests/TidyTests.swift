@@ -21,7 +21,7 @@ private let arrows: [String: Set<String>] = [
 /// Targets without Swift code.
 private let cTargets: Set<String> = [
     "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CKernelConformance", "CFaultInjection",
-    "CLibFuzzer",
+    "CLibFuzzer", "CAllocationCounter",
 ]
 
 /// What the platform brings, which every target may import.

@@ -157,6 +157,9 @@ const thimble_kernels *thimble_kernels_scalar(void);
 // The variants this machine can run, scalar first, the preferred one last.
 int32_t thimble_kernels_available(const thimble_kernels *tables[], int32_t capacity);
 
+// Cores that the scheduler may run this process on, at least 1.
+int32_t thimble_schedulable_cores(void);
+
 // Tells the processor that the caller spins.
 static inline void thimble_pause(void) {
 #if defined(__x86_64__)

@@ -1,0 +1,147 @@
+//! The activations of a model, sized for the longest chunk and the largest image it will compute.
+
+public import ModelFile
+public import Tensors
+
+/// Sizes and places of everything that a forward pass and the vision tower compute on, the backend's scratch
+/// included. Weights, keys and values, and visual features are not part of it.
+public struct ActivationPlan: Sendable {
+    /// Tokens that go through the decoder's layers together.
+    static let chunkTokens = 512
+    /// Positions whose logits are computed together.
+    static let logitRows = 64
+    /// Tokens of a page of the tower's keys and values.
+    static let visionPageTokens = 16
+
+    public let arena: ArenaPlan
+    /// The most patches that an image may have: what the model's image settings allow, and the context holds.
+    /// 0 for a text-only model.
+    public let patchCapacity: Int
+
+    /// When an activation lives: the steps of a forward pass, in order.
+    private enum Phase {
+        static let patches = 0
+        static let embedding = 1
+        static let blocks = 2
+        static let merger = 3
+        static let decoder = 4
+        static let logits = 5
+        static let all = patches...logits
+    }
+
+    /// Plans for images and prompts of at most `contextLength` tokens on the shapes and formats of `file`.
+    ///
+    /// Precondition: `contextLength` is positive, and `file` has the tensors that its configuration calls
+    /// for.
+    public init(_ file: ModelFile, contextLength: Int, on backend: any Backend) {
+        precondition(contextLength > 0)
+        let configuration = file.configuration
+        patchCapacity = Self.patchCapacity(configuration, contextLength: contextLength)
+        var regions = Self.decoder(configuration.text)
+        var operations = [
+            OperationShape.attention(
+                queryHeads: configuration.text.headCount, kvHeads: configuration.text.kvHeadCount,
+                headSize: configuration.text.headSize, pageTokens: KVPool.pageTokens)
+        ]
+        if let vision = configuration.vision {
+            let imageScratch = backend.scratchByteCount(of: .patches(Self.hardestCut(vision)))
+            regions += Self.tower(vision, patches: patchCapacity, imageScratch: imageScratch)
+            operations.append(
+                .attention(
+                    queryHeads: vision.headCount, kvHeads: vision.headCount, headSize: vision.headSize,
+                    pageTokens: Self.visionPageTokens))
+        }
+        for segment in file.segments {
+            let isVision = segment.entry.name.hasPrefix("vision.")
+            for tensor in segment.entry.tensors where tensor.kind == .matrix {
+                operations.append(
+                    .projection(
+                        rows: isVision ? patchCapacity : Self.chunkTokens, tensor.layout,
+                        storesAttentionInputs: tensor.name == "qkv"))
+            }
+        }
+        let scratch = operations.map { backend.scratchByteCount(of: $0) }.max() ?? 0
+        regions.append(ArenaRegion("operation scratch", byteCount: scratch, phases: Phase.all))
+        arena = ArenaPlan(regions)
+    }
+
+    /// Shapes: a chunk's tokens by the widths of the decoder.
+    private static func decoder(_ text: TextConfiguration) -> [ArenaRegion] {
+        let (rows, queryWidth) = (chunkTokens, text.headCount * text.headSize)
+        let layers = Phase.decoder...Phase.decoder
+        return [
+            floats("residual stream", rows, text.hiddenSize, Phase.decoder...Phase.logits),
+            floats("block output", rows, text.hiddenSize, Phase.decoder...Phase.logits),
+            floats("queries", rows, queryWidth, layers),
+            floats("attention output", rows, queryWidth, layers),
+            floats("MLP", rows, text.intermediateSize, layers),
+            floats("rotary cosines", rows, text.rotaryPairs, layers),
+            floats("rotary sines", rows, text.rotaryPairs, layers),
+            floats("logits", logitRows, text.vocabularySize, Phase.logits...Phase.logits),
+        ]
+    }
+
+    /// Shapes: an image's patches, or its visual tokens in the merger, by the widths of the tower.
+    private static func tower(
+        _ vision: VisionConfiguration, patches: Int, imageScratch: Int
+    ) -> [ArenaRegion] {
+        let tokens = patches / (vision.mergeSize * vision.mergeSize)
+        let pages = (patches + visionPageTokens - 1) / visionPageTokens
+        let pageBytes = PagedKV.pageByteCount(
+            kvHeads: vision.headCount, headSize: vision.headSize, pageTokens: visionPageTokens)
+        let blocks = Phase.blocks...Phase.blocks
+        let merger = Phase.merger...Phase.merger
+        return [
+            ArenaRegion(
+                "image scratch", byteCount: imageScratch, phases: Phase.patches...Phase.patches),
+            floats("patches", patches, vision.patchElementCount, Phase.patches...Phase.embedding),
+            floats("vision residual stream", patches, vision.hiddenSize, Phase.embedding...Phase.merger),
+            floats("position weights", patches, positionTaps, Phase.embedding...Phase.embedding),
+            floats("position indices", patches, positionTaps, Phase.embedding...Phase.embedding),
+            floats("vision rotary cosines", patches, vision.headSize / 2, Phase.embedding...Phase.blocks),
+            floats("vision rotary sines", patches, vision.headSize / 2, Phase.embedding...Phase.blocks),
+            floats("vision queries", patches, vision.hiddenSize, blocks),
+            floats("vision attention output", patches, vision.hiddenSize, Phase.blocks...Phase.merger),
+            floats("vision MLP", patches, vision.outputSize, blocks),
+            ArenaRegion("vision keys and values", byteCount: pages * pageBytes, phases: blocks),
+            floats("merger", tokens, vision.outputSize, merger),
+            floats("merger MLP", tokens, vision.mergerIntermediateSize, merger),
+        ]
+    }
+
+    /// A cut that needs more scratch than any that a resizing asks for: an image of the longest sides, made
+    /// three times as wide as high, where rounding to whole visual tokens makes it twice at most.
+    private static func hardestCut(_ vision: VisionConfiguration) -> PatchCut {
+        let (side, unit) = (ImagePreprocessor.maximumSide, vision.patchSize * vision.mergeSize)
+        let height = side / (3 * unit) * unit
+        return PatchCut(
+            width: side, height: side, resizedWidth: 3 * height, resizedHeight: height,
+            patchSize: vision.patchSize, mergeSize: vision.mergeSize, frameCount: vision.temporalPatchSize,
+            normalised: [Float](repeating: 0, count: 3 * 256))
+    }
+
+    /// An int32 takes as many bytes as a float.
+    private static func floats(
+        _ name: String, _ rows: Int, _ columns: Int, _ phases: ClosedRange<Int>
+    ) -> ArenaRegion {
+        ArenaRegion(name, byteCount: rows * columns * 4, phases: phases)
+    }
+
+    /// The most patches of an image: see `patchCapacity`.
+    ///
+    /// Resizing keeps an image within the most pixels allowed, but for its rounding to whole visual tokens of
+    /// `unit` pixels a side: an image that is grown to the fewest pixels may gain a unit on each side, one
+    /// that is shrunk keeps a unit's height at an aspect of 200 at most.
+    private static func patchCapacity(_ configuration: ModelConfiguration, contextLength: Int) -> Int {
+        guard let vision = configuration.vision, let image = configuration.image else { return 0 }
+        let unit = Double(vision.patchSize * vision.mergeSize)
+        let aspect = Double(ImagePreprocessor.maximumAspectRatio)
+        let frames = Double(vision.temporalPatchSize)
+        let (least, most) = (Double(image.minimumPixels) / frames, Double(image.maximumPixels) / frames)
+        let grown = least + unit * ((least * aspect).squareRoot() + (least / aspect).squareRoot() + unit)
+        let shrunk = max(most, unit * (most * aspect).squareRoot() + unit * unit)
+        let area = min(max(grown, shrunk), Double(ImagePreprocessor.maximumArea))
+        let tokens = Int((area / (unit * unit)).rounded(.up))
+        return min(tokens, contextLength) * vision.mergeSize * vision.mergeSize
+    }
+}
