@@ -1,412 +1,55 @@
-//! Attention with AVX2: blocks of query rows against steps of keys, as matrix products of 16-bit integers.
-#include "avx2.h"
-#include <math.h>
+//! Attention with AVX2: blocks of query rows against steps of keys.
+#include "avx2_attention.h"
 #if defined(__x86_64__)
 
-// The softmax is online (Milakov and Gimelshein, 2018): sums of a row are relative to its largest score so
-// far. Query heads that share a kv head are rows of one block, so that a key is converted once for all of
-// them.
-//
-// Integers of 16 bits multiply at twice the rate of floats. What they cost in precision is about what float16
-// costs the keys and values:
-// - A query and a key are each scaled to the length 32767. Their product, and every part of it, is then below
-//   2^30 by the Cauchy-Schwarz inequality.
-// - A weight is relative to the largest of its row in this step, in units of 2^-14, so that a long flat tail
-//   behind one large weight of another step keeps its share.
-// - A value is scaled by its column of the step, whose magnitudes add up to less than 2^17: a sum of weights
-//   times values is below 2^31.
-// The total adds the rounded weights, so that the mean stays a mean.
-enum { most_rows = ATTENTION_ROWS, most_keys = ATTENTION_KEYS, panel_rows = 6, panel_lanes = 16 };
+// Up to this many rows, keys are multiplied as floats: making codes of them costs more than it saves.
+enum { few_rows = 20 };
 
-static const float query_length = 32767, weight_one = 16384, column_sum = 131071 - most_keys;
-
-// A block of query rows in the caller's scratch.
-typedef struct {
-    const thimble_attention *a;
-    int64_t kv_head;
-    int64_t first_row;    // rows count (token, head of the group) pairs from token 0
-    int64_t rows;
-    int64_t width;        // head_size in whole panels; what is beyond head_size holds zeros
-    float *sums;          // [rows][width], in units of weight_one
-    float *largest;       // [rows], and lanes for a vector at the end
-    float *total;         // [rows], in units of weight_one
-    float *query_scales;  // [rows]: what an integer is worth in a score; NaN of a query that is not finite
-    int16_t *queries;     // [rows][width], in the order of pack_pairs
-} query_block;
-
-// A step of keys, shared by the rows of a block.
-typedef struct {
-    int64_t first, count;
-    int64_t padded;            // count in whole panels; scales beyond count are zero
-    int64_t first_not_finite;  // of the keys, counted from `first`; most_keys where all are finite
-    int values_are_finite;
-    float *key_scales;    // [most_keys]: NaN of a key that is not finite
-    float *value_scales;  // [width]
-    int32_t *keys;        // [width / 2][most_keys]: pairs of a key's integers
-    int32_t *values;      // [most_keys / 2][width]: a column's integers of two keys
-} key_step;
-
-static void place(float *scratch, query_block *q, key_step *step) {
-    int64_t width = (q->a->head_size + panel_lanes - 1) / panel_lanes * panel_lanes;
-    q->width = width;
-    q->sums = scratch;
-    q->largest = q->sums + most_rows * width;
-    q->total = q->largest + most_rows + 8;
-    q->query_scales = q->total + most_rows;
-    step->key_scales = q->query_scales + most_rows;
-    step->value_scales = step->key_scales + most_keys;
-    step->keys = (int32_t *)(step->value_scales + width);
-    step->values = step->keys + most_keys * width / 2;
-    q->queries = (int16_t *)(step->values + most_keys * width / 2);
+static query_block block_in(float *scratch, const thimble_attention *a, int64_t kv_head) {
+    int64_t width = (a->head_size + quantum - 1) / quantum * quantum;
+    query_block q = {.a = a, .kv_head = kv_head, .width = width};
+    // Vectors that straddle cache lines load at half the rate: the block starts at a line.
+    q.sums = (float *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
+    q.largest = q.sums + most_rows * width;
+    q.total = q.largest + most_rows + lanes;
+    q.query_scales = q.total + most_rows + lanes;
+    q.key_scales = q.query_scales + most_rows;
+    q.value_scales = q.key_scales + most_keys;
+    q.key_codes = (int32_t *)(q.value_scales + width);
+    q.value_codes = q.key_codes + most_keys * width / 2;
+    q.few_queries = (float *)(q.value_codes + most_keys * width / 2);
+    q.queries = (int16_t *)q.few_queries;
+    return q;
 }
 
-static int64_t row_token(const query_block *q, int64_t row) {
-    return (q->first_row + row) / (q->a->q_heads / q->a->kv_heads);
-}
-
-static int64_t row_head(const query_block *q, int64_t row) {
-    int64_t group = q->a->q_heads / q->a->kv_heads;
-    return q->kv_head * group + (q->first_row + row) % group;
-}
-
-// The position behind the last key that a row sees.
-static int64_t row_key_end(const query_block *q, int64_t row) {
-    int64_t seen = q->a->start + row_token(q, row) + 1;
-    return q->a->causal && seen < q->a->key_end ? seen : q->a->key_end;
-}
-
-static const uint16_t *cached_key(const query_block *q, int64_t position) {
-    const thimble_attention *a = q->a;
-    const uint16_t *page = a->pages + a->block_table[position / a->page_tokens] * a->page_stride;
-    return page + (q->kv_head * a->page_tokens + position % a->page_tokens) * a->head_size;
-}
-
-// From a key in a page to its value.
-static int64_t value_offset(const thimble_attention *a) {
-    return a->kv_heads * a->page_tokens * a->head_size;
-}
-
-TEMPLATE f32x8 load_halves_below(const uint16_t *row, int64_t d, int64_t size) {
-    return d < size ? load_part_of_halves(row + d, size - d) : _mm256_setzero_ps();
-}
-
-TEMPLATE i32x8 round_scaled(f32x8 x, f32x8 scale) { return _mm256_cvtps_epi32(_mm256_mul_ps(x, scale)); }
-
-// Sixteen integers as pairs of 16 bits. Their order is the instruction's, and the same for queries and keys.
-TEMPLATE i32x8 pack_pairs(f32x8 low, f32x8 high, f32x8 scale) {
-    return _mm256_packs_epi32(round_scaled(low, scale), round_scaled(high, scale));
-}
-
-// MARK: Queries
-
-// Rounds a query to integers; returns what one is worth.
-static float load_query(const float *from, int64_t size, int64_t width, int16_t *to) {
-    f32x8 largest = _mm256_setzero_ps(), finite = _mm256_setzero_ps();
-    const f32x8 sign = _mm256_set1_ps(-0.0f);
-    for (int64_t d = 0; d < size; d += 8) {
-        f32x8 x = load_part(from + d, size - d);
-        largest = _mm256_max_ps(largest, _mm256_andnot_ps(sign, x));
-        finite = _mm256_add_ps(finite, _mm256_sub_ps(x, x));
-    }
-    // Squares are those of x / largest, which float32 holds at any magnitude.
-    float top = f32x8_largest(largest);
-    int zero = top < QUANTIZE_SMALLEST;
-    f32x8 inverse = _mm256_set1_ps(zero ? 0 : 1 / top), squares = _mm256_setzero_ps();
-    for (int64_t d = 0; d < size; d += 8) {
-        f32x8 x = _mm256_mul_ps(load_part(from + d, size - d), inverse);
-        squares = _mm256_fmadd_ps(x, x, squares);
-    }
-    float length = sqrtf(f32x8_sum(squares));
-    f32x8 scale = _mm256_set1_ps(zero ? 0 : query_length / length);
-    for (int64_t d = 0; d < width; d += 16) {
-        f32x8 low = _mm256_mul_ps(load_part(from + d, size - d), inverse);
-        f32x8 high = _mm256_mul_ps(load_part(from + d + 8, size - d - 8), inverse);
-        _mm256_storeu_si256((i32x8 *)(to + d), pack_pairs(low, high, scale));
-    }
-    return f32x8_sum(finite) == 0 ? top / query_length * length : NAN;
-}
-
-static void load_queries(query_block *q) {
-    const thimble_attention *a = q->a;
-    for (int64_t row = 0; row < q->rows; row++) {
-        const float *from = a->q + row_token(q, row) * a->q_stride + row_head(q, row) * a->head_size;
-        float worth = load_query(from, a->head_size, q->width, q->queries + row * q->width);
-        q->query_scales[row] = worth * a->scale;
-        memset(q->sums + row * q->width, 0, (size_t)q->width * sizeof(float));
+// Panels of rows may be padded by less than a vector: those rows are there, and nothing is stored for them.
+static void clear_sums(query_block *q) {
+    int64_t padded = q->rows + lanes - 1 < most_rows ? q->rows + lanes - 1 : most_rows;
+    for (int64_t row = 0; row < padded; row++) {
         q->largest[row] = -THIMBLE_ATTENTION_SCORE_LIMIT;
         q->total[row] = 0;
     }
+    memset(q->sums, 0, (size_t)(padded * q->width) * sizeof(float));
 }
 
-// MARK: Keys and values
-
-// Transposes eight vectors in place.
-TEMPLATE void transpose(f32x8 v[8]) {
-    f32x8 pairs[8], fours[8];
-    for (int64_t i = 0; i < 8; i += 2) {
-        pairs[i] = _mm256_unpacklo_ps(v[i], v[i + 1]);
-        pairs[i + 1] = _mm256_unpackhi_ps(v[i], v[i + 1]);
-    }
-    for (int64_t i = 0; i < 8; i += 4) {
-        fours[i] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
-        fours[i + 1] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0xee);
-        fours[i + 2] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0x44);
-        fours[i + 3] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0xee);
-    }
-    for (int64_t i = 0; i < 4; i++) {
-        v[i] = _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20);
-        v[i + 4] = _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x31);
-    }
-}
-
-// Rounds keys to integers, pairs transposed: a vector holds one pair of eight keys.
-static void load_keys(key_step *step, const uint16_t *const rows[], int64_t size, int64_t width) {
-    step->first_not_finite = most_keys;
-    for (int64_t key = 0; key < step->padded; key += 8) {
-        float inverse[8] = {0};
-        for (int64_t i = 0; i < 8; i++) {
-            step->key_scales[key + i] = 0;
-            if (key + i >= step->count) continue;
-            f32x8 squares = _mm256_setzero_ps();
-            for (int64_t d = 0; d < size; d += 8) {
-                f32x8 x = load_part_of_halves(rows[key + i] + d, size - d);
-                squares = _mm256_fmadd_ps(x, x, squares);
-            }
-            float length = sqrtf(f32x8_sum(squares));
-            if (!isfinite(length)) {
-                length = NAN;
-                if (step->first_not_finite == most_keys) step->first_not_finite = key + i;
-            }
-            inverse[i] = length == 0 ? 0 : query_length / length;
-            step->key_scales[key + i] = length / query_length;
+// Finds the step's rows of keys and values in their pages.
+static void find_keys(const query_block *q, key_step *step) {
+    const thimble_attention *a = q->a;
+    const int32_t *page = a->block_table + step->first / a->page_tokens;
+    int64_t slot = step->first % a->page_tokens;
+    int64_t to_values = a->kv_heads * a->page_tokens * a->head_size;
+    for (int64_t key = 0; key < step->count; key++, slot++) {
+        if (slot == a->page_tokens) {
+            slot = 0;
+            page++;
         }
-        for (int64_t d = 0; d < width; d += 16) {
-            f32x8 v[8];
-            for (int64_t i = 0; i < 8; i++) {
-                const uint16_t *row = rows[key + i];
-                v[i] = _mm256_castsi256_ps(pack_pairs(load_halves_below(row, d, size),
-                                                      load_halves_below(row, d + 8, size),
-                                                      _mm256_set1_ps(inverse[i])));
-            }
-            transpose(v);
-            for (int64_t i = 0; i < 8; i++) {
-                _mm256_storeu_ps((float *)step->keys + (d / 2 + i) * most_keys + key, v[i]);
-            }
-        }
+        int64_t row = (q->kv_head * a->page_tokens + slot) * a->head_size;
+        step->keys[key] = a->pages + *page * a->page_stride + row;
+        step->values[key] = step->keys[key] + to_values;
     }
-}
-
-// Rounds values to integers, column by column; the keys of a pair lie side by side. `offset` leads from a key
-// to its value.
-static void load_values(key_step *step, const uint16_t *const rows[], int64_t offset, int64_t size,
-                        int64_t width) {
-    const f32x8 sign = _mm256_set1_ps(-0.0f), infinity = _mm256_set1_ps(INFINITY);
-    f32x8 all_finite = _mm256_castsi256_ps(_mm256_set1_epi32(-1));
-    for (int64_t d = 0; d < width; d += 8) {
-        f32x8 sum = _mm256_setzero_ps(), largest = _mm256_setzero_ps();
-        for (int64_t key = 0; key < step->count; key++) {
-            f32x8 magnitude = _mm256_andnot_ps(sign, load_halves_below(rows[key] + offset, d, size));
-            f32x8 finite = _mm256_cmp_ps(magnitude, infinity, _CMP_LT_OQ);
-            all_finite = _mm256_and_ps(all_finite, finite);
-            magnitude = _mm256_and_ps(magnitude, finite);
-            sum = _mm256_add_ps(sum, magnitude);
-            largest = _mm256_max_ps(largest, magnitude);
-        }
-        f32x8 scale = _mm256_max_ps(_mm256_mul_ps(sum, _mm256_set1_ps(1 / column_sum)),
-                                    _mm256_mul_ps(largest, _mm256_set1_ps(1 / query_length)));
-        f32x8 positive = _mm256_cmp_ps(scale, _mm256_setzero_ps(), _CMP_GT_OQ);
-        f32x8 inverse = _mm256_and_ps(_mm256_div_ps(_mm256_set1_ps(1), scale), positive);
-        _mm256_storeu_ps(step->value_scales + d, scale);
-        for (int64_t key = 0; key < step->count; key += 2) {
-            int pair = key + 1 < step->count;
-            i32x8 even = round_scaled(load_halves_below(rows[key] + offset, d, size), inverse);
-            i32x8 odd = pair ? round_scaled(load_halves_below(rows[key + 1] + offset, d, size), inverse)
-                             : _mm256_setzero_si256();
-            i32x8 both = _mm256_blend_epi16(even, _mm256_slli_epi32(odd, 16), 0xaa);
-            _mm256_storeu_si256((i32x8 *)(step->values + key / 2 * width + d), both);
-        }
-    }
-    step->values_are_finite = _mm256_movemask_ps(all_finite) == 0xff;
-}
-
-static void load_step(const query_block *q, key_step *step) {
-    const uint16_t *rows[most_keys];
-    step->padded = (step->count + panel_lanes - 1) / panel_lanes * panel_lanes;
-    for (int64_t key = 0; key < step->padded; key++) {
-        rows[key] = cached_key(q, step->first + (key < step->count ? key : 0));
-    }
-    load_keys(step, rows, q->a->head_size, q->width);
-    load_values(step, rows, value_offset(q->a), q->a->head_size, q->width);
-}
-
-// MARK: A panel of rows
-
-// What a panel computes between its two products.
-typedef struct {
-    int32_t products[panel_rows][most_keys];  // queries times keys
-    int16_t weights[panel_rows][most_keys];   // e^(score - largest of the step)
-    float old_share[8];                       // what a row's sums so far are multiplied by
-    float step_share[8];                      // what this step's are
-} panel;
-
-// sums[row][lanes] = left[row] times right[pairs][lanes], for `rows` rows and 16 lanes.
-TEMPLATE void multiply(const int64_t rows, const int16_t *left, int64_t left_stride, const int32_t *right,
-                       int64_t right_stride, int64_t pairs, i32x8 sums[panel_rows][2]) {
-    for (int64_t row = 0; row < rows; row++) sums[row][0] = sums[row][1] = _mm256_setzero_si256();
-    for (int64_t k = 0; k < pairs; k++) {
-        i32x8 r0 = _mm256_loadu_si256((const i32x8 *)(right + k * right_stride));
-        i32x8 r1 = _mm256_loadu_si256((const i32x8 *)(right + k * right_stride + 8));
-#pragma clang loop unroll(full)
-        for (int64_t row = 0; row < rows; row++) {
-            int32_t pair;
-            memcpy(&pair, left + row * left_stride + 2 * k, sizeof pair);
-            i32x8 l = _mm256_set1_epi32(pair);
-            sums[row][0] = _mm256_add_epi32(sums[row][0], _mm256_madd_epi16(l, r0));
-            sums[row][1] = _mm256_add_epi32(sums[row][1], _mm256_madd_epi16(l, r1));
-        }
-    }
-}
-
-TEMPLATE void multiply_keys(const int64_t rows, const query_block *q, const key_step *step, int64_t row,
-                            panel *p) {
-    for (int64_t key = 0; key < step->padded; key += panel_lanes) {
-        i32x8 sums[panel_rows][2];
-        multiply(rows, q->queries + row * q->width, q->width, step->keys + key, most_keys, q->width / 2,
-                 sums);
-        for (int64_t i = 0; i < rows; i++) {
-            _mm256_storeu_si256((i32x8 *)(p->products[i] + key), sums[i][0]);
-            _mm256_storeu_si256((i32x8 *)(p->products[i] + key + 8), sums[i][1]);
-        }
-    }
-}
-
-// sums = sums * old share + this step's, for `rows` rows.
-TEMPLATE void multiply_values(const int64_t rows, const query_block *q, const key_step *step, int64_t row,
-                              const panel *p) {
-    for (int64_t d = 0; d < q->width; d += panel_lanes) {
-        i32x8 products[panel_rows][2];
-        multiply(rows, p->weights[0], most_keys, step->values + d, q->width, (step->count + 1) / 2, products);
-        const float *scales = step->value_scales + d;
-        f32x8 scale[2] = {_mm256_loadu_ps(scales), _mm256_loadu_ps(scales + 8)};
-        for (int64_t i = 0; i < rows; i++) {
-            f32x8 old = _mm256_set1_ps(p->old_share[i]), new = _mm256_set1_ps(p->step_share[i]);
-            for (int64_t v = 0; v < 2; v++) {
-                float *sums = q->sums + (row + i) * q->width + d + v * 8;
-                f32x8 kept = _mm256_mul_ps(_mm256_loadu_ps(sums), old);
-                f32x8 value = _mm256_mul_ps(scale[v], new);
-                _mm256_storeu_ps(sums, _mm256_fmadd_ps(_mm256_cvtepi32_ps(products[i][v]), value, kept));
-            }
-        }
-    }
-}
-
-// 2^14 e^x for x <= 0, relative error below 3e-6; 0 after rounding from about e^-10 down, and for NaN.
-//
-// x log2 e = n + r with |r| <= 1/2; 2^r is the polynomial of degree 4 whose relative error is least among
-// those that are exact at 0; n goes straight into the exponent bits.
-TEMPLATE i32x8 weight_of(f32x8 x) {
-    const f32x8 log2e = _mm256_set1_ps(1.44269504f), rounder = _mm256_set1_ps(0x1.8p23f);
-    x = _mm256_max_ps(x, _mm256_set1_ps(-60));
-    f32x8 rounded = _mm256_fmadd_ps(x, log2e, rounder);
-    f32x8 r = _mm256_fmsub_ps(x, log2e, _mm256_sub_ps(rounded, rounder));
-    f32x8 e = _mm256_set1_ps(0.00958285f * weight_one);
-    e = _mm256_fmadd_ps(e, r, _mm256_set1_ps(0.05590642f * weight_one));
-    e = _mm256_fmadd_ps(e, r, _mm256_set1_ps(0.24024099f * weight_one));
-    e = _mm256_fmadd_ps(e, r, _mm256_set1_ps(0.69312419f * weight_one));
-    e = _mm256_fmadd_ps(e, r, _mm256_set1_ps(weight_one));
-    i32x8 power = _mm256_slli_epi32(_mm256_castps_si256(rounded), 23);
-    return _mm256_cvtps_epi32(_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(e), power)));
-}
-
-// Turns products into scores, and scores into weights. Of the keys the row sees the first `seen`, which is
-// all of them unless `partly`. Returns the sum of the weights.
-TEMPLATE float weigh(const int partly, int64_t seen, const key_step *step, float query_scale,
-                     const int32_t *products, int16_t *weights, float *largest) {
-    const f32x8 limit = _mm256_set1_ps(THIMBLE_ATTENTION_SCORE_LIMIT);
-    const f32x8 lowest = _mm256_set1_ps(-THIMBLE_ATTENTION_SCORE_LIMIT);
-    f32x8 scores[most_keys / 8], top = lowest;
-    for (int64_t key = 0; key < step->padded; key += 8) {
-        f32x8 product = _mm256_cvtepi32_ps(_mm256_loadu_si256((const i32x8 *)(products + key)));
-        f32x8 s = _mm256_mul_ps(product, _mm256_loadu_ps(step->key_scales + key));
-        // With NaN, these return their second operand: a NaN score stays NaN and never becomes the largest.
-        s = _mm256_max_ps(lowest, _mm256_min_ps(limit, _mm256_mul_ps(s, _mm256_set1_ps(query_scale))));
-        if (partly) {
-            f32x8 mask = _mm256_castsi256_ps(lanes_below(seen - key));
-            s = _mm256_blendv_ps(_mm256_set1_ps(-INFINITY), s, mask);
-        }
-        scores[key / 8] = s;
-        top = _mm256_max_ps(s, top);
-    }
-    *largest = f32x8_largest(top);
-    top = _mm256_set1_ps(*largest);
-    i32x8 sum = _mm256_setzero_si256();
-    for (int64_t key = 0; key < step->padded; key += 16) {
-        i32x8 low = weight_of(_mm256_sub_ps(scores[key / 8], top));
-        i32x8 high = weight_of(_mm256_sub_ps(scores[key / 8 + 1], top));
-        sum = _mm256_add_epi32(sum, _mm256_add_epi32(low, high));
-        // Packing interleaves the two by halves; what lies in order is put back.
-        i32x8 packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
-        _mm256_storeu_si256((i32x8 *)(weights + key), packed);
-    }
-    return f32x8_sum(_mm256_cvtepi32_ps(sum));
-}
-
-// Weights of a panel's rows, and what their sums so far and this step's are worth beside each other.
-static void weigh_rows(const query_block *q, const key_step *step, int64_t row, int64_t rows, panel *p) {
-    float largest[8] = {0}, sums[panel_rows];
-    for (int64_t i = 0; i < rows; i++) {
-        int64_t seen = row_key_end(q, row + i) - step->first;
-        if (seen > step->count) seen = step->count;
-        float scale = q->query_scales[row + i];
-        sums[i] = seen < step->padded
-                      ? weigh(1, seen, step, scale, p->products[i], p->weights[i], &largest[i])
-                      : weigh(0, seen, step, scale, p->products[i], p->weights[i], &largest[i]);
-        if (seen > (isnan(scale) ? 0 : step->first_not_finite)) sums[i] = NAN;
-    }
-    f32x8 old = _mm256_loadu_ps(q->largest + row), new = _mm256_loadu_ps(largest);
-    f32x8 both = _mm256_max_ps(old, new);
-    _mm256_storeu_ps(p->old_share, f32x8_exp_nonpositive(_mm256_sub_ps(old, both)));
-    _mm256_storeu_ps(p->step_share, f32x8_exp_nonpositive(_mm256_sub_ps(new, both)));
-    for (int64_t i = 0; i < rows; i++) {
-        if (largest[i] > q->largest[row + i]) q->largest[row + i] = largest[i];
-        q->total[row + i] = q->total[row + i] * p->old_share[i] + sums[i] * p->step_share[i];
-    }
-}
-
-#define PANEL(R)                                                                                             \
-    case R:                                                                                                  \
-        multiply_keys(R, q, step, row, &p);                                                                  \
-        weigh_rows(q, step, row, R, &p);                                                                     \
-        multiply_values(R, q, step, row, &p);                                                                \
-        break
-
-static void attend(const query_block *q, const key_step *step) {
-    for (int64_t row = 0; row < q->rows; row += panel_rows) {
-        panel p;
-        switch (q->rows - row < panel_rows ? q->rows - row : panel_rows) {
-            PANEL(1);
-            PANEL(2);
-            PANEL(3);
-            PANEL(4);
-            PANEL(5);
-            PANEL(6);
-        }
-    }
-}
-
-// Values that are not finite make NaN of their columns, in the rows that see their keys.
-static void poison_sums(const query_block *q, const key_step *step) {
-    int64_t size = q->a->head_size;
-    for (int64_t key = 0; key < step->count; key++) {
-        const uint16_t *value = cached_key(q, step->first + key) + value_offset(q->a);
-        for (int64_t row = 0; row < q->rows; row++) {
-            if (step->first + key >= row_key_end(q, row)) continue;
-            for (int64_t d = 0; d < size; d += 8) {
-                f32x8 v = load_part_of_halves(value + d, size - d);
-                float *sums = q->sums + row * q->width + d;
-                _mm256_storeu_ps(sums, _mm256_add_ps(_mm256_loadu_ps(sums), _mm256_sub_ps(v, v)));
-            }
-        }
+    for (int64_t key = step->count; key < step->padded; key++) {
+        step->keys[key] = step->keys[0];
+        step->values[key] = step->values[0];
     }
 }
 
@@ -416,34 +59,35 @@ static void store_outputs(const query_block *q) {
         int64_t token = row_token(q, row), head = row_head(q, row);
         f32x8 inverse = _mm256_set1_ps(q->total[row] == 0 ? 0 : 1 / q->total[row]);
         float *out = a->out + token * a->out_stride + head * a->head_size;
-        for (int64_t d = 0; d < a->head_size; d += 8) {
+        for (int64_t d = 0; d < a->head_size; d += lanes) {
             f32x8 mean = _mm256_mul_ps(_mm256_loadu_ps(q->sums + row * q->width + d), inverse);
             store_part(out + d, a->head_size - d, mean);
         }
         if (a->shares) {
             float *share = a->shares + (token * a->q_heads + head) * 2;
             share[0] = q->largest[row];
-            share[1] = q->total[row] / weight_one;
+            share[1] = q->total[row];
         }
     }
 }
 
 void thimble_avx2_attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin,
                             int64_t token_end, float *scratch) {
-    int64_t end = token_end * (a->q_heads / a->kv_heads);
-    query_block q = {.a = a, .kv_head = kv_head};
-    key_step step;
-    place(scratch, &q, &step);
-    q.first_row = token_begin * (a->q_heads / a->kv_heads);
-    for (; q.first_row < end; q.first_row += most_rows) {
-        q.rows = end - q.first_row < most_rows ? end - q.first_row : most_rows;
-        load_queries(&q);
-        int64_t key_end = row_key_end(&q, q.rows - 1);  // the last row sees the most
-        for (step.first = a->key_begin; step.first < key_end; step.first += most_keys) {
-            step.count = key_end - step.first < most_keys ? key_end - step.first : most_keys;
-            load_step(&q, &step);
-            attend(&q, &step);
-            if (!step.values_are_finite) poison_sums(&q, &step);
+    int64_t group = a->q_heads / a->kv_heads;
+    query_block q = block_in(scratch, a, kv_head);
+    for (int64_t row = token_begin * group; row < token_end * group; row += most_rows) {
+        q.first_row = row;
+        q.rows = token_end * group - row < most_rows ? token_end * group - row : most_rows;
+        int few = q.rows <= few_rows;
+        clear_sums(&q);
+        few ? thimble_avx2_load_floats(&q) : thimble_avx2_load_codes(&q);
+        int64_t end = row_key_end(&q, q.rows - 1);  // the last row sees the most: later keys are left out
+        key_step step;
+        for (step.first = a->key_begin; step.first < end; step.first += most_keys) {
+            step.count = end - step.first < most_keys ? end - step.first : most_keys;
+            step.padded = (step.count + quantum - 1) / quantum * quantum;
+            find_keys(&q, &step);
+            few ? thimble_avx2_attend_floats(&q, &step) : thimble_avx2_attend_codes(&q, &step);
         }
         store_outputs(&q);
     }
