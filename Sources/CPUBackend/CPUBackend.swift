@@ -44,8 +44,10 @@ public import Tensors
         return unsafe tables.prefix(Int(count)).compactMap { unsafe $0 }
     }
 
-    public func makeMemory(byteCount: Int, label: String) throws(BackendError) -> any BackendMemory {
-        try HostMemory(byteCount: byteCount, label: label)
+    public func makeMemory(
+        byteCount: Int, label: String, use: MemoryUse
+    ) throws(BackendError) -> any BackendMemory {
+        try HostMemory(byteCount: byteCount, label: label, use: use)
     }
 
     public func scratchByteCount(of operation: OperationShape) -> Int {

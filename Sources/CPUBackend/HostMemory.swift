@@ -12,15 +12,35 @@ internal import Tensors
 
     /// The pages come zeroed from the kernel and count only once they are touched, so a KV cache of a long
     /// context costs what its tokens take.
-    init(byteCount: Int, label: String) throws(BackendError) {
+    ///
+    /// Weights are touched whole, and reading them is what decoding waits for: they ask for huge pages, whose
+    /// addresses cost less to look up. Where the system gives none, nothing is lost.
+    init(byteCount: Int, label: String, use: MemoryUse = .working) throws(BackendError) {
         precondition(byteCount >= 0)
-        let pointer = unsafe mmap(
-            nil, max(byteCount, 1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        guard let base = unsafe pointer, unsafe base != MAP_FAILED else {
-            throw BackendError(.outOfMemory, "no \(byteCount) bytes of host memory for \(label)")
-        }
+        let alignment = use == .weights && byteCount >= Self.hugePage ? Self.hugePage : 0
+        let (size, overflows) = max(byteCount, 1).addingReportingOverflow(alignment)
+        guard !overflows,
+            let start = unsafe mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+            unsafe start != MAP_FAILED
+        else { throw BackendError(.outOfMemory, "no \(byteCount) bytes of host memory for \(label)") }
         self.byteCount = byteCount
-        unsafe self.base = base
+        unsafe base = alignment == 0 ? start : Self.aligned(start, size, byteCount)
+        if alignment > 0 { unsafe madvise(base, byteCount, Int32(MADV_HUGEPAGE)) }
+    }
+
+    private static let hugePage = 2 << 20
+
+    /// The part of a mapping that starts at a huge page; gives back what lies before and behind it.
+    private static func aligned(
+        _ start: UnsafeMutableRawPointer, _ size: Int, _ byteCount: Int
+    ) -> UnsafeMutableRawPointer {
+        let base = unsafe start.alignedUp(toMultipleOf: hugePage)
+        let page = 4096
+        let end = unsafe (base + byteCount).alignedUp(toMultipleOf: page)
+        let (before, behind) = unsafe (start.distance(to: base), end.distance(to: start + size))
+        if before > 0 { unsafe munmap(start, before) }
+        if behind > 0 { unsafe munmap(end, behind) }
+        return unsafe base
     }
 
     deinit { unsafe munmap(base, max(byteCount, 1)) }

@@ -16,7 +16,9 @@ struct LoadedSegment {
             throw .mismatch("the model file has no segment \(name); convert the model again")
         }
         entry = segment.entry
-        do { memory = try backend.makeMemory(byteCount: entry.imageByteCount, label: name) } catch {
+        do {
+            memory = try backend.makeMemory(byteCount: entry.imageByteCount, label: name, use: .weights)
+        } catch {
             throw .backend(error)
         }
         do {

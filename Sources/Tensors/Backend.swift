@@ -114,13 +114,23 @@ public struct BackendError: Error, Equatable {
     }
 }
 
+/// How a memory will be used, so that a backend can choose its kind.
+public enum MemoryUse: Sendable {
+    /// Filled whole at load, then read from end to end again and again.
+    case weights
+    /// Reserved for the most that may be needed; counts only as far as it is touched.
+    case working
+}
+
 /// A processor that runs a model.
 ///
 /// Operations may be queued: they run in the order asked, and take no memory. Shapes are the caller's duty
 /// and trap when wrong; faults of the world come out of `makeMemory`, `read` and `synchronize`.
 public protocol Backend: AnyObject {
     /// Zeroed memory, aligned to 4096 bytes. `label` names it in errors and accounts.
-    func makeMemory(byteCount: Int, label: String) throws(BackendError) -> any BackendMemory
+    func makeMemory(
+        byteCount: Int, label: String, use: MemoryUse
+    ) throws(BackendError) -> any BackendMemory
     /// Bytes of scratch that an operation of this shape needs beyond its operands.
     func scratchByteCount(of operation: OperationShape) -> Int
     /// Lends the bytes that later operations take their scratch from, until others are lent; they must be
@@ -157,4 +167,11 @@ public protocol Backend: AnyObject {
     func addGathered(_ gather: WeightedGather, table: Vector, to y: Activation)
     /// Copies `x` to `y`, of one shape.
     func copy(_ x: Activation, to y: Activation)
+}
+
+extension Backend {
+    /// Working memory.
+    public func makeMemory(byteCount: Int, label: String) throws(BackendError) -> any BackendMemory {
+        try makeMemory(byteCount: byteCount, label: label, use: .working)
+    }
 }

@@ -21,7 +21,9 @@ private final class CountingBackend: Backend {
     var liveBytes: Int { made.reduce(0) { $0 + ($1.memory?.byteCount ?? 0) } }
     var madeCount: Int { made.count }
 
-    func makeMemory(byteCount: Int, label: String) throws(BackendError) -> any BackendMemory {
+    func makeMemory(
+        byteCount: Int, label: String, use: MemoryUse
+    ) throws(BackendError) -> any BackendMemory {
         if let refusal {
             guard refusal > 0 else { throw BackendError(.outOfMemory, "no memory for \(label)") }
             self.refusal = refusal - 1
