@@ -18,6 +18,8 @@ public struct CheckpointError: Error, Sendable, Equatable, CustomStringConvertib
         case cannotCreate
         /// The model file cannot be written.
         case output
+        /// Memory was refused.
+        case outOfMemory
         /// The caller asked to stop.
         case cancelled
     }

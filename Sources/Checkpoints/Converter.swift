@@ -91,11 +91,15 @@ public struct Converter: Sendable {
         var state = ConversionProgress(
             bytesDone: 0, bytesTotal: segments.flatMap(\.tensors).reduce(0) { $0 + $1.sourceByteCount },
             tensor: "")
-        let pool = WorkerPool(threadCount: threadCount)
+        let pool = try output { () throws(ModelFileError) in
+            try WorkerPool(threadCount: threadCount, for: path)
+        }
         var summary = ConversionSummary(
             tensorCount: 0, threadCount: pool.threadCount, ignoredTensorCount: ignored(segments),
             widenedTensors: [])
-        let window = PieceWindow(source: source, pool: pool)
+        let window = try output { () throws(ModelFileError) in
+            try PieceWindow(source: source, pool: pool)
+        }
         var writer = try output { () throws(ModelFileError) in try ModelFileWriter(path: path, pool: pool) }
         for data in packaging.data {
             try output { () throws(ModelFileError) in try writer.appendData(data.name, data.bytes) }

@@ -25,7 +25,7 @@ struct JSONSection {
             bytes = input.byteCount <= limit ? try input.bytes(at: 0, count: input.byteCount) : []
         } catch {
             if error.isAbsence { return nil }
-            throw CheckpointError(.unreadable, file: file, error.detail)
+            throw CheckpointError(error.code, file: file, error.detail)
         }
         let value: JSONValue
         do throws(JSONFault) { value = try JSONValue(parsing: bytes) } catch {

@@ -8,30 +8,26 @@ import Tensors
 ///
 /// Unchecked: the worker that makes it has it to itself, and then whoever has waited for it.
 @safe final class PackedPiece: @unchecked Sendable {
-    private let codesRoom: UnsafeMutableRawBufferPointer
-    private let scalesRoom: UnsafeMutableRawBufferPointer
+    private let codesRoom: HostBuffer
+    private let scalesRoom: HostBuffer
     private var codesByteCount = 0
     private var scalesByteCount = 0
     private var result: Result<Float, CheckpointError> = .success(0)
     private let isDone = DispatchSemaphore(value: 0)
 
-    init() {
+    /// Throws `outOfMemory`, which names `file`.
+    init(for file: String) throws(ModelFileError) {
         // A piece of float32, and the scales of one in groups of 32: nothing is larger.
         let count = MatrixPieces.maximumElementCount
-        unsafe codesRoom = .allocate(byteCount: count * 4, alignment: WeightLayout.unitByteCount)
-        unsafe scalesRoom = .allocate(byteCount: count / 32 * 2, alignment: WeightLayout.unitByteCount)
-    }
-
-    deinit {
-        unsafe codesRoom.deallocate()
-        unsafe scalesRoom.deallocate()
+        codesRoom = try HostBuffer(byteCount: count * 4, for: "packed weights", of: file)
+        scalesRoom = try HostBuffer(byteCount: count / 32 * 2, for: "packed weights", of: file)
     }
 
     var codes: UnsafeRawBufferPointer {
-        unsafe UnsafeRawBufferPointer(rebasing: codesRoom[..<codesByteCount])
+        unsafe UnsafeRawBufferPointer(rebasing: codesRoom.bytes[..<codesByteCount])
     }
     var scales: UnsafeRawBufferPointer {
-        unsafe UnsafeRawBufferPointer(rebasing: scalesRoom[..<scalesByteCount])
+        unsafe UnsafeRawBufferPointer(rebasing: scalesRoom.bytes[..<scalesByteCount])
     }
 
     /// A worker's part: reads the piece's weights and packs them.
@@ -48,8 +44,8 @@ import Tensors
                 peak = max(peak, magnitude)
                 let row = unsafe tools.packer.pack(
                     tools.reader, columnCount: piece.columns.count, format: layout.format,
-                    codes: codesRoom.baseAddress! + index * (codesByteCount / piece.tiles.count),
-                    scales: scalesRoom.baseAddress! + index * (scalesByteCount / piece.tiles.count))
+                    codes: codesRoom.bytes.baseAddress! + index * (codesByteCount / piece.tiles.count),
+                    scales: scalesRoom.bytes.baseAddress! + index * (scalesByteCount / piece.tiles.count))
                 if let row {
                     throw CheckpointError(
                         .value, file: source.location,
@@ -71,8 +67,14 @@ import Tensors
 
 /// What a thread works with.
 struct WorkerTools: Sendable {
-    let reader = TileReader()
-    let packer = TilePacker()
+    let reader: TileReader
+    let packer: TilePacker
+
+    /// Throws `outOfMemory`, which names `file`.
+    init(for file: String) throws(ModelFileError) {
+        reader = try TileReader(for: file)
+        packer = try TilePacker(for: file)
+    }
 }
 
 /// Has the pieces of matrices made in parallel, a few ahead of the one that is wanted.
@@ -84,11 +86,16 @@ struct PieceWindow {
     private let tools: [WorkerTools]
     private let room: [PackedPiece]
 
-    init(source: any TensorSource, pool: WorkerPool) {
+    /// Throws `outOfMemory`, which names the source.
+    init(source: any TensorSource, pool: WorkerPool) throws(ModelFileError) {
+        var tools: [WorkerTools] = []
+        for _ in 0..<pool.threadCount { tools.append(try WorkerTools(for: source.location)) }
+        var room: [PackedPiece] = []
+        for _ in 0..<(2 * pool.threadCount) { room.append(try PackedPiece(for: source.location)) }
         self.source = source
         self.pool = pool
-        tools = (0..<pool.threadCount).map { _ in WorkerTools() }
-        room = (0..<(2 * pool.threadCount)).map { _ in PackedPiece() }
+        self.tools = tools
+        self.room = room
     }
 
     /// Hands all pieces of a matrix to `take`, in order, each with its largest magnitude, until that returns
@@ -118,8 +125,14 @@ struct PieceWindow {
 }
 
 extension CheckpointError {
-    /// A fault of the file that is being written.
+    /// A fault of the file that is being written, or of the memory for writing it.
     init(_ error: ModelFileError) {
-        self.init(error.code == .cannotCreate ? .cannotCreate : .output, file: error.file, error.reason)
+        let code: Code =
+            switch error.code {
+            case .cannotCreate: .cannotCreate
+            case .outOfMemory: .outOfMemory
+            default: .output
+            }
+        self.init(code, file: error.file, error.reason)
     }
 }

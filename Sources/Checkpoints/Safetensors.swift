@@ -30,7 +30,7 @@ struct Safetensors: Sendable {
         do throws(InputFault) { file = try InputFile(path: path) } catch {
             let detail =
                 error.isAbsence ? "there is no such file; the checkpoint is not complete" : error.detail
-            throw CheckpointError(.unreadable, file: path, detail)
+            throw CheckpointError(error.code, file: path, detail)
         }
         let dataOffset = try Self.dataOffset(of: file)
         let text = try file.checkpointBytes(at: 8, count: dataOffset - 8)
@@ -145,13 +145,19 @@ extension InputFault {
         if case .system(_, let code) = self { return code == 2 }
         return false
     }
+
+    /// What the fault is to a checkpoint.
+    var code: CheckpointError.Code {
+        if case .outOfMemory = self { return .outOfMemory }
+        return .unreadable
+    }
 }
 
 extension InputFile {
     /// The bytes of a range within the file, as this module throws.
     func checkpointBytes(at offset: Int, count: Int) throws(CheckpointError) -> [UInt8] {
         do throws(InputFault) { return try bytes(at: offset, count: count) } catch {
-            throw CheckpointError(.unreadable, file: path, error.detail)
+            throw CheckpointError(error.code, file: path, error.detail)
         }
     }
 }

@@ -83,9 +83,15 @@ public struct SafetensorsFolder: TensorSource {
 
     /// A shard that somebody has written to since it was opened is an error.
     public func checkUnchanged() throws(CheckpointError) {
-        for shard in shards where shard.file.hasChanged {
-            throw CheckpointError(
-                .unreadable, file: shard.file.path, "the file was changed while it was being read")
+        for file in shards.map(\.file) {
+            let hasChanged: Bool
+            do throws(InputFault) { hasChanged = try file.hasChanged() } catch {
+                throw CheckpointError(error.code, file: file.path, error.detail)
+            }
+            guard !hasChanged else {
+                throw CheckpointError(
+                    .unreadable, file: file.path, "the file was changed while it was being read")
+            }
         }
     }
 
@@ -110,7 +116,7 @@ public struct SafetensorsFolder: TensorSource {
             unsafe try shard.file.read(at: offset, into: stored)
         } catch {
             throw CheckpointError(
-                .unreadable, file: shard.file.path, "tensor \(tensor.name): \(error.detail)")
+                error.code, file: shard.file.path, "tensor \(tensor.name): \(error.detail)")
         }
         unsafe Self.widen(stored, entry.format, into: values.baseAddress!, count: elements.count)
     }

@@ -1,5 +1,6 @@
 //! Packs 16 rows of floats into the tiled layout.
 
+import ModelFile
 import Tensors
 
 /// Packs a tile, or a strip of its columns, a group of columns at a time. Unchecked: one thread uses it at a
@@ -11,12 +12,16 @@ import Tensors
     /// Columns that are packed at once where the format has no groups.
     private static let plainColumns = 32
 
-    /// One group of columns, float32 `[columns][16]`.
+    private let room: HostBuffer
+    /// One group of columns, float32 `[columns][16]`: the room.
     private let group: UnsafeMutablePointer<Float>
 
-    init() { unsafe group = .allocate(capacity: 128 * WeightLayout.tileRows) }
-
-    deinit { unsafe group.deallocate() }
+    /// Throws `outOfMemory`, which names `file`.
+    init(for file: String) throws(ModelFileError) {
+        // No group has more columns.
+        room = try HostBuffer(byteCount: 128 * WeightLayout.tileRows * 4, for: "a group of weights", of: file)
+        unsafe group = room.bytes.bindMemory(to: Float.self).baseAddress!
+    }
 
     /// Packs `columnCount` columns, a multiple of the layout's quantum, of what `reader` has read: `codes`
     /// and `scales` have room for them. Returns the first row whose scale float16 cannot hold, or nil.

@@ -8,24 +8,20 @@ import Tensors
 @safe final class TileReader: @unchecked Sendable {
     /// The rows in the order in which they were read, and behind them a row of zeros.
     private let values: UnsafeMutableBufferPointer<Float>
+    private let room: HostBuffer
     /// Where each row of the tile begins in `values`.
-    private let starts: UnsafeMutableBufferPointer<Int>
+    private var starts = [Int](repeating: zerosStart, count: WeightLayout.tileRows)
     /// Columns that are not padding.
     private var columnCount = 0
     private var sourceRow: [Float] = []
 
     private static let zerosStart = MatrixPieces.maximumElementCount
 
-    init() {
-        unsafe values = .allocate(capacity: Self.zerosStart + MatrixPieces.maximumColumnCount)
-        unsafe values.initialize(repeating: 0)
-        unsafe starts = .allocate(capacity: WeightLayout.tileRows)
-        unsafe starts.initialize(repeating: Self.zerosStart)
-    }
-
-    deinit {
-        unsafe values.deallocate()
-        unsafe starts.deallocate()
+    /// Throws `outOfMemory`, which names `file`.
+    init(for file: String) throws(ModelFileError) {
+        let count = Self.zerosStart + MatrixPieces.maximumColumnCount
+        room = try HostBuffer(byteCount: count * 4, for: "rows of weights", of: file)
+        unsafe values = room.bytes.bindMemory(to: Float.self)
     }
 
     /// Reads a strip of tile `index`; returns the largest magnitude. A weight that is not a finite number is
@@ -37,7 +33,7 @@ import Tensors
         let rows = first..<min(first + WeightLayout.tileRows, plan.target.rows)
         let columns = columns.clamped(to: 0..<plan.target.columns)
         columnCount = columns.count
-        unsafe starts.update(repeating: Self.zerosStart)
+        for row in starts.indices { starts[row] = Self.zerosStart }
         var (peak, used) = (Float(0), 0)
         for run in plan.runs(for: rows) {
             // Where whole rows are wanted, all of a run are read at once.
@@ -58,7 +54,7 @@ import Tensors
                     }
                 peak = max(peak, magnitude)
                 for step in 0..<height {
-                    unsafe starts[run.first + (row + step) * run.stride - first] = used
+                    starts[run.first + (row + step) * run.stride - first] = used
                     used += columnCount
                 }
             }
@@ -106,7 +102,14 @@ import Tensors
         into room: UnsafeMutableBufferPointer<Float>
     ) throws(CheckpointError) -> Float {
         let width = tensor.columns
-        if sourceRow.count != width { sourceRow = [Float](repeating: 0, count: width) }
+        if sourceRow.count != width {
+            guard HostBuffer.isAvailable(byteCount: width * 4) else {
+                throw CheckpointError(
+                    .outOfMemory, file: source.location,
+                    "no \(width * 4) bytes of memory for a row of \(tensor.name)")
+            }
+            sourceRow = [Float](repeating: 0, count: width)
+        }
         var result: Result<Float, CheckpointError> = .success(0)
         unsafe sourceRow.withUnsafeMutableBufferPointer { buffer in
             do throws(CheckpointError) {

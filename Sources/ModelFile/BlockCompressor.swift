@@ -7,23 +7,20 @@ import Dispatch
 ///
 /// Unchecked: one thread fills it, hands it to a worker, and looks again when `isDone` has been signalled.
 @safe final class CompressedBlock: @unchecked Sendable {
-    private let raw: UnsafeMutableRawBufferPointer
-    private let frame: UnsafeMutableRawBufferPointer
+    private let rawRoom: HostBuffer
+    private let frameRoom: HostBuffer
     private(set) var rawByteCount = 0
     private var frameByteCount = 0
     private var checksum: UInt64 = 0
     private let isDone = DispatchSemaphore(value: 0)
 
-    init() {
-        let capacity = ContainerFormat.blockByteCount
-        unsafe raw = .allocate(byteCount: capacity, alignment: ContainerFormat.segmentAlignment)
-        unsafe frame = .allocate(byteCount: capacity, alignment: ContainerFormat.segmentAlignment)
+    /// Throws `outOfMemory`, which names `file`.
+    init(for file: String) throws(ModelFileError) {
+        rawRoom = try BlockScratch.block(for: file)
+        frameRoom = try BlockScratch.block(for: file)
     }
 
-    deinit {
-        unsafe raw.deallocate()
-        unsafe frame.deallocate()
-    }
+    private var raw: UnsafeMutableRawBufferPointer { unsafe rawRoom.bytes }
 
     var isFull: Bool { rawByteCount == ContainerFormat.blockByteCount }
     /// What has been filled in.
@@ -43,7 +40,8 @@ import Dispatch
     /// A worker's part: compresses and takes the checksum of what is to be stored.
     func compress(_ context: Compressor) {
         // A gain under 5 % is not worth the decompression, so the frame gets no more room than that.
-        let room = unsafe UnsafeMutableRawBufferPointer(rebasing: frame[..<(rawByteCount * 95 / 100)])
+        let room = unsafe UnsafeMutableRawBufferPointer(
+            rebasing: frameRoom.bytes[..<(rawByteCount * 95 / 100)])
         frameByteCount = unsafe context.frame(of: content, into: room) ?? 0
         checksum = unsafe ContainerFormat.checksum(stored)
         isDone.signal()
@@ -54,7 +52,7 @@ import Dispatch
     /// The stored bytes: a frame, or the content where compression gains nothing.
     var stored: UnsafeRawBufferPointer {
         frameByteCount == 0
-            ? unsafe content : unsafe UnsafeRawBufferPointer(rebasing: frame[..<frameByteCount])
+            ? unsafe content : unsafe UnsafeRawBufferPointer(rebasing: frameRoom.bytes[..<frameByteCount])
     }
 
     var entry: BlockEntry {
@@ -68,8 +66,11 @@ import Dispatch
 @safe final class Compressor: @unchecked Sendable {
     private let context: OpaquePointer
 
-    init() {
-        guard let context = unsafe ZSTD_createCCtx() else { fatalError("out of memory for a compressor") }
+    /// Throws `outOfMemory`, which names `file`.
+    init(for file: String) throws(ModelFileError) {
+        guard let context = unsafe ZSTD_createCCtx() else {
+            throw ModelFileError(.outOfMemory, file: file, "no memory for a compressor")
+        }
         unsafe ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, 1)
         unsafe ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1)
         unsafe self.context = unsafe context
@@ -98,10 +99,15 @@ struct BlockCompressor: ~Copyable {
     /// Blocks that are handed to workers and not yet released.
     private(set) var pendingCount = 0
 
-    init(pool: WorkerPool) {
+    /// Throws `outOfMemory`, which names `file`.
+    init(pool: WorkerPool, for file: String) throws(ModelFileError) {
+        var compressors: [Compressor] = []
+        for _ in 0..<pool.threadCount { compressors.append(try Compressor(for: file)) }
+        var blocks: [CompressedBlock] = []
+        for _ in 0..<(pool.threadCount + 4) { blocks.append(try CompressedBlock(for: file)) }
         self.pool = pool
-        compressors = (0..<pool.threadCount).map { _ in Compressor() }
-        blocks = (0..<(pool.threadCount + 4)).map { _ in CompressedBlock() }
+        self.compressors = compressors
+        self.blocks = blocks
     }
 
     /// Whether the oldest block must be released before the stream can go on.
@@ -148,14 +154,13 @@ struct BlockCompressor: ~Copyable {
         try body(block)
     }
 
-    /// One frame of `bytes`, whatever its size.
-    static func frame(of bytes: [UInt8]) -> [UInt8] {
-        unsafe [UInt8](unsafeUninitializedCapacity: ZSTD_compressBound(bytes.count)) { buffer, count in
-            let size = unsafe bytes.withUnsafeBytes { source in
-                unsafe Compressor().frame(of: source, into: UnsafeMutableRawBufferPointer(buffer))
-            }
-            guard let size else { fatalError("a frame fits in its bound") }
-            count = size
-        }
+    /// One frame of `bytes`, whatever its size. Throws `outOfMemory`, which names `file`.
+    static func frame(of bytes: [UInt8], for file: String) throws(ModelFileError) -> [UInt8] {
+        let compressor = try Compressor(for: file)
+        let room = try HostBuffer(byteCount: ZSTD_compressBound(bytes.count), for: "a frame", of: file)
+        let size = unsafe bytes.withUnsafeBytes { unsafe compressor.frame(of: $0, into: room.bytes) }
+        // A frame fits in its bound, so what was lacking is memory.
+        guard let size else { throw ModelFileError(.outOfMemory, file: file, "no memory for a compressor") }
+        return unsafe Array(room.bytes[..<size])
     }
 }

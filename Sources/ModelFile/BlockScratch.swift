@@ -1,11 +1,10 @@
 //! What one thread needs to read blocks: a buffer for stored bytes and a decompressor.
 
 import CZstd
-import Glibc
 
 /// Memory and a decompressor for reading blocks; one a thread. About 0.5 MiB.
 @safe public struct BlockScratch: ~Copyable {
-    private let buffer: BlockBuffer
+    private let buffer: HostBuffer
     private let context: OpaquePointer
 
     /// Room for the stored bytes of the largest block.
@@ -13,7 +12,7 @@ import Glibc
 
     /// Allocates. Throws `outOfMemory`, which names `file`.
     public init(for file: String) throws(ModelFileError) {
-        let buffer = try BlockBuffer(for: file)
+        let buffer = try Self.block(for: file)
         guard let context = unsafe ZSTD_createDCtx() else {
             throw ModelFileError(.outOfMemory, file: file, "no memory for a decompressor")
         }
@@ -22,6 +21,11 @@ import Glibc
     }
 
     deinit { unsafe ZSTD_freeDCtx(context) }
+
+    /// Memory for one block. Throws `outOfMemory`, which names `file`.
+    static func block(for file: String) throws(ModelFileError) -> HostBuffer {
+        try HostBuffer(byteCount: ContainerFormat.blockByteCount, for: "a block", of: file)
+    }
 
     /// Bytes that the decompressor takes, whatever it has decompressed.
     var contextByteCount: Int { unsafe ZSTD_sizeof_DCtx(context) }
@@ -43,21 +47,4 @@ import Glibc
         if ZSTD_isError(size) != 0 { return unsafe String(cString: ZSTD_getErrorName(size)) }
         return size == destination.count ? nil : "it is \(size) bytes, not \(destination.count)"
     }
-}
-
-/// Page-aligned memory for one block: refused with an error, where an array's would end the process.
-@safe struct BlockBuffer: ~Copyable {
-    let bytes: UnsafeMutableRawBufferPointer
-
-    init(for file: String) throws(ModelFileError) {
-        let byteCount = ContainerFormat.blockByteCount
-        let pointer = unsafe mmap(
-            nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        guard let base = unsafe pointer, unsafe base != MAP_FAILED else {
-            throw ModelFileError(.outOfMemory, file: file, "no \(byteCount) bytes of memory for a block")
-        }
-        unsafe bytes = UnsafeMutableRawBufferPointer(start: base, count: byteCount)
-    }
-
-    deinit { unsafe munmap(bytes.baseAddress, bytes.count) }
 }

@@ -8,12 +8,15 @@ package enum InputFault: Error, Equatable {
     case notARegularFile
     /// The file ends at `size` bytes, before what was asked for.
     case ended(size: Int)
+    /// Memory for the bytes asked for was refused.
+    case outOfMemory(byteCount: Int)
 
     package var detail: String {
         switch self {
         case .system(let operation, let code): "\(operation) failed: \(systemMessage(code))"
         case .notARegularFile: "not a regular file"
         case .ended(let size): "the file ends early, at \(size) bytes"
+        case .outOfMemory(let byteCount): "no \(byteCount) bytes of memory to read it into"
         }
     }
 }
@@ -47,11 +50,12 @@ package final class InputFile: Sendable {
         var seconds: Int
         var nanoseconds: Int
 
-        init?(descriptor: Int32) {
+        init(descriptor: Int32) throws(InputFault) {
             var status = stat()
-            guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-                return nil
+            guard unsafe fstat(descriptor, &status) == 0 else {
+                throw .system(operation: "asking for the file's size", code: errno)
             }
+            guard status.st_mode & S_IFMT == S_IFREG else { throw .notARegularFile }
             inode = UInt(status.st_ino)
             size = Int(status.st_size)
             seconds = status.st_mtim.tv_sec
@@ -63,9 +67,10 @@ package final class InputFile: Sendable {
         // O_NONBLOCK: opening a pipe must not wait for its writer.
         let descriptor = retryingInterrupted { unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
         guard descriptor >= 0 else { throw .system(operation: "open", code: errno) }
-        guard let identity = Identity(descriptor: descriptor) else {
+        let identity: Identity
+        do throws(InputFault) { identity = try Identity(descriptor: descriptor) } catch {
             close(descriptor)
-            throw .notARegularFile
+            throw error
         }
         self.path = path
         self.byteCount = identity.size
@@ -93,6 +98,7 @@ package final class InputFile: Sendable {
 
     /// The bytes of a range that the caller has checked against `byteCount`.
     package func bytes(at offset: Int, count: Int) throws(InputFault) -> [UInt8] {
+        guard HostBuffer.isAvailable(byteCount: count) else { throw .outOfMemory(byteCount: count) }
         var bytes = [UInt8](repeating: 0, count: count)
         var fault: InputFault?
         unsafe bytes.withUnsafeMutableBytes { buffer in
@@ -103,5 +109,7 @@ package final class InputFile: Sendable {
     }
 
     /// Whether somebody has written to the file since it was opened.
-    package var hasChanged: Bool { Identity(descriptor: descriptor) != identity }
+    package func hasChanged() throws(InputFault) -> Bool {
+        try Identity(descriptor: descriptor) != identity
+    }
 }

@@ -75,7 +75,11 @@ extension ModelFile {
         guard let segment = segment(named: name), segment.entry.kind == .data else {
             throw ModelFileError(.missing, file: path, "there is no data named \(name)")
         }
-        var bytes = [UInt8](repeating: 0, count: segment.entry.codesByteCount)
+        let byteCount = segment.entry.codesByteCount
+        guard HostBuffer.isAvailable(byteCount: byteCount) else {
+            throw .outOfMemory(byteCount, for: "the data named \(name)", of: path)
+        }
+        var bytes = [UInt8](repeating: 0, count: byteCount)
         var fault: ModelFileError?
         unsafe bytes.withUnsafeMutableBytes { buffer in
             do throws(ModelFileError) { unsafe try read(segment, into: buffer) } catch { fault = error }
@@ -90,7 +94,7 @@ extension ModelFile {
     @discardableResult
     public func verify() throws(ModelFileError) -> Int {
         let scratch = try BlockScratch(for: path)
-        let buffer = try BlockBuffer(for: path)
+        let buffer = try BlockScratch.block(for: path)
         var end = Header.byteCount
         var rawByteCount = 0
         for segment in segments {

@@ -26,7 +26,7 @@ public final class ModelFile: Sendable {
     public init(path: String) throws(ModelFileError) {
         let input: InputFile
         do throws(InputFault) { input = try InputFile(path: path) } catch {
-            throw ModelFileError(.system, file: path, error.detail)
+            throw ModelFileError(error.code, file: path, error.detail)
         }
         guard input.byteCount >= Header.byteCount else {
             throw ModelFileError(.notAModelFile, file: path, "\(input.byteCount) bytes are not a model file")
@@ -147,17 +147,31 @@ extension InputFile {
 
     /// The error for a failed read.
     func modelFileError(_ fault: InputFault, at offset: Int) -> ModelFileError {
-        if hasChanged { return changedError(at: offset) }
-        if case .ended = fault { return ModelFileError(.truncated, file: path, offset: offset, fault.detail) }
-        return ModelFileError(.system, file: path, offset: offset, fault.detail)
+        if isKnownToHaveChanged { return changedError(at: offset) }
+        return ModelFileError(fault.code, file: path, offset: offset, fault.detail)
     }
 
     /// The error for bytes that are not what was written.
     func damage(at offset: Int, _ detail: String) -> ModelFileError {
-        hasChanged ? changedError(at: offset) : ModelFileError(.damaged, file: path, offset: offset, detail)
+        isKnownToHaveChanged
+            ? changedError(at: offset) : ModelFileError(.damaged, file: path, offset: offset, detail)
     }
+
+    /// A fault is its own explanation where the system does not say whether the file has changed.
+    private var isKnownToHaveChanged: Bool { (try? hasChanged()) ?? false }
 
     private func changedError(at offset: Int) -> ModelFileError {
         ModelFileError(.changed, file: path, offset: offset, "the file was changed while it was open")
+    }
+}
+
+extension InputFault {
+    /// What the fault is to a model file.
+    fileprivate var code: ModelFileError.Code {
+        switch self {
+        case .system, .notARegularFile: .system
+        case .ended: .truncated
+        case .outOfMemory: .outOfMemory
+        }
     }
 }

@@ -37,7 +37,7 @@ public struct ModelFileWriter: ~Copyable {
 
     /// Creates the file beside `path`. Compression uses `threadCount` threads.
     public init(path: String, threadCount: Int = 1) throws(ModelFileError) {
-        try self.init(path: path, pool: WorkerPool(threadCount: max(1, threadCount)))
+        try self.init(path: path, pool: WorkerPool(threadCount: max(1, threadCount), for: path))
     }
 
     /// Creates the file beside `path`. The threads of `pool` compress.
@@ -45,12 +45,11 @@ public struct ModelFileWriter: ~Copyable {
         unsafe try self.init(output: OutputFile(path: path), pool: pool)
     }
 
-    init(
-        output: consuming OutputFile, pool: WorkerPool = WorkerPool(threadCount: 1)
-    ) throws(ModelFileError) {
+    init(output: consuming OutputFile, pool: WorkerPool) throws(ModelFileError) {
+        let compressor = try BlockCompressor(pool: pool, for: output.path)
         path = output.path
         self.output = output
-        compressor = BlockCompressor(pool: pool)
+        self.compressor = compressor
     }
 
     /// Begins a segment of tensors. Precondition: none is open.
@@ -71,7 +70,7 @@ public struct ModelFileWriter: ~Copyable {
             blockCount: blocks.count + compressor.pendingCount,
             unfinished: unsafe Array(compressor.unfinished),
             codesByteCount: segment!.codesByteCount, scalesByteCount: scales.count)
-        begin(
+        try begin(
             TensorEntry(
                 name: name, kind: .matrix, rows: rows, columns: columns, format: format, codesOffset: 0,
                 scalesOffset: nil))
@@ -90,7 +89,7 @@ public struct ModelFileWriter: ~Copyable {
         var tensor = segment!.tensors.removeLast()
         tensor.format = format
         (missingCodes, missingScales) = (0, 0)
-        begin(tensor)
+        try begin(tensor)
     }
 
     /// Begins a vector `[count]` in the open segment. Its values, float32, follow as codes.
@@ -98,7 +97,7 @@ public struct ModelFileWriter: ~Copyable {
         guard (1...ContainerFormat.maximumDimension).contains(count) else {
             throw ModelFileError(.limit, file: path, "tensor \(name) of \(count) is too large")
         }
-        begin(
+        try begin(
             TensorEntry(
                 name: name, kind: .vector, rows: count, columns: 1, format: .f32, codesOffset: 0,
                 scalesOffset: nil))
@@ -190,7 +189,7 @@ public struct ModelFileWriter: ~Copyable {
         }
         var index: [UInt8] = []
         for block in blocks { block.append(to: &index) }
-        let stored = BlockCompressor.frame(of: json)
+        let stored = try BlockCompressor.frame(of: json, for: path)
         var header = Header()
         header.blockIndexOffset = UInt64(position)
         header.blockCount = UInt64(blocks.count)
@@ -215,14 +214,18 @@ public struct ModelFileWriter: ~Copyable {
             scalesByteCount: 0, firstBlock: blocks.count, tensors: [])
     }
 
-    private mutating func begin(_ tensor: TensorEntry) {
+    private mutating func begin(_ tensor: TensorEntry) throws(ModelFileError) {
         precondition(missingCodes == 0 && missingScales == 0, "one tensor is open at a time")
         var tensor = tensor
         tensor.codesOffset = segment!.codesByteCount
         tensor.scalesOffset = tensor.format.type.isQuantized ? scales.count : nil
         missingCodes = tensor.codesByteCount
         missingScales = tensor.scalesByteCount
-        scales.reserveCapacity(scales.count + missingScales + ContainerFormat.planeAlignment)
+        let capacity = scales.count + missingScales + ContainerFormat.planeAlignment
+        guard capacity <= scales.capacity || HostBuffer.isAvailable(byteCount: capacity) else {
+            throw .outOfMemory(capacity, for: "a segment's scales", of: path)
+        }
+        scales.reserveCapacity(capacity)
         segment!.tensors.append(tensor)
     }
 

@@ -45,8 +45,9 @@ import Synchronization
         }
     }
 
-    /// Starts the threads. Precondition: at least one is asked for, and the system allows one.
-    package init(threadCount: Int) {
+    /// Starts the threads. Throws `outOfMemory`, which names `file`, where the system allows none.
+    /// Precondition: at least one is asked for.
+    package init(threadCount: Int, for file: String) throws(ModelFileError) {
         precondition(threadCount >= 1)
         let state = State()
         var threads: [pthread_t] = []
@@ -55,7 +56,9 @@ import Synchronization
         {
             threads.append(thread)
         }
-        guard !threads.isEmpty else { fatalError("the system allows no thread") }
+        guard !threads.isEmpty else {
+            throw ModelFileError(.outOfMemory, file: file, "the system allows no thread")
+        }
         self.state = state
         self.threads = threads
         self.threadCount = threads.count

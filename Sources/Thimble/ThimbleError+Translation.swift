@@ -65,6 +65,7 @@ extension ThimbleError {
             case .unsupported: .unsupported
             case .output: .io
             case .cannotCreate: .cannotCreate
+            case .outOfMemory: .outOfMemory
             case .cancelled: .cancelled
             }
         self.init(code, error.description)

@@ -258,7 +258,7 @@ import Testing
         let pieces = MatrixPieces(layout)
         #expect(pieces.count == 9)
         var (codes, scales): ([UInt8], [UInt8]) = ([], [])
-        let window = PieceWindow(source: source, pool: WorkerPool(threadCount: 3))
+        let window = try PieceWindow(source: source, pool: WorkerPool(threadCount: 3, for: "window"))
         try window.forEachPiece(of: plan, layout: layout) { piece, _ in
             unsafe codes.append(contentsOf: piece.codes)
             unsafe scales.append(contentsOf: piece.scales)

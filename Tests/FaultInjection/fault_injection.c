@@ -17,6 +17,7 @@
 #endif
 
 #define DESCRIPTORS 65536
+#define MAPPINGS 4096
 
 static struct {
     fault_kind kind;
@@ -31,6 +32,9 @@ static _Thread_local bool is_thread;
 static atomic_int_fast64_t calls, injected, open_descriptors, mapped_bytes;
 /// Descriptors of files that begin with the prefix.
 static atomic_bool watched[DESCRIPTORS];
+/// Addresses of the memory that the window has seen mapped; null in free places. A buffer may end on another
+/// thread than it was made on.
+static _Atomic(void *) mappings[MAPPINGS];
 
 void fault_injection_begin(fault_kind kind, fault_manner manner, int32_t error_number, int64_t first,
                            int64_t count, fault_scope scope, const char *prefix) {
@@ -42,6 +46,9 @@ void fault_injection_begin(fault_kind kind, fault_manner manner, int32_t error_n
     window.scope = scope;
     strncpy(window.prefix, prefix == NULL ? "" : prefix, sizeof window.prefix - 1);
     calls = injected = open_descriptors = mapped_bytes = 0;
+    for (int i = 0; i < MAPPINGS; i++) {
+        mappings[i] = NULL;
+    }
     is_thread = scope == FAULT_THREAD;
     atomic_store(&is_open, true);
 }
@@ -60,6 +67,7 @@ bool fault_injection_is_linked(void) { return false; }
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -208,6 +216,14 @@ int fdatasync(int descriptor) {
     return sees(descriptor) && fails(FAULT_SYNC) ? fail() : (int)syscall(SYS_fdatasync, descriptor);
 }
 
+int fstat(int descriptor, struct stat *status) {
+    return sees(descriptor) && fails(FAULT_STAT)
+               ? fail()
+               : (int)syscall(SYS_newfstatat, descriptor, "", status, AT_EMPTY_PATH);
+}
+
+int fstat64(int descriptor, struct stat64 *status) { return fstat(descriptor, (struct stat *)status); }
+
 int ftruncate(int descriptor, off_t size) {
     return sees(descriptor) && fails(FAULT_TRUNCATE) ? fail() : (int)syscall(SYS_ftruncate, descriptor, size);
 }
@@ -234,7 +250,13 @@ void *mmap(void *address, size_t size, int protection, int flags, int descriptor
     }
     void *result = (void *)syscall(SYS_mmap, address, size, protection, flags, descriptor, offset);
     if (seen && result != MAP_FAILED) {
-        atomic_fetch_add(&mapped_bytes, (int64_t)size);
+        for (int i = 0; i < MAPPINGS; i++) {
+            void *none = NULL;
+            if (atomic_compare_exchange_strong(&mappings[i], &none, result)) {
+                atomic_fetch_add(&mapped_bytes, (int64_t)size);
+                break;
+            }
+        }
     }
     return result;
 }
@@ -244,8 +266,12 @@ void *mmap64(void *address, size_t size, int protection, int flags, int descript
 }
 
 int munmap(void *address, size_t size) {
-    if (sees(-1)) {
-        atomic_fetch_add(&mapped_bytes, -(int64_t)size);
+    for (int i = 0; atomic_load(&is_open) && i < MAPPINGS; i++) {
+        void *expected = address;
+        if (atomic_compare_exchange_strong(&mappings[i], &expected, NULL)) {
+            atomic_fetch_add(&mapped_bytes, -(int64_t)size);
+            break;
+        }
     }
     return (int)syscall(SYS_munmap, address, size);
 }

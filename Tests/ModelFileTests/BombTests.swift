@@ -24,7 +24,7 @@ private let lies: [(name: String, frame: [UInt8])] = {
         ("nothing stated, nothing held", ForgedFrame(size: .stated(0), runs: [0]).bytes),
         ("two frames", honest + honest),
         ("a thousand frames", Array([[UInt8]](repeating: honest, count: 1000).joined())),
-        ("an empty frame after it", honest + BlockCompressor.frame(of: [])),
+        ("an empty frame after it", try! honest + BlockCompressor.frame(of: [], for: "frame")),
         ("a skippable frame after it", honest + skippable),
         ("a skippable frame before it", skippable + honest),
         ("only a skippable frame", skippable),
@@ -126,7 +126,7 @@ private let lies: [(name: String, frame: [UInt8])] = {
 
     @Test func everyFlippedBitAndEveryCutOfAFrameIsHandled() throws {
         let raw = SampleModel.bytes(size, seed: 9)
-        let frame = BlockCompressor.frame(of: raw)
+        let frame = try BlockCompressor.frame(of: raw, for: "frame")
         #expect(try decompress(frame, count: size).fault == nil)
         for length in 0..<frame.count {
             #expect(try decompress(Array(frame[..<length]), count: size).fault != nil)

@@ -83,7 +83,7 @@ private enum Change: String, CaseIterable {
             let error = #expect(throws: ModelFileError.self) { try file.loadedChecksums() }
             #expect(error?.code == .changed)
         }
-        #expect(file.input.hasChanged == !change.leavesTheOpenFile)
+        #expect(try file.input.hasChanged() == !change.leavesTheOpenFile)
     }
 
     /// Loads on two threads, again and again, while a third changes the file at some moment of it.

@@ -36,12 +36,12 @@ private struct StoredBlocks {
 private final class BlockReader {
     private let file: ModelFile
     private let scratch: BlockScratch
-    private let room: BlockBuffer
+    private let room: HostBuffer
 
     init(_ file: ModelFile) throws {
         self.file = file
         scratch = try BlockScratch(for: file.path)
-        room = try BlockBuffer(for: file.path)
+        room = try BlockScratch.block(for: file.path)
     }
 
     /// The error of reading a block, if there is one.

@@ -59,7 +59,7 @@ struct ForgedFile {
     var bytes: [UInt8] {
         var blockIndex: [UInt8] = []
         for block in index { block.append(to: &blockIndex) }
-        let frame = manifestFrame ?? BlockCompressor.frame(of: manifest)
+        let frame = try! manifestFrame ?? BlockCompressor.frame(of: manifest, for: "manifest")
         var header = Header()
         header.blockIndexOffset = UInt64(Header.byteCount + payload.count)
         header.blockCount = UInt64(index.count)

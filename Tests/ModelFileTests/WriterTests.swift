@@ -43,7 +43,8 @@ import Testing
                 return unsafe pwrite(
                     descriptor, bytes.baseAddress, min(bytes.count, space - offset), off_t(offset))
             }
-            var writer = try ModelFileWriter(output: output)
+            var writer = try ModelFileWriter(
+                output: output, pool: WorkerPool(threadCount: 1, for: path))
             try SampleModel.appendSegments(to: &writer)
             try writer.commit(SampleModel.description)
         }
@@ -93,7 +94,7 @@ import Testing
             }
             return unsafe pwrite(descriptor, bytes.baseAddress, min(bytes.count, 10_000), off_t(offset))
         }
-        var writer = try ModelFileWriter(output: output)
+        var writer = try ModelFileWriter(output: output, pool: WorkerPool(threadCount: 1, for: path))
         try SampleModel.appendSegments(to: &writer)
         try writer.commit(SampleModel.description)
         try ModelFile(path: path).verify()

@@ -77,7 +77,7 @@ private func cut(_ path: String, _ byteCount: off_t) throws {
     /// `bytes` of a model file with another manifest, or another block index, and checksums that match.
     private func forged(_ bytes: [UInt8], manifest: [UInt8]) throws -> [UInt8] {
         let field = { (offset: Int) -> Int in Int(bytes.littleEndian(at: offset) as UInt64) }
-        let frame = BlockCompressor.frame(of: manifest)
+        let frame = try BlockCompressor.frame(of: manifest, for: "manifest")
         var header = Header()
         header.blockIndexOffset = UInt64(field(24))
         header.blockCount = UInt64(field(32))
@@ -133,7 +133,7 @@ private func cut(_ path: String, _ byteCount: off_t) throws {
         let count = ContainerFormat.maximumBlockCount
         let index = [UInt8](repeating: 0, count: count * BlockEntry.byteCount)
         let manifest = Array("{}".utf8)
-        let frame = BlockCompressor.frame(of: manifest)
+        let frame = try BlockCompressor.frame(of: manifest, for: "manifest")
         var header = Header()
         header.blockIndexOffset = UInt64(Header.byteCount)
         header.blockCount = UInt64(count)

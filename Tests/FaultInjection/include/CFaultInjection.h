@@ -23,6 +23,8 @@ typedef enum {
     FAULT_CLOSE,
     /// mmap of memory or of a file.
     FAULT_MAP,
+    /// fstat.
+    FAULT_STAT,
     FAULT_KINDS
 } fault_kind;
 
@@ -52,7 +54,7 @@ typedef struct {
     int64_t injected;
     /// Descriptors opened less descriptors closed, in the window's scope.
     int64_t open_descriptors;
-    /// Bytes mapped less bytes unmapped, in the window's scope.
+    /// Bytes mapped in the window's scope less those of them that were unmapped, by whatever thread.
     int64_t mapped_bytes;
 } fault_report;
 
