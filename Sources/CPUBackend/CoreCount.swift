@@ -20,23 +20,11 @@ public enum CoreCount {
     /// cpu.cfs_quota_us): the least over its group and all above; nil where nothing limits it. `read` gives
     /// the content of a file, nil where there is none.
     static func quota(_ read: (String) -> String?) -> Double? {
-        guard let groups = read("/proc/self/cgroup") else { return nil }
-        var least: Double?
-        for line in groups.split(separator: "\n") {
-            // hierarchy:controllers:path
-            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            guard fields.count == 3 else { continue }
-            let isCurrent = fields[1].isEmpty
-            guard isCurrent || fields[1].split(separator: ",").contains("cpu") else { continue }
-            for path in ancestors(fields[2]) {
-                let text =
-                    isCurrent
-                    ? read("/sys/fs/cgroup\(path)/cpu.max")
-                    : earlierLimit(in: "/sys/fs/cgroup/\(fields[1])\(path)", read)
-                if let granted = share(text) { least = min(least ?? granted, granted) }
-            }
-        }
-        return least
+        ControlGroup.all(of: "cpu", read).compactMap { group in
+            share(
+                group.isCurrent
+                    ? read(group.folder + "/cpu.max") : earlierLimit(in: group.folder, read))
+        }.min()
     }
 
     /// What a group of cgroup v1 says, as v2 would say it.
@@ -53,17 +41,5 @@ public enum CoreCount {
             quota > 0, period > 0
         else { return nil }
         return quota / period
-    }
-
-    /// `path` and the groups above it; the root is "". In a container the path may be one that only the host
-    /// sees, and the root is the container's own group.
-    private static func ancestors(_ path: Substring) -> [String] {
-        var parts = path.split(separator: "/")
-        var paths = [""]
-        while !parts.isEmpty {
-            paths.append(parts.reduce("") { $0 + "/" + $1 })
-            parts.removeLast()
-        }
-        return paths
     }
 }

@@ -69,6 +69,7 @@ public final class Engine {
         let file = try translating { () throws(ModelFileError) in try ModelFile(path: modelPath) }
         self.file = file
         // What can be refused at once is, before the weights are read.
+        try Self.requireMemory(forWeightsOf: file)
         contextLength = try Self.contextLength(options, of: file)
         tokenizer = try Self.tokenizer(of: file)
         chatFormat = file.manifest.model.chatFormat.flatMap { ChatFormat(rawValue: $0) }

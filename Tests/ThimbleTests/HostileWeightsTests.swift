@@ -160,4 +160,19 @@ private enum Extent: CaseIterable {
         #expect(error.code == .corrupt)
         #expect(error.message.contains("logits are not numbers") && error.message.contains(path))
     }
+
+    /// A file of zeros is small, and may declare weights of any size.
+    @Test func weightsBeyondTheMemoryOfTheProcessAreRefused() throws {
+        let file = try make(.q4)
+        let needed = file.segments.filter { $0.entry.kind == .weights }.map(\.entry.imageByteCount)
+            .reduce(0, +)
+        #expect(needed > 0)
+        try Engine.requireMemory(forWeightsOf: file, available: needed)
+        let error = #expect(throws: ThimbleError.self) {
+            try Engine.requireMemory(forWeightsOf: file, available: needed - 1)
+        }
+        #expect(error?.code == .outOfMemory)
+        #expect(error?.message.contains("\(needed) bytes") == true)
+        #expect(error?.message.contains("\(needed - 1)") == true)
+    }
 }

@@ -1,0 +1,23 @@
+//! Whether a model's weights fit in memory, before any are read.
+
+internal import CPUBackend
+internal import ModelFile
+
+extension Engine {
+    /// Throws `outOfMemory` where the weights of `file` are larger than `available` bytes. A file of zeros is
+    /// small whatever it declares, and a kernel that promises more memory than there is would end the process
+    /// only once the weights are being read.
+    static func requireMemory(
+        forWeightsOf file: ModelFile, available: Int = MemorySize.available
+    ) throws(ThimbleError) {
+        let needed = file.segments.filter { $0.entry.kind == .weights }.reduce(0) {
+            $0 + $1.entry.imageByteCount
+        }
+        guard needed <= available else {
+            throw ThimbleError(
+                .outOfMemory,
+                "\(file.path): its weights take \(needed) bytes of memory, more than the \(available) bytes "
+                    + "that this process may use")
+        }
+    }
+}
