@@ -89,7 +89,8 @@ let package = Package(
             ],
             swiftSettings: swift),
         .testTarget(
-            name: "FaultInjectionTests", dependencies: ["Thimble", "CFaultInjection", "TestSupport"],
+            name: "FaultInjectionTests",
+            dependencies: ["Thimble", "CImages", "CAllocationCounter", "CFaultInjection", "TestSupport"],
             swiftSettings: swift),
         .testTarget(
             name: "ThimbleCLITests", dependencies: ["ThimbleCLI", "ModelFile", "TestSupport"],

@@ -3,6 +3,7 @@
 
 #include <png.h>
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,27 @@ typedef struct {
     size_t position;
     char *message;
     size_t message_size;
+    /// Whether memory was refused: the reason for whatever error follows.
+    bool has_no_memory;
 } png_input;
+
+/// Zeroed memory for libpng or for this file, given back with `free`.
+static png_voidp on_allocate(png_structp png, png_alloc_size_t size) {
+    void *memory = calloc(1, size);
+    if (memory == NULL) {
+        ((png_input *)png_get_mem_ptr(png))->has_no_memory = true;
+    }
+    return memory;
+}
+
+static void on_free(png_structp png, png_voidp memory) {
+    (void)png;
+    free(memory);
+}
+
+static cimages_status status_of(const png_input *faults) {
+    return faults->has_no_memory ? CIMAGES_OUT_OF_MEMORY : CIMAGES_MALFORMED;
+}
 
 static void on_error(png_structp png, png_const_charp text) {
     png_input *input = png_get_error_ptr(png);
@@ -102,9 +123,9 @@ static void read_png(png_structp png, png_infop info, cimages_image *image, cima
     }
     uint8_t *target = image->pixels;
     if (pixel_bytes != RGB_BYTES) {
-        target = scratch->raw = calloc((size_t)image->width * height, pixel_bytes);
+        target = scratch->raw = on_allocate(png, stride * height);
     }
-    png_bytep *rows = scratch->rows = calloc(height, sizeof *rows);
+    png_bytep *rows = scratch->rows = on_allocate(png, height * sizeof *rows);
     if (target == NULL || rows == NULL) {
         png_error(png, "no memory for the rows");
     }
@@ -124,8 +145,9 @@ static void read_png(png_structp png, png_infop info, cimages_image *image, cima
 cimages_image cimages_decode_png(const uint8_t *bytes, size_t size, cimages_limits limits) {
     cimages_image image = {0};
     char message[160] = "the PNG is malformed";
-    png_input input = {bytes, size, 0, message, sizeof message};
-    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &input, on_error, on_warning);
+    png_input input = {bytes, size, 0, message, sizeof message, false};
+    png_structp png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &input, on_error, on_warning, &input,
+                                               on_allocate, on_free);
     png_infop info = png == NULL ? NULL : png_create_info_struct(png);
     volatile png_scratch scratch = {NULL, NULL};
     if (info == NULL) {
@@ -137,7 +159,7 @@ cimages_image cimages_decode_png(const uint8_t *bytes, size_t size, cimages_limi
     if (setjmp(png_jmpbuf(png)) == 0) {
         read_png(png, info, &image, limits, &scratch);
     } else {
-        cimages_fail(&image, CIMAGES_MALFORMED, message);
+        cimages_fail(&image, status_of(&input), message);
     }
     free(scratch.rows);
     free(scratch.raw);
@@ -158,6 +180,7 @@ static void on_write(png_structp png, png_bytep source, size_t count) {
         size_t capacity = output->capacity * 2 > needed ? output->capacity * 2 : needed;
         uint8_t *grown = realloc(file->bytes, capacity);
         if (grown == NULL) {
+            ((png_input *)png_get_mem_ptr(png))->has_no_memory = true;
             png_error(png, "no memory for the encoded file");
         }
         file->bytes = grown;
@@ -171,9 +194,10 @@ static void on_flush(png_structp png) { (void)png; }
 
 cimages_file cimages_encode_png(const uint8_t *pixels, uint32_t width, uint32_t height, uint32_t channels) {
     cimages_file file = {0};
-    png_input faults = {NULL, 0, 0, file.message, sizeof file.message};
+    png_input faults = {NULL, 0, 0, file.message, sizeof file.message, false};
     png_output output = {&file, 0};
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &faults, on_error, on_warning);
+    png_structp png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &faults, on_error, on_warning, &faults,
+                                                on_allocate, on_free);
     png_infop info = png == NULL ? NULL : png_create_info_struct(png);
     if (info == NULL) {
         png_destroy_write_struct(&png, NULL);
@@ -195,7 +219,7 @@ cimages_file cimages_encode_png(const uint8_t *pixels, uint32_t width, uint32_t 
         free(file.bytes);
         file.bytes = NULL;
         file.size = 0;
-        file.status = CIMAGES_MALFORMED;
+        file.status = status_of(&faults);
     }
     png_destroy_write_struct(&png, &info);
     return file;

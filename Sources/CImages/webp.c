@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <webp/decode.h>
 
+/// What libwebp takes besides 4 bytes a pixel: tables of codes, caches of rows.
+enum { WORKING_BYTES = 4 << 20 };
+
 cimages_image cimages_decode_webp(const uint8_t *bytes, size_t size, cimages_limits limits) {
     cimages_image image = {0};
     WebPBitstreamFeatures features;
@@ -25,10 +28,28 @@ cimages_image cimages_decode_webp(const uint8_t *bytes, size_t size, cimages_lim
         cimages_fail(&image, CIMAGES_OUT_OF_MEMORY, "no memory for the pixels");
         return image;
     }
+    // Where memory is refused to it, libwebp reports damage or crashes, so what it will take is asked for
+    // first. Volatile, for a compiler knows malloc and may leave a pair with free out.
+    void *volatile room = malloc(count * 4 + WORKING_BYTES);
+    if (room == NULL) {
+        free(rgba);
+        cimages_fail(&image, CIMAGES_OUT_OF_MEMORY, "no memory for the WebP decoder");
+        return image;
+    }
+    free(room);
+    WebPDecoderConfig config;
+    WebPInitDecoderConfig(&config);
+    config.output.colorspace = features.has_alpha ? MODE_RGBA : MODE_RGB;
+    config.output.is_external_memory = 1;
+    config.output.u.RGBA.rgba = features.has_alpha ? rgba : image.pixels;
+    config.output.u.RGBA.stride = (int)stride;
+    config.output.u.RGBA.size = stride * image.height;
     // libwebp takes the row stride as an int; the default limits keep far below that.
-    if (stride > INT32_MAX ||
-        (rgba == NULL ? WebPDecodeRGBInto(bytes, size, image.pixels, stride * image.height, (int)stride)
-                      : WebPDecodeRGBAInto(bytes, size, rgba, stride * image.height, (int)stride)) == NULL) {
+    VP8StatusCode status =
+        stride > INT32_MAX ? VP8_STATUS_INVALID_PARAM : WebPDecode(bytes, size, &config);
+    if (status == VP8_STATUS_OUT_OF_MEMORY) {
+        cimages_fail(&image, CIMAGES_OUT_OF_MEMORY, "no memory for the WebP decoder");
+    } else if (status != VP8_STATUS_OK) {
         cimages_fail(&image, CIMAGES_MALFORMED, "its pixel data is damaged or cut short");
     } else if (rgba != NULL) {
         cimages_compose_on_white(rgba, count, image.pixels);

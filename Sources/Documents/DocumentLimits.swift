@@ -33,7 +33,7 @@ public struct DocumentLimits: Sendable, Equatable {
     /// The most pixels that one page may have.
     static let maxPagePixels = 1 << 26
     /// The most bytes of page settings in JSON.
-    static let maxSettingsBytes = 1 << 20
+    package static let maxSettingsBytes = 1 << 20
     /// The most bytes of `newline-markup`.
     static let maxNewlineMarkupBytes = 256
     /// The most fonts in `font-fallback`.

@@ -8,7 +8,7 @@ public enum DocumentSource: Sendable, Equatable {
     case image(RGBImage)
 
     /// Reads a file; its kind is known by its content, not its name.
-    /// - Throws: `unreadable`, `tooLarge`, and what `init(bytes:name:limits:)` throws.
+    /// - Throws: `unreadable`, `tooLarge`, `outOfMemory`, and what `init(bytes:name:limits:)` throws.
     public static func load(
         path: String, limits: DocumentLimits = DocumentLimits()
     ) throws(DocumentError) -> DocumentSource {
@@ -19,6 +19,8 @@ public enum DocumentSource: Sendable, Equatable {
         } catch {
             throw switch error {
             case .unreadable: DocumentError(.unreadable, "\(path) cannot be opened as a file")
+            case .notARegularFile: DocumentError(.unreadable, "\(path) is not a regular file")
+            case .outOfMemory: DocumentError(.outOfMemory, "\(path): no memory for its bytes")
             case .tooLarge: DocumentError(.tooLarge, "\(path) has more than \(most) bytes")
             case .failed: DocumentError(.unreadable, "\(path) cannot be read, or changed while it was read")
             }

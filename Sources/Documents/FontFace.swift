@@ -30,7 +30,7 @@ private enum LoadFlags {
     private let face: FT_Face
     /// The font file, which FreeType reads from as long as the face is open. It is no mapping: a file that
     /// is cut short underneath one would end the process by a signal.
-    private let file: UnsafeMutableBufferPointer<UInt8>
+    private let file: HostBuffer
     /// Font units to thousandths of an em.
     private let unitScale: Double
     private let isScaledToEm: Bool
@@ -38,34 +38,34 @@ private enum LoadFlags {
 
     init(path: String, index: Int) throws(DocumentError) {
         let bytes = try FontFile.contents(of: path)
+        let file = try HostBuffer(byteCount: bytes.count, for: "the font \(path)")
+        unsafe file.bytes.copyBytes(from: bytes)
         var library: FT_Library?
         guard unsafe FT_Init_FreeType(&library) == 0, let opened = unsafe library else {
             throw DocumentError(.outOfMemory, "the font engine did not start")
         }
-        let file = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: bytes.count)
-        _ = unsafe file.initialize(from: bytes)
         var face: FT_Face?
         let status = unsafe FT_New_Memory_Face(
-            opened, file.baseAddress, FT_Long(file.count), FT_Long(index), &face)
+            opened, file.bytes.baseAddress, FT_Long(bytes.count), FT_Long(index), &face)
         guard status == 0, let loaded = unsafe face else {
             unsafe FT_Done_FreeType(opened)
-            unsafe file.deallocate()
+            let isMemory = status == FT_Error(FT_Err_Out_Of_Memory)
             throw DocumentError(
-                .font, "font \(path), face \(index), cannot be opened (FreeType error \(status))")
+                isMemory ? .outOfMemory : .font,
+                "font \(path), face \(index), cannot be opened (FreeType error \(status))")
         }
         let unitsPerEm = unsafe Int(loaded.pointee.units_per_EM)
         guard unsafe loaded.pointee.face_flags & 1 != 0, unitsPerEm > 0, unsafe loaded.pointee.charmap != nil
         else {
             unsafe FT_Done_Face(loaded)
             unsafe FT_Done_FreeType(opened)
-            unsafe file.deallocate()
             throw DocumentError(
                 .font, "font \(path), face \(index), has no outlines or no Unicode character map")
         }
         self.path = path
         unsafe self.library = opened
         unsafe self.face = loaded
-        unsafe self.file = file
+        self.file = file
         isScaledToEm = unitsPerEm == 1000
         unitScale = 1000 / Double(unitsPerEm)
     }
@@ -73,7 +73,6 @@ private enum LoadFlags {
     deinit {
         unsafe FT_Done_Face(face)
         unsafe FT_Done_FreeType(library)
-        unsafe file.deallocate()
     }
 
     /// The number of a character's glyph; zero where the font lacks it.

@@ -34,14 +34,16 @@ enum FontFile {
     }
 
     /// The bytes of a font file.
-    /// - Throws: `font` where it is no regular file, exceeds the limit or cannot be read.
+    /// - Throws: `font` where it is no regular file, exceeds the limit or cannot be read; `outOfMemory`.
     static func contents(of path: String) throws(DocumentError) -> [UInt8] {
         do {
             return try RegularFile.contents(of: path, atMost: DocumentLimits.maxFontBytes)
         } catch {
             let reason =
                 switch error {
+                case .outOfMemory: throw DocumentError(.outOfMemory, "no memory for the font \(path)")
                 case .unreadable: "cannot be opened as a file"
+                case .notARegularFile: "is not a regular file"
                 case .tooLarge: "has more than \(DocumentLimits.maxFontBytes) bytes"
                 case .failed: "cannot be read"
                 }

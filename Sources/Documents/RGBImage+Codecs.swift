@@ -32,7 +32,7 @@ extension RGBImage {
     /// Nothing is allocated before the header is held against `limits`. Decoding takes at most 8 bytes of
     /// memory a pixel, and `CIMAGES_JPEG_MEMORY_MAX` besides for a JPEG file of several scans.
     /// - Throws: `malformed` for damaged or truncated files, `tooLarge` where the header exceeds `limits`,
-    ///   `unsupported` for other formats.
+    ///   `unsupported` for other formats, `outOfMemory`.
     public init(decoding bytes: [UInt8], limits: ImageLimits = ImageLimits()) throws(DocumentError) {
         guard let format = ImageFormat(sniffing: bytes) else {
             throw DocumentError(.unsupported, "the bytes are not a PNG, JPEG or WebP image")
@@ -64,6 +64,7 @@ extension RGBImage {
         defer { unsafe cimages_free(decoded) }
         let width = unsafe Int(result.width)
         let height = unsafe Int(result.height)
+        try HostBuffer.require(byteCount: width * height * 3, for: "the pixels of an image")
         self.init(
             width: width, height: height,
             pixels: unsafe Array(UnsafeBufferPointer(start: decoded, count: width * height * 3)))
@@ -89,9 +90,12 @@ extension RGBImage {
                 buffer.baseAddress, UInt32(clamping: width), UInt32(clamping: height), channels)
         }
         guard let bytes = unsafe file.bytes else {
-            throw DocumentError(.outOfMemory, unsafe "encoding a PNG: \(text(of: file.message))")
+            let isMemory = unsafe file.status == CIMAGES_OUT_OF_MEMORY
+            throw DocumentError(
+                isMemory ? .outOfMemory : .malformed, unsafe "encoding a PNG: \(text(of: file.message))")
         }
         defer { unsafe cimages_free(bytes) }
+        unsafe try HostBuffer.require(byteCount: file.size, for: "a PNG file")
         return unsafe Array(UnsafeBufferPointer(start: bytes, count: file.size))
     }
 

@@ -6,11 +6,15 @@ import Glibc
 /// before memory is taken for it.
 enum RegularFile {
     enum Fault: Error {
-        /// It does not exist, may not be read, or is no regular file.
+        /// It does not exist or may not be read.
         case unreadable
+        /// It is a folder, a device, a pipe or the like.
+        case notARegularFile
         /// It has more bytes than asked for.
         case tooLarge
-        /// Reading failed, or the file changed under it.
+        /// Memory for its bytes was refused.
+        case outOfMemory
+        /// The system cannot tell its size, reading failed, or the file changed under it.
         case failed
     }
 
@@ -26,11 +30,11 @@ enum RegularFile {
         guard descriptor >= 0 else { throw .unreadable }
         defer { close(descriptor) }
         var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw .unreadable
-        }
+        guard unsafe fstat(descriptor, &status) == 0 else { throw .failed }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw .notARegularFile }
         guard status.st_size <= limit else { throw .tooLarge }
         let size = Int(status.st_size)
+        do { try HostBuffer.require(byteCount: size, for: path) } catch { throw .outOfMemory }
         var filled = 0
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
             filled = unsafe fill(buffer, from: descriptor)

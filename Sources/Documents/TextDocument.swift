@@ -76,10 +76,15 @@ public final class TextDocument {
         missingGlyphCount = Self.countMissing(pages, measure)
     }
 
-    /// Draws one page, cropped as the settings say.
+    /// Draws one page, cropped as the settings say. Throws `outOfMemory`.
     /// - Precondition: `0 <= index < pageCount`.
     public func page(_ index: Int) throws(DocumentError) -> RGBImage {
         precondition(pages.indices.contains(index))
+        // The page, the page scaled to at most this width, and what is left when it is cropped.
+        let size = settings.pagePixels
+        let drawn = size.width * size.height * 3
+        let scaled = Int(Double(drawn) * max(settings.horizontalScale, 1))
+        try HostBuffer.require(byteCount: drawn + 2 * scaled, for: "the pixels of a page")
         let image = rasteriser.draw(pages[index])
         return PageCrop(settings, isLastPage: index == pages.count - 1).apply(to: image)
     }

@@ -60,7 +60,7 @@ struct Fault: CustomStringConvertible {
     }
 
     var description: String {
-        let names = ["open", "read", "write", "sync", "rename", "truncate", "close", "map"]
+        let names = ["open", "read", "write", "sync", "rename", "truncate", "close", "map", "stat"]
         let what =
             switch manner {
             case FAULT_SHORT: "moves one byte"

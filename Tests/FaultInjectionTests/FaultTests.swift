@@ -108,7 +108,7 @@ private final class Workplace {
 private let readFaults: [Fault] = [
     .error(FAULT_READ, EIO), .error(FAULT_READ, EINTR, .success), .short(FAULT_READ),
     .nothing(FAULT_READ), .error(FAULT_OPEN, EIO), .error(FAULT_OPEN, EMFILE),
-    .error(FAULT_OPEN, EINTR, .success), .error(FAULT_CLOSE, EIO, .either),
+    .error(FAULT_OPEN, EINTR, .success), .error(FAULT_CLOSE, EIO, .either), .error(FAULT_STAT, EIO),
 ]
 
 /// Faults of writing.
@@ -184,7 +184,21 @@ struct FaultTests {
         #expect(Array(result.errors.keys) == [.outOfMemory])
     }
 
+    @Test func everyMemoryOfAnAnswerMayBeRefused() throws {
+        // What an answer computes on is taken when the model is loaded: there is nothing left to refuse.
+        let result = try sweep(place.answering(), .error(FAULT_MAP, ENOMEM))
+        #expect(Set(result.errors.keys).isSubset(of: [.outOfMemory]))
+    }
+
     @Test func everyMemoryOfAConversionMayBeRefused() throws {
-        try sweep(place.converting(), .error(FAULT_MAP, ENOMEM))
+        let result = try sweep(place.converting(), .error(FAULT_MAP, ENOMEM))
+        #expect(Array(result.errors.keys) == [.outOfMemory])
+        #expect(result.calls > 10)
+    }
+
+    @Test func everyMemoryOfADrawnPageMayBeRefused() throws {
+        let result = try sweep(place.drawing(), .error(FAULT_MAP, ENOMEM))
+        #expect(Array(result.errors.keys) == [.outOfMemory])
+        #expect(result.calls > 5)
     }
 }
