@@ -11,4 +11,7 @@ enum CheckpointLimits {
     static let maximumConfigurationByteCount = 4 << 20
     /// Values within values in JSON, each of which is a call within a call.
     static let maximumDepth = 32
+    /// Values of one JSON text, each of which takes more memory than its text. A tensor's entry in a header
+    /// has about ten.
+    static let maximumValueCount = 1 << 20
 }

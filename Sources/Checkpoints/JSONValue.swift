@@ -40,9 +40,6 @@ extension JSONValue {
 }
 
 private struct JSONParser {
-    /// A tensor's entry in a header has about ten values.
-    static let maximumValueCount = 1 << 20
-
     let bytes: [UInt8]
     var position = 0
     var valueCount = 0
@@ -72,7 +69,7 @@ private struct JSONParser {
     mutating func value(depth: Int) throws(JSONFault) -> JSONValue {
         guard depth < CheckpointLimits.maximumDepth else { throw fault("nested too deep") }
         valueCount += 1
-        guard valueCount <= Self.maximumValueCount else { throw fault("too many values") }
+        guard valueCount <= CheckpointLimits.maximumValueCount else { throw fault("too many values") }
         skipSpace()
         switch next {
         case UInt8(ascii: "{"): return .object(try members(depth: depth))

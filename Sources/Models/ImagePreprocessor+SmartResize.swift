@@ -3,9 +3,6 @@
 import FoundationEssentials
 
 extension ImagePreprocessor {
-    /// The longest side an image may have, in units of its shorter side.
-    static let maximumAspectRatio = 200
-
     /// Rounds the sides to whole visual tokens, and scales an image that has too few or too many pixels.
     ///
     /// The same arithmetic as the reference's `smart_resize`: doubles, halves rounded to even, and limits on

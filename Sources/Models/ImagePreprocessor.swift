@@ -21,11 +21,6 @@ public struct ImagePreprocessor: Sendable {
     /// What each byte of each channel becomes; 256 values for red, then for green, then for blue.
     let normalised: [Float]
 
-    /// The largest side of an image, before and after resizing; no image format in use goes beyond it.
-    static let maximumSide = 65_535
-    /// The most pixels an image may have after resizing, whatever the model file asks for.
-    static let maximumArea = 1 << 28
-
     /// Takes a model's settings.
     /// - Throws: `ImagePreprocessorError.unusableSettings`, for a model file may hold anything.
     public init(

@@ -152,7 +152,7 @@ private struct FolderTokenizer {
             (bytes, count, chatFormat) = (nil, 0, nil)
             return
         }
-        let json = try readFile(path, limit: 1 << 28)
+        let json = try readFile(path, limit: TokenizerLimits.maxJSONBytes)
         do throws(TokenizerError) {
             let tokenizer = try Tokenizer(json: json)
             (bytes, count) = (tokenizer.serialized(), tokenizer.count)
@@ -170,12 +170,13 @@ private struct FolderTokenizer {
     private static func template(_ folder: String) throws(ThimbleError) -> String? {
         let jinja = folder + "/chat_template.jinja"
         if FileManager.default.fileExists(atPath: jinja) {
-            return String(decoding: try readFile(jinja, limit: 1 << 20), as: UTF8.self)
+            return String(
+                decoding: try readFile(jinja, limit: TokenizerLimits.maxTemplateBytes), as: UTF8.self)
         }
         for name in ["chat_template.json", "tokenizer_config.json"] {
             let path = folder + "/" + name
             guard FileManager.default.fileExists(atPath: path) else { continue }
-            let data = Data(try readFile(path, limit: 1 << 26))
+            let data = Data(try readFile(path, limit: TokenizerLimits.maxConfigurationBytes))
             if let template = try? JSONDecoder().decode(TemplateHolder.self, from: data).chat_template {
                 return template
             }
@@ -197,8 +198,13 @@ func readFile(_ path: String, limit: Int) throws(ThimbleError) -> [UInt8] {
         let file = try InputFile(path: path)
         if file.byteCount <= limit { return try file.bytes(at: 0, count: file.byteCount) }
     } catch {
-        let isReading = if case .system(operation: "read", _) = error { true } else { false }
-        throw ThimbleError(isReading ? .io : .inputMissing, "\(path): it cannot be read: \(error.detail)")
+        let code: ThimbleError.Code =
+            switch error {
+            case .outOfMemory: .outOfMemory
+            case .system(operation: "read", _): .io
+            default: .inputMissing
+            }
+        throw ThimbleError(code, "\(path): it cannot be read: \(error.detail)")
     }
     throw ThimbleError(.corrupt, "\(path): larger than \(limit) bytes, which no such file should be")
 }

@@ -10,7 +10,7 @@ public func loadPageSettings(path: String) throws(ThimbleError) -> PageSettings 
 
 /// Page settings, and the JSON that said them.
 func readPageSettings(_ path: String) throws(ThimbleError) -> (settings: PageSettings, json: [UInt8]) {
-    let json = try readFile(path, limit: 1 << 20)
+    let json = try readFile(path, limit: DocumentLimits.maxSettingsBytes)
     do { return (try PageSettings(json: json), json) } catch {
         throw ThimbleError(.corrupt, "\(path): \(error)")
     }
