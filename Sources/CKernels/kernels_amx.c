@@ -15,9 +15,9 @@ enum { tile_tokens = 16 };
 // Fewer tokens than this are not worth the weights' way through memory.
 enum { least_tokens = 8 };
 // Blocks and weight tiles that are taken at a time. A chunk is bounded so that what all tokens pass over
-// stays near: 32 KiB of weight codes, with 16 KiB of 16 tokens', fill a first-level cache of 48 KiB. Sums pass
-// through memory between chunks, so that half as many blocks are slower: 655 against 730 GFLOP/s, measured on
-// a Xeon for 512 tokens of 4096 inputs.
+// stays near: 32 KiB of weight codes, with 16 KiB of 16 tokens', fill a first-level cache of 48 KiB. Sums
+// pass through memory between chunks, so that half as many blocks are slower: 655 against 730 GFLOP/s,
+// measured on a Xeon for 512 tokens of 4096 inputs.
 enum { chunk_blocks = 32, chunk_tiles = 2 };
 // Bytes of a block of signed 8-bit codes of a weight tile.
 enum { block_bytes = block * tile_rows };
