@@ -29,8 +29,8 @@ FUZZ_BUILD := .build-fuzz
 # Without the tracing of comparisons: less guidance in each execution, and about twice as many.
 CAMPAIGN_BUILD := .build-fuzz-campaign
 
-.PHONY: help deps test-deps check-swift build demo test lint format fuzz fuzz-campaign fixtures evaluate reader \
-	kernel-check kernel-bench
+.PHONY: help deps test-deps check-swift build demo test test-address test-thread lint format fuzz \
+	fuzz-campaign fixtures evaluate reader kernel-check kernel-bench
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -52,6 +52,15 @@ demo: build ## read a document and answer a question about it (DEMO_DOCUMENT, DE
 
 test: test-deps lint ## check the formatting, and run every test
 	$(TEST)
+
+# By their files. docs/security.md says why no others.
+THREAD_TESTS := CPUBackendTests\..*/ThreadPoolTests\.swift
+
+test-address: test-deps check-swift ## run every test under the address sanitizer, and look for leaks
+	Scripts/test-sanitized address .build-address $(SWIFT)
+
+test-thread: test-deps check-swift ## run the tests of the CPU backend's threads under the thread sanitizer
+	Scripts/test-sanitized thread .build-thread $(SWIFT) --filter '$(THREAD_TESTS)'
 
 fuzz: test-deps check-swift ## fuzz each parser for FUZZ_SECONDS
 	@program=$$(Scripts/build-fuzz $(FUZZ_BUILD) $(SWIFT)) && \

@@ -1,7 +1,7 @@
 //! How much memory something takes, for tests that run it in a process of its own.
 
 import Foundation
-import Glibc
+import TestSupport
 
 /// Runs `body` and ends the process where its peak memory exceeds what it was before by more than `limit`
 /// bytes.
@@ -13,11 +13,6 @@ func withMemoryGrowingAtMost(_ limit: Int, _ body: () throws -> Void) throws {
     guard growth <= limit || isSanitized else {
         fatalError("memory grew by \(growth) bytes; the limit is \(limit)")
     }
-}
-
-/// Whether a sanitizer shadows all memory, so that its growth says nothing.
-private var isSanitized: Bool {
-    ["__asan_init", "__tsan_init"].contains { (name: String) in unsafe dlsym(nil, name) != nil }
 }
 
 /// The most memory that this process has held at once, in bytes.

@@ -60,7 +60,8 @@ private func cut(_ path: String, _ byteCount: off_t) throws {
     }
 }
 
-@Suite struct OpeningMemoryTests {
+@Suite(.enabled(if: !isSanitized, "a sanitizer's shadow does not fit into the limit"))
+struct OpeningMemoryTests {
     /// What docs/security.md says that opening a model file takes at most, in KiB.
     private static let limit = 256 << 10
 

@@ -29,6 +29,10 @@ struct ProgramRun: CustomStringConvertible {
     struct Running: ~Copyable {
         let process = Process()
         private let folder: URL
+        /// How a sanitizer shall report, where the program is built with one.
+        private static let sanitizerOptions = ProcessInfo.processInfo.environment.filter {
+            ["ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"].contains($0.key)
+        }
 
         init(
             _ arguments: [String], input: String = "", environment: [String: String] = [:],
@@ -42,7 +46,7 @@ struct ProgramRun: CustomStringConvertible {
             process.executableURL = executable
             process.arguments = arguments
             process.environment = ["PATH": "/usr/bin:/bin", "SWIFT_BACKTRACE": "enable=no"]
-                .merging(environment) { $1 }
+                .merging(Self.sanitizerOptions) { $1 }.merging(environment) { $1 }
             process.currentDirectoryURL = folder
             process.standardInput = try FileHandle(forReadingFrom: folder.appending(path: "input"))
             process.standardOutput = try FileHandle(forWritingTo: folder.appending(path: "output"))
