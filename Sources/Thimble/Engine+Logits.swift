@@ -16,7 +16,7 @@ public struct BenchmarkResult: Sendable {
     public var decodeSeconds: [Double]
     /// Bytes of weights that every decoded token reads.
     public var decodeWeightByteCount: Int
-    /// Seconds that reading those bytes once takes with plain loads on the same threads; one entry a
+    /// Seconds that only reading those bytes once takes on the same threads; one entry a
     /// repetition, measured after it.
     public var weightReadSeconds: [Double]
 
@@ -25,7 +25,7 @@ public struct BenchmarkResult: Sendable {
     /// From the median repetition; nil where nothing was asked for.
     public var decodeTokensPerSecond: Double? { Self.rate(generatedTokens, decodeSeconds) }
 
-    /// Bytes a second at which the weights' memory is read by plain loads, in the median repetition.
+    /// Bytes a second at which the weights' memory is only read, in the median repetition.
     public var readBytesPerSecond: Double? { Self.rate(decodeWeightByteCount, weightReadSeconds) }
     /// Decoding's share of that bandwidth, 0 to 1; nil where no decoding was asked for.
     public var decodeBandwidthShare: Double? {

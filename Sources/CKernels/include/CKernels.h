@@ -160,6 +160,9 @@ int32_t thimble_kernels_available(const thimble_kernels *tables[], int32_t capac
 // Cores that the scheduler may run this process on, at least 1.
 int32_t thimble_schedulable_cores(void);
 
+// Asks for the cache line at p, which need not be mapped.
+static inline void thimble_prefetch(const void *p) { __builtin_prefetch(p); }
+
 // Tells the processor that the caller spins.
 static inline void thimble_pause(void) {
 #if defined(__x86_64__)
