@@ -36,8 +36,8 @@ extension CPUBackend {
     /// Bytes that a thread reads at a time.
     private static let readClaim = 1 << 20
 
-    /// Bytes that are asked for before they are needed. 16 cores of a Xeon read half as much again by it; from
-    /// a cache it only costs.
+    /// Bytes that are asked for before they are needed. 16 cores of a Xeon read half as much again by it;
+    /// from a cache it only costs.
     private static let readAhead = 8192
 
     /// The sum of the whole 64-byte lines, in four chains so that loads do not wait for additions.
