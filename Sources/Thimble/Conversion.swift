@@ -1,5 +1,6 @@
 //! Other projects' checkpoints to model files.
 
+internal import CPUBackend
 internal import Checkpoints
 internal import Documents
 internal import Foundation
@@ -73,7 +74,7 @@ public func convert(
         source, options, vocabularySize: tensors.configuration.text.vocabularySize, &notes)
     let converter = Converter(
         source: tensors, recipe: recipe(options),
-        threadCount: options.threadCount ?? ProcessInfo.processInfo.activeProcessorCount)
+        threadCount: options.threadCount ?? CoreCount.available)
     let summary: Checkpoints.ConversionSummary
     do {
         summary = try converter.write(
