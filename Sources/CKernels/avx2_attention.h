@@ -1,5 +1,6 @@
 //! What the files of attention with AVX2 share: a block of query rows and a step of keys.
 #pragma once
+#include "attention.h"
 #include "avx2.h"
 #if defined(__x86_64__)
 
@@ -41,18 +42,15 @@ typedef struct {
 } key_step;
 
 TEMPLATE int64_t row_token(const query_block *q, int64_t row) {
-    return (q->first_row + row) / (q->a->q_heads / q->a->kv_heads);
+    return attention_row_token(q->a, q->first_row + row);
 }
 
 TEMPLATE int64_t row_head(const query_block *q, int64_t row) {
-    int64_t group = q->a->q_heads / q->a->kv_heads;
-    return q->kv_head * group + (q->first_row + row) % group;
+    return attention_row_head(q->a, q->kv_head, q->first_row + row);
 }
 
-// The position behind the last key that a row sees.
 TEMPLATE int64_t row_key_end(const query_block *q, int64_t row) {
-    int64_t seen = q->a->start + row_token(q, row) + 1;
-    return q->a->causal && seen < q->a->key_end ? seen : q->a->key_end;
+    return attention_row_key_end(q->a, q->first_row + row);
 }
 
 void thimble_avx2_load_codes(query_block *q);

@@ -1,5 +1,6 @@
 //! What the files of attention with AVX-512 share: a block of query rows and a step of keys.
 #pragma once
+#include "attention.h"
 #include "avx512.h"
 #if defined(__x86_64__)
 
@@ -47,12 +48,11 @@ typedef struct {
 } key_step;
 
 TEMPLATE int64_t row_token(const query_block *q, int64_t row) {
-    return (q->first_row + row) / (q->a->q_heads / q->a->kv_heads);
+    return attention_row_token(q->a, q->first_row + row);
 }
 
 TEMPLATE int64_t row_head(const query_block *q, int64_t row) {
-    int64_t group = q->a->q_heads / q->a->kv_heads;
-    return q->kv_head * group + (q->first_row + row) % group;
+    return attention_row_head(q->a, q->kv_head, q->first_row + row);
 }
 
 void thimble_avx512_load_codes(query_block *q);

@@ -32,21 +32,9 @@ static void clear_sums(query_block *q) {
     memset(q->sums, 0, (size_t)(padded * q->width) * sizeof(float));
 }
 
-// Finds the step's rows of keys and values in their pages.
+// Finds the step's keys and values, and fills its padding.
 static void find_keys(const query_block *q, key_step *step) {
-    const thimble_attention *a = q->a;
-    const int32_t *page = a->block_table + step->first / a->page_tokens;
-    int64_t slot = step->first % a->page_tokens;
-    int64_t to_values = a->kv_heads * a->page_tokens * a->head_size;
-    for (int64_t key = 0; key < step->count; key++, slot++) {
-        if (slot == a->page_tokens) {
-            slot = 0;
-            page++;
-        }
-        int64_t row = (q->kv_head * a->page_tokens + slot) * a->head_size;
-        step->keys[key] = a->pages + *page * a->page_stride + row;
-        step->values[key] = step->keys[key] + to_values;
-    }
+    attention_find_keys(q->a, q->kv_head, step->first, step->count, step->keys, step->values);
     for (int64_t key = step->count; key < step->padded; key++) {
         step->keys[key] = step->keys[0];
         step->values[key] = step->values[0];

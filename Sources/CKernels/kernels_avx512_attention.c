@@ -36,28 +36,8 @@ static void clear_sums(query_block *q) {
     memset(q->sums, 0, (size_t)(padded_rows(q) * q->width) * sizeof(float));
 }
 
-// The end of the keys that a row sees.
 static int64_t row_key_end(const query_block *q, int64_t row) {
-    const thimble_attention *a = q->a;
-    int64_t causal_end = a->start + row_token(q, row) + 1;
-    return a->causal && causal_end < a->key_end ? causal_end : a->key_end;
-}
-
-// Finds the step's rows of keys and values in their pages.
-static void find_keys(const query_block *q, key_step *step) {
-    const thimble_attention *a = q->a;
-    const int32_t *page = a->block_table + step->first / a->page_tokens;
-    int64_t slot = step->first % a->page_tokens;
-    int64_t to_values = a->kv_heads * a->page_tokens * a->head_size;
-    for (int64_t key = 0; key < step->count; key++, slot++) {
-        if (slot == a->page_tokens) {
-            slot = 0;
-            page++;
-        }
-        int64_t row = (q->kv_head * a->page_tokens + slot) * a->head_size;
-        step->keys[key] = a->pages + *page * a->page_stride + row;
-        step->values[key] = step->keys[key] + to_values;
-    }
+    return attention_row_key_end(q->a, q->first_row + row);
 }
 
 // Finds how many of the step's keys each row sees; whoever sees all sees the padding's places too.
@@ -102,7 +82,7 @@ void thimble_avx512_attention(const thimble_attention *a, int64_t kv_head, int64
         for (step.first = a->key_begin; step.first < end; step.first += most_keys) {
             step.count = end - step.first < most_keys ? end - step.first : most_keys;
             step.padded = (step.count + key_quantum - 1) / key_quantum * key_quantum;
-            find_keys(&q, &step);
+            attention_find_keys(a, kv_head, step.first, step.count, step.keys, step.values);
             find_visible(&q, &step);
             few ? thimble_avx512_attend_floats(&q, &step) : thimble_avx512_attend_codes(&q, &step);
         }

@@ -1,4 +1,5 @@
 //! Attention with NEON: blocks of query rows against steps of keys, both as small matrix products.
+#include "attention.h"
 #include "neon.h"
 #if defined(__aarch64__)
 
@@ -38,18 +39,15 @@ static query_block block_in(float *scratch, const thimble_attention *a, int64_t 
 }
 
 static int64_t row_token(const query_block *q, int64_t row) {
-    return (q->first_row + row) / (q->a->q_heads / q->a->kv_heads);
+    return attention_row_token(q->a, q->first_row + row);
 }
 
 static int64_t row_head(const query_block *q, int64_t row) {
-    int64_t group = q->a->q_heads / q->a->kv_heads;
-    return q->kv_head * group + (q->first_row + row) % group;
+    return attention_row_head(q->a, q->kv_head, q->first_row + row);
 }
 
-// The end of the keys that a row sees; it may lie before key_begin.
 static int64_t row_key_end(const query_block *q, int64_t row) {
-    int64_t end = q->a->start + row_token(q, row) + 1;
-    return q->a->causal && end < q->a->key_end ? end : q->a->key_end;
+    return attention_row_key_end(q->a, q->first_row + row);
 }
 
 static const uint16_t *cached_row(const query_block *q, int64_t position, int64_t part) {
