@@ -1,0 +1,51 @@
+//! Parameters of project_vector: epilogue(W * prologue(x)) for one row of input.
+#ifndef THIMBLE_PARAMETERS_PROJECT_VECTOR_H
+#define THIMBLE_PARAMETERS_PROJECT_VECTOR_H
+#ifdef __STDC_VERSION__
+#include <stdint.h>
+#endif
+
+// Specialisation constants:
+//   0 workgroup size: a multiple of the subgroup size, at least 32, at most 1024
+//   1 subgroup size (required of the pipeline): 4...128, a power of two
+//   2 prologue  THIMBLE_PROLOGUE_*
+//   3 epilogue  THIMBLE_EPILOGUE_*
+//   4 group     inputs a scale: 32, 64 or 128 (q4, q8)
+//   5 columns capacity: a multiple of 32, at least the padded columns: sizes the shared memory
+//   6 waits     1: waits for `link` before it reads what other dispatches write, then raises the next;
+//               0: barriers stand between dispatches
+//   attention inputs only:
+//   7 query heads   8 kv heads   9 head size   10 page tokens   11 rotary pairs   12 THIMBLE_PAIRING_*
+// Workgroups: any number from 1 to the number of tiles, (n, 1, 1): each takes every n-th tile.
+// One pipeline a weight type: project_vector_q4, _q8, _f16, _f32.
+#define THIMBLE_PROLOGUE_PLAIN 0
+#define THIMBLE_PROLOGUE_RMS_NORM 1
+#define THIMBLE_PROLOGUE_RESIDUAL 2
+#define THIMBLE_EPILOGUE_STORE 0
+#define THIMBLE_EPILOGUE_SWIGLU 1
+#define THIMBLE_EPILOGUE_ADD 2
+#define THIMBLE_EPILOGUE_ATTENTION_INPUTS 3
+#define THIMBLE_PAIRING_INTERLEAVED 0
+#define THIMBLE_PAIRING_HALVES 1
+
+// Addresses are of device memory, aligned to 16 bytes.
+struct thimble_project_vector {
+    uint64_t codes;        // codes plane of W in the tiled layout
+    uint64_t scales;       // scales plane; of no meaning for f16 and f32
+    uint64_t x;            // float32 [columns]: the input; the residual for the residual prologue
+    uint64_t weight;       // float32 [columns]: of the norm
+    uint64_t delta;        // float32 [columns]: residual prologue, what joins the residual
+    uint64_t delta_weight; // float32 [columns]
+    uint64_t residual_out; // float32 [columns]: residual prologue, the new residual; never `x` itself
+    uint64_t y;            // float32 [rows], [rows / 2] for SwiGLU, [query heads * head size] for queries
+    uint64_t bias;         // 0, or float32 [rows]: store and attention inputs
+    uint64_t pages;        // attention inputs: page 0 of this layer
+    uint64_t step;         // attention inputs: thimble_step
+    uint64_t link;         // thimble_link of the dispatch before; its own follows
+    uint32_t rows;
+    uint32_t columns;
+    float epsilon;
+    uint32_t reserved;
+};
+
+#endif
