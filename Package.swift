@@ -31,6 +31,7 @@ let package = Package(
             name: "CImages",
             linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg"), .linkedLibrary("webp")]),
         .target(name: "CKernels"),
+        .target(name: "CVulkan"),
         // MARK: Swift
         .target(name: "Tensors", swiftSettings: swift),
         .target(name: "Tokenizers", swiftSettings: swift),
@@ -38,6 +39,7 @@ let package = Package(
         .target(name: "Checkpoints", dependencies: ["Tensors", "ModelFile"], swiftSettings: swift),
         .target(name: "Documents", dependencies: ["CFreeType", "CImages"], swiftSettings: swift),
         .target(name: "CPUBackend", dependencies: ["Tensors", "CKernels"], swiftSettings: swift),
+        .target(name: "VulkanCompute", dependencies: ["CVulkan"], swiftSettings: swift),
         .target(name: "Models", dependencies: ["Tensors", "ModelFile"], swiftSettings: swift),
         .target(
             name: "Thimble",

@@ -1,0 +1,140 @@
+//! An opened device: its queue, its timeline, and the kinds of its memory.
+
+internal import CVulkan
+
+/// A device that computes. Everything made on it keeps it open.
+///
+/// Not safe to use from several threads at a time.
+@safe public final class VulkanDevice {
+    public let physical: PhysicalDevice
+    /// A copy, for `vkGetDeviceProcAddr` gives functions of this device alone.
+    let functions: UnsafeMutablePointer<thimble_vulkan>
+    let handle: VkDevice
+    let queue: VkQueue
+    /// Counts submissions: its value is the number of those that are done.
+    private let timeline: VkSemaphore
+    /// Submissions so far.
+    private(set) var submitted: UInt64 = 0
+    /// Of the layout of every pipeline: push constants alone.
+    static let pushByteCount = 128
+    let layout: VkPipelineLayout
+    private let deviceMemoryType: UInt32
+    private let hostMemoryType: UInt32
+    /// Whether the host can write device memory in place.
+    public let isDeviceMemoryMapped: Bool
+    /// Set once the device is lost; every later call fails at once.
+    private(set) var isLost = false
+
+    /// Opens `physical`. Throws `unavailable` where it cannot be used, else what the driver says.
+    public init(_ physical: PhysicalDevice) throws(VulkanError) {
+        if let reason = physical.rejection {
+            throw VulkanError(.unavailable, "\(physical.name) cannot be used: \(reason)")
+        }
+        let functions = UnsafeMutablePointer<thimble_vulkan>.allocate(capacity: 1)
+        unsafe functions.initialize(to: physical.instance.functions.pointee)
+        var made = unsafe (device: VkDevice?.none, queue: VkQueue?.none, timeline: VkSemaphore?.none,
+            layout: VkPipelineLayout?.none)
+        do throws(VulkanError) {
+            var details = physical.details
+            try VulkanError.check(
+                unsafe thimble_vulkan_create_device(
+                    functions, physical.handle, &details, &made.device, &made.queue), "vkCreateDevice")
+            unsafe physical.instance.replace(functions)
+            try VulkanError.check(
+                unsafe thimble_vulkan_create_timeline(functions, made.device, &made.timeline), "vkCreateSemaphore")
+            try VulkanError.check(
+                unsafe thimble_vulkan_create_layout(
+                    functions, made.device, UInt32(Self.pushByteCount), &made.layout), "vkCreatePipelineLayout")
+            var result = VK_SUCCESS
+            let types = unsafe thimble_vulkan_buffer_memory_types(functions, made.device, &result)
+            try VulkanError.check(result, "vkCreateBuffer")
+            guard let device = Self.deviceMemoryType(of: physical, among: types),
+                let host = Self.hostMemoryType(of: physical, among: types)
+            else { throw VulkanError(.unavailable, "\(physical.name) has no memory for buffers") }
+            deviceMemoryType = device.type
+            isDeviceMemoryMapped = device.isMapped
+            hostMemoryType = host
+        } catch {
+            if unsafe made.layout != nil {
+                unsafe functions.pointee.vkDestroyPipelineLayout(made.device, made.layout, nil)
+            }
+            if unsafe made.timeline != nil {
+                unsafe functions.pointee.vkDestroySemaphore(made.device, made.timeline, nil)
+            }
+            if unsafe made.device != nil { unsafe functions.pointee.vkDestroyDevice(made.device, nil) }
+            unsafe functions.deallocate()
+            throw error
+        }
+        self.physical = physical
+        unsafe self.functions = functions
+        unsafe handle = made.device!
+        unsafe queue = made.queue!
+        unsafe timeline = made.timeline!
+        unsafe layout = made.layout!
+    }
+
+    deinit {
+        // What still runs would touch what is about to go. A lost device has nothing running.
+        _ = unsafe functions.pointee.vkDeviceWaitIdle(handle)
+        unsafe functions.pointee.vkDestroyPipelineLayout(handle, layout, nil)
+        unsafe functions.pointee.vkDestroySemaphore(handle, timeline, nil)
+        unsafe functions.pointee.vkDestroyDevice(handle, nil)
+        unsafe functions.deallocate()
+    }
+
+    /// Device memory that the host can write, if all of the device's is such; else device memory alone.
+    private static func deviceMemoryType(
+        of physical: PhysicalDevice, among types: UInt32
+    ) -> (type: UInt32, isMapped: Bool)? {
+        let local = physical.memoryType(among: types, with: VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT)
+        let mapped = physical.memoryType(
+            among: types, with: VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT,
+            VK_MEMORY_PROPERTY_HOST_COHERENT_BIT)
+        guard let local else { return nil }
+        let largest = physical.heaps.filter(\.isDeviceLocal).map(\.byteCount).max() ?? 0
+        if let mapped, physical.heapByteCount(ofType: mapped) == largest { return (mapped, true) }
+        return (local, false)
+    }
+
+    /// Memory that the host reads at its own speed, if there is such.
+    private static func hostMemoryType(of physical: PhysicalDevice, among types: UInt32) -> UInt32? {
+        physical.memoryType(
+            among: types, with: VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT, VK_MEMORY_PROPERTY_HOST_COHERENT_BIT,
+            VK_MEMORY_PROPERTY_HOST_CACHED_BIT)
+            ?? physical.memoryType(
+                among: types, with: VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT, VK_MEMORY_PROPERTY_HOST_COHERENT_BIT)
+    }
+
+    func memoryType(for kind: DeviceBuffer.Kind) -> (type: UInt32, isMapped: Bool) {
+        switch kind {
+        case .device: (deviceMemoryType, isDeviceMemoryMapped)
+        case .host: (hostMemoryType, true)
+        }
+    }
+
+    /// Throws unless `result` is a success, and remembers a loss.
+    func check(_ result: VkResult, _ call: String) throws(VulkanError) {
+        if result == VK_ERROR_DEVICE_LOST { isLost = true }
+        try VulkanError.check(result, call)
+    }
+
+    /// Queues `repetitions` runs of a command buffer. Returns what `wait(for:)` takes.
+    func submit(_ commands: VkCommandBuffer, repetitions: Int = 1) throws(VulkanError) -> UInt64 {
+        if isLost { throw VulkanError("vkQueueSubmit", VK_ERROR_DEVICE_LOST) }
+        try check(
+            unsafe thimble_vulkan_submit(
+                functions, queue, commands, UInt32(repetitions), timeline, submitted + 1), "vkQueueSubmit")
+        submitted += 1
+        return submitted
+    }
+
+    /// Waits until that many submissions are done.
+    func wait(for value: UInt64) throws(VulkanError) {
+        if isLost { throw VulkanError("vkWaitSemaphores", VK_ERROR_DEVICE_LOST) }
+        try check(
+            unsafe thimble_vulkan_wait(functions, handle, timeline, value, UInt64.max), "vkWaitSemaphores")
+    }
+
+    /// Waits until nothing runs, whatever happens.
+    func drain() { _ = unsafe functions.pointee.vkDeviceWaitIdle(handle) }
+}

@@ -1,0 +1,83 @@
+//! The way into Vulkan: the loader, an instance, and the devices it shows.
+
+public import CVulkan
+
+/// The system's Vulkan, opened when it is first asked for.
+@safe public final class VulkanInstance {
+    /// The functions, at an address that lasts as long as this does.
+    let functions: UnsafeMutablePointer<thimble_vulkan>
+    private var handles = unsafe thimble_vulkan_instance()
+    private let listener: ValidationListener?
+    /// Puts a test's functions in the place of Vulkan's, once they are found.
+    let replace: (UnsafeMutablePointer<thimble_vulkan>) -> Void
+
+    /// Opens Vulkan. With a listener, the Khronos validation layer checks every call, synchronisation included.
+    /// `replacing` may put other functions in the place of the loader's: that is how tests make calls fail.
+    ///
+    /// Throws `unavailable` where this machine has no Vulkan or, with a listener, no validation layer.
+    public init(
+        listener: ValidationListener? = nil,
+        replacing: @escaping (UnsafeMutablePointer<thimble_vulkan>) -> Void = { _ in }
+    ) throws(VulkanError) {
+        unsafe functions = .allocate(capacity: 1)
+        unsafe functions.initialize(to: thimble_vulkan())
+        self.listener = listener
+        unsafe replace = replacing
+        guard unsafe thimble_vulkan_open(functions) else {
+            unsafe functions.deallocate()
+            throw VulkanError(.unavailable, "this machine has no libvulkan.so.1")
+        }
+        unsafe replacing(functions)
+        let hear: thimble_vulkan_listener = { user, message in
+            guard let user = user, let message = message else { return }
+            unsafe Unmanaged<ValidationListener>.fromOpaque(user).takeUnretainedValue()
+                .hear(String(cString: message))
+        }
+        let user = unsafe listener.map { unsafe Unmanaged.passUnretained($0).toOpaque() }
+        let result = unsafe thimble_vulkan_create_instance(
+            functions, listener == nil ? nil : hear, user, &handles)
+        guard result == VK_SUCCESS else {
+            unsafe functions.deallocate()
+            if result == VK_ERROR_INCOMPATIBLE_DRIVER || result == VK_ERROR_LAYER_NOT_PRESENT {
+                throw VulkanError(
+                    .unavailable,
+                    listener == nil ? "no driver for Vulkan is installed" : "there is no validation layer")
+            }
+            throw VulkanError("vkCreateInstance", result)
+        }
+        unsafe replacing(functions)
+    }
+
+    deinit {
+        if let messenger = unsafe handles.messenger {
+            unsafe functions.pointee.vkDestroyDebugUtilsMessengerEXT(handles.instance, messenger, nil)
+        }
+        unsafe functions.pointee.vkDestroyInstance(handles.instance, nil)
+        unsafe functions.deallocate()
+    }
+
+    /// The devices there are, in the driver's order, those that will not do among them.
+    public func devices() throws(VulkanError) -> [PhysicalDevice] {
+        var count: UInt32 = 0
+        try VulkanError.check(
+            unsafe functions.pointee.vkEnumeratePhysicalDevices(handles.instance, &count, nil),
+            "vkEnumeratePhysicalDevices")
+        var devices = unsafe [VkPhysicalDevice?](repeating: nil, count: Int(count))
+        try VulkanError.check(
+            unsafe functions.pointee.vkEnumeratePhysicalDevices(handles.instance, &count, &devices),
+            "vkEnumeratePhysicalDevices")
+        var found: [PhysicalDevice] = []
+        unsafe unsafe for device in unsafe devices.prefix(Int(count)) {
+            guard let device = unsafe device else { continue }
+            unsafe found.append(try PhysicalDevice(device, index: found.count, of: self))
+        }
+        return found
+    }
+}
+
+/// Told what the validation layer finds wrong.
+public final class ValidationListener: Sendable {
+    let hear: @Sendable (String) -> Void
+
+    public init(_ hear: @escaping @Sendable (String) -> Void) { self.hear = hear }
+}
