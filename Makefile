@@ -8,9 +8,11 @@ FIXTURE_ENVIRONMENT := .build-fixtures
 THIMBLE := .build/release/thimble
 
 BUILD_PACKAGES := libzstd-dev libxxhash-dev libfreetype-dev libpng-dev libjpeg-dev libwebp-dev pkg-config \
-	fonts-dejavu-core
+	fonts-dejavu-core libvulkan-dev
 # 54 MB of glyphs, for pages in Chinese and Japanese.
 TEST_PACKAGES := fonts-noto-cjk
+# A Vulkan that computes on the processor, and the layers that watch how it is used.
+TEST_PACKAGES += libvulkan1 mesa-vulkan-drivers vulkan-validationlayers
 ifeq ($(shell uname -m),x86_64)
 # What the NEON kernels are compiled with and run by; on a 64-bit ARM they are simply among those tested.
 TEST_PACKAGES += gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
@@ -30,7 +32,7 @@ FUZZ_BUILD := .build-fuzz
 CAMPAIGN_BUILD := .build-fuzz-campaign
 
 .PHONY: help deps test-deps check-swift build demo test test-address test-thread lint format fuzz \
-	fuzz-campaign fixtures evaluate reader kernel-check kernel-bench
+	fuzz-campaign fixtures evaluate reader kernel-check kernel-bench shaders shaders-check
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -87,6 +89,15 @@ kernel-bench: ## measure the kernels' variants on one thread (VARIANT=avx2 for o
 	@mkdir -p $(KERNEL_BUILD)
 	clang -O2 $(KERNEL_INCLUDES) $(KERNEL_SOURCES) -lm -o $(KERNEL_BUILD)/bench
 	$(KERNEL_BUILD)/bench bench $(VARIANT)
+
+# Where a shader compiler is put if the path has none.
+SHADER_COMPILER := .build-shaders
+
+shaders: ## compile shaders/ into the SPIR-V that is committed and embedded
+	Scripts/build-shaders $(SHADER_COMPILER)
+
+shaders-check: ## hold the committed SPIR-V against its source, and validate it
+	Scripts/build-shaders $(SHADER_COMPILER) check
 
 lint: check-swift ## check the formatting
 	$(SWIFT) format lint --strict --recursive --parallel --configuration .swift-format $(SOURCES)

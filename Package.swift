@@ -32,6 +32,8 @@ let package = Package(
             linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg"), .linkedLibrary("webp")]),
         .target(name: "CKernels"),
         .target(name: "CVulkan"),
+        // Embeds what `make shaders` has compiled, so that a build needs no shader compiler.
+        .target(name: "CShaders", exclude: ["spirv"]),
         // MARK: Swift
         .target(name: "Tensors", swiftSettings: swift),
         .target(name: "Tokenizers", swiftSettings: swift),

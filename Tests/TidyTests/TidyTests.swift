@@ -20,8 +20,8 @@ private let arrows: [String: Set<String>] = [
 
 /// Targets without Swift code.
 private let cTargets: Set<String> = [
-    "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CKernelConformance", "CFaultInjection",
-    "CLibFuzzer", "CAllocationCounter",
+    "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CShaders", "CKernelConformance",
+    "CFaultInjection", "CLibFuzzer", "CAllocationCounter",
 ]
 
 /// What the platform brings, which every target may import.
@@ -45,6 +45,7 @@ private struct SourceFile: CustomStringConvertible {
     var isTest: Bool { path.hasPrefix("Tests/") }
     var isProduct: Bool { path.hasPrefix("Sources/") }
     var isSwift: Bool { path.hasSuffix(".swift") }
+    var isShader: Bool { path.hasPrefix("shaders/") }
 
     /// Line numbers, from 1, and lines that satisfy the condition.
     func lines(where condition: (Substring) -> Bool) -> [String] {
@@ -55,13 +56,13 @@ private struct SourceFile: CustomStringConvertible {
 private let root = URL(filePath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
-/// Swift and C files under Sources, Tests and Fuzz; fixtures are no code.
+/// Swift, C and GLSL files under Sources, Tests, Fuzz and shaders; fixtures are no code.
 private let sourceFiles: [SourceFile] = {
     var files: [SourceFile] = []
-    for top in ["Sources", "Tests", "Fuzz"] {
+    for top in ["Sources", "Tests", "Fuzz", "shaders"] {
         let enumerator = FileManager.default.enumerator(atPath: root.appending(path: top).path)
         for case let name as String in enumerator ?? .init() where !name.hasPrefix("Fixtures/") {
-            guard ["swift", "c", "h"].contains(URL(filePath: name).pathExtension),
+            guard ["swift", "c", "h", "comp", "glsl"].contains(URL(filePath: name).pathExtension),
                 let text = try? String(contentsOf: root.appending(path: "\(top)/\(name)"), encoding: .utf8)
             else { continue }
             let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
@@ -147,7 +148,7 @@ private func filesAndLinesStayShort(file: SourceFile) {
     #expect(file.lines { $0.count > 110 }.isEmpty)
 }
 
-@Test(arguments: sourceFiles.filter(\.isSwift))
+@Test(arguments: sourceFiles.filter { $0.isSwift || $0.isShader })
 private func aFileBeginsWithItsRole(file: SourceFile) {
     #expect(
         file.lines.first?.hasPrefix("//! ") == true, "\(file) must begin with a line //! that says its role")

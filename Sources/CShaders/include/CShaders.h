@@ -1,0 +1,27 @@
+//! The compute shaders: what each is told, and its SPIR-V. shaders/README.md says how they are written.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#include "parameters/attention_coopmat.h"
+#include "parameters/attention_vector.h"
+#include "parameters/begin_step.h"
+#include "parameters/dequantize.h"
+#include "parameters/embed.h"
+#include "parameters/matmul_coopmat.h"
+#include "parameters/prepare_half.h"
+#include "parameters/project_vector.h"
+#include "parameters/sample.h"
+#include "parameters/step.h"
+
+// A compiled shader, as vkCreateShaderModule takes it. All of it lives as long as the program.
+struct thimble_shader {
+    const char *name;       // as in shaders/variants
+    const uint32_t *words;  // SPIR-V
+    size_t byte_count;      // a multiple of 4
+};
+
+// All shaders, sorted by name.
+const struct thimble_shader *thimble_shaders(size_t *count);
+// NULL where there is none of that name.
+const struct thimble_shader *thimble_shader_named(const char *name);
