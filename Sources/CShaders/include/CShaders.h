@@ -3,14 +3,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "parameters/add_gathered.h"
+#include "parameters/attention.h"
 #include "parameters/attention_coopmat.h"
+#include "parameters/attention_inputs.h"
 #include "parameters/attention_vector.h"
 #include "parameters/begin_step.h"
+#include "parameters/copy.h"
+#include "parameters/cut_patches.h"
 #include "parameters/dequantize.h"
 #include "parameters/embed.h"
+#include "parameters/kinds.h"
+#include "parameters/layer_norm_gelu.h"
+#include "parameters/matmul.h"
 #include "parameters/matmul_coopmat.h"
+#include "parameters/prepare.h"
 #include "parameters/prepare_half.h"
 #include "parameters/project_vector.h"
+#include "parameters/resample.h"
+#include "parameters/rms_norm.h"
 #include "parameters/sample.h"
 #include "parameters/step.h"
 

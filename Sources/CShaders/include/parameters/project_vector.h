@@ -4,6 +4,7 @@
 #ifdef __STDC_VERSION__
 #include <stdint.h>
 #endif
+#include "kinds.h"
 
 // Specialisation constants:
 //   0 workgroup size: a multiple of the subgroup size, at least 32, at most 1024
@@ -18,15 +19,6 @@
 //   7 query heads   8 kv heads   9 head size   10 page tokens   11 rotary pairs   12 THIMBLE_PAIRING_*
 // Workgroups: any number from 1 to the number of tiles, (n, 1, 1): each takes every n-th tile.
 // One pipeline a weight type: project_vector_q4, _q8, _f16, _f32.
-#define THIMBLE_PROLOGUE_PLAIN 0
-#define THIMBLE_PROLOGUE_RMS_NORM 1
-#define THIMBLE_PROLOGUE_RESIDUAL 2
-#define THIMBLE_EPILOGUE_STORE 0
-#define THIMBLE_EPILOGUE_SWIGLU 1
-#define THIMBLE_EPILOGUE_ADD 2
-#define THIMBLE_EPILOGUE_ATTENTION_INPUTS 3
-#define THIMBLE_PAIRING_INTERLEAVED 0
-#define THIMBLE_PAIRING_HALVES 1
 
 // Addresses are of device memory, aligned to 16 bytes.
 struct thimble_project_vector {
