@@ -9,8 +9,23 @@ static const _Alignas(4) unsigned char embed[] = {
 #embed "spirv/embed.spv"
 };
 
+static const _Alignas(4) unsigned char matmul[] = {
+#embed "spirv/matmul.spv"
+};
+
+static const _Alignas(4) unsigned char prepare[] = {
+#embed "spirv/prepare.spv"
+};
+
+static const _Alignas(4) unsigned char rms_norm[] = {
+#embed "spirv/rms_norm.spv"
+};
+
 static const struct thimble_shader shaders[] = {
     {"embed", (const uint32_t *)embed, sizeof embed},
+    {"matmul", (const uint32_t *)matmul, sizeof matmul},
+    {"prepare", (const uint32_t *)prepare, sizeof prepare},
+    {"rms_norm", (const uint32_t *)rms_norm, sizeof rms_norm},
 };
 
 const struct thimble_shader *thimble_shaders(size_t *count) {
