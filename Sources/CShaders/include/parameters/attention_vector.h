@@ -6,8 +6,10 @@
 #endif
 
 // Specialisation constants:
-//   0 workgroup size, 1 subgroup size
+//   0 workgroup size: a multiple of the subgroup size, at least 64
+//   1 subgroup size (required of the pipeline): 4...128
 //   2 query heads   3 kv heads   4 head size (at most 256)   5 page tokens   6 waits (see project_vector)
+//   7 positions that a range has at least, but for the last
 // Workgroups: (kv heads, splits, 1). Any number of splits serves any length: a workgroup finds its range of
 // positions from the length, and those without one only count.
 struct thimble_attention_vector {

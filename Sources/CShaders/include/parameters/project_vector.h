@@ -12,7 +12,8 @@
 //   2 prologue  THIMBLE_PROLOGUE_*
 //   3 epilogue  THIMBLE_EPILOGUE_*
 //   4 group     inputs a scale: 32, 64 or 128 (q4, q8)
-//   5 columns capacity: a multiple of 32, at least the padded columns: sizes the shared memory
+//   5 capacity  columns that shared memory is sized for: a multiple of 32, at least the padded columns. 0 for
+//               f16 and f32 without a norm: the input is read in place
 //   6 waits     1: waits for `link` before it reads what other dispatches write, then raises the next;
 //               0: barriers stand between dispatches
 //   attention inputs only:

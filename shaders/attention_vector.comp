@@ -1,0 +1,256 @@
+//! Attention of one query token over paged keys and values, split over ranges of positions.
+//
+// A workgroup takes the query heads of one key head as rows, over one range of positions: each key and value is
+// read once. The last workgroup of a key head to come joins the ranges.
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_shader_explicit_arithmetic_types : require
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_scalar_block_layout : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#include "parameters/attention_vector.h"
+#include "include/step.glsl"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 0) const uint group_size = 128;
+layout(constant_id = 1) const uint subgroup_size = 32;
+layout(constant_id = 2) const uint query_heads = 16;
+layout(constant_id = 3) const uint kv_heads = 1;
+layout(constant_id = 4) const uint head_size = 128;
+layout(constant_id = 5) const uint page_tokens = 16;
+layout(constant_id = 6) const uint waits = 0;
+layout(constant_id = 7) const uint least_positions = 32;
+
+layout(push_constant, scalar) uniform Parameters { thimble_attention_vector p; };
+
+layout(buffer_reference, scalar, buffer_reference_align = 4) coherent buffer Floats { float at[]; };
+layout(buffer_reference, scalar, buffer_reference_align = 4) readonly buffer Table { int at[]; };
+// Keys and values: the newest were written by the dispatch before.
+layout(buffer_reference, scalar, buffer_reference_align = 2) coherent buffer Halves { float16_t at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) coherent buffer Halves8 { uvec4 at; };
+layout(buffer_reference, std430, buffer_reference_align = 8) coherent buffer Halves4 { uvec2 at; };
+
+#define SCORE_LIMIT 3e38
+
+const uint ratio = query_heads / kv_heads;
+// Rows that are held at once; others take their turn.
+const uint rows = ratio < 16 ? ratio : 16;
+const uint subgroups = group_size / subgroup_size;
+// Keys that are scored at once, by four lanes each.
+const uint keys = group_size / 4;
+const uint padded_size = (head_size + 31) / 32 * 32;
+// Values: a lane takes four dimensions of a run of keys.
+const uint columns = (head_size + 3) / 4;
+const uint key_parts = group_size / columns < 1 ? 1 : group_size / columns;
+
+shared vec4 queries[rows * padded_size / 4];
+shared float scores[keys * rows];
+shared float largest[rows], total[rows], shrink[rows];
+shared float outputs[rows * columns * 4];
+shared uint before;
+shared uint page_of[keys];
+
+// Where the key (part 0) or value (part 1) of a position lies.
+uint64_t cached_row(uint page, uint kv_head, uint position, uint part) {
+    uint64_t page_elements = 2 * kv_heads * page_tokens * head_size;
+    uint row = (part * kv_heads + kv_head) * page_tokens + position % page_tokens;
+    return p.pages + 2 * (page * page_elements + row * head_size);
+}
+
+// Eight dimensions of a key from `d` on; zero beyond the head.
+void load_key(uint64_t row, uint d, out vec4 a, out vec4 b) {
+    a = vec4(0);
+    b = vec4(0);
+    if (d >= head_size) return;
+    if (head_size % 8 == 0) {
+        uvec4 bits = Halves8(row + 2 * d).at;
+        a = vec4(unpackHalf2x16(bits.x), unpackHalf2x16(bits.y));
+        b = vec4(unpackHalf2x16(bits.z), unpackHalf2x16(bits.w));
+    } else {
+        for (uint i = 0; i < 8 && d + i < head_size; ++i) {
+            float value = float(Halves(row).at[d + i]);
+            if (i < 4) a[i] = value; else b[i - 4] = value;
+        }
+    }
+}
+
+vec4 load_value(uint64_t row, uint d) {
+    if (head_size % 4 == 0) {
+        uvec2 bits = Halves4(row + 2 * d).at;
+        return vec4(unpackHalf2x16(bits.x), unpackHalf2x16(bits.y));
+    }
+    vec4 v = vec4(0);
+    for (uint i = 0; i < 4 && d + i < head_size; ++i) v[i] = float(Halves(row).at[d + i]);
+    return v;
+}
+
+float limited(float score) {
+    if (score > SCORE_LIMIT) score = SCORE_LIMIT;
+    if (score < -SCORE_LIMIT) score = -SCORE_LIMIT;
+    return score;
+}
+
+// Scores of this lane's key with all rows: scores[key][row].
+void score_keys(uint kv_head, uint first, uint end) {
+    uint team = gl_LocalInvocationIndex / 4, quarter = gl_LocalInvocationIndex & 3;
+    uint position = first + team;
+    float sums[rows];
+    [[unroll]] for (uint r = 0; r < rows; ++r) sums[r] = 0;
+    if (position < end) {
+        uint64_t row = cached_row(page_of[team], kv_head, position, 0);
+        [[unroll]] for (uint j = 0; j < padded_size / 32; ++j) {
+            uint d = (4 * j + quarter) * 8;
+            vec4 a, b;
+            load_key(row, d, a, b);
+            [[unroll]] for (uint r = 0; r < rows; ++r) {
+                uint q = (r * padded_size + d) / 4;
+                sums[r] += dot(a, queries[q]) + dot(b, queries[q + 1]);
+            }
+        }
+    }
+    [[unroll]] for (uint r = 0; r < rows; ++r) {
+        float sum = sums[r] + subgroupShuffleXor(sums[r], 1);
+        sum += subgroupShuffleXor(sum, 2);
+        if ((r & 3) == quarter) scores[team * rows + r] = limited(sum);
+    }
+}
+
+// Scores become weights, relative to the largest score so far.
+void weigh(uint count) {
+    for (uint r = gl_SubgroupID; r < rows; r += subgroups) {
+        float top = -SCORE_LIMIT;
+        for (uint k = gl_SubgroupInvocationID; k < count; k += subgroup_size)
+            top = max(top, scores[k * rows + r]);
+        float old = largest[r];
+        top = max(old, subgroupMax(top));
+        float sum = 0;
+        for (uint k = gl_SubgroupInvocationID; k < count; k += subgroup_size) {
+            float weight = exp(scores[k * rows + r] - top);
+            scores[k * rows + r] = weight;
+            sum += weight;
+        }
+        sum = subgroupAdd(sum);
+        if (subgroupElect()) {
+            float factor = exp(old - top);
+            shrink[r] = factor;
+            total[r] = total[r] * factor + sum;
+            largest[r] = top;
+        }
+    }
+}
+
+// Rows row_begin..<row_begin + rows of the group over positions begin..<end, into `outputs`, `largest`, `total`.
+void attend(uint kv_head, uint row_begin, uint begin, uint end, Table table) {
+    uint index = gl_LocalInvocationIndex;
+    for (uint i = index; i < rows * padded_size / 4; i += group_size) {
+        uint r = row_begin + 4 * i / padded_size, d = 4 * i % padded_size;
+        uint at = (kv_head * ratio + r) * head_size + d;
+        vec4 q = vec4(0);
+        [[unroll]] for (uint j = 0; j < 4; ++j)
+            if (r < ratio && d + j < head_size) q[j] = Floats(p.queries).at[at + j] * p.scale;
+        queries[i] = q;
+    }
+    if (index < rows) {
+        largest[index] = -SCORE_LIMIT;
+        total[index] = 0;
+    }
+    uint column = index % columns, part = index / columns;
+    bool works = part < key_parts;
+    vec4 sums[rows];
+    [[unroll]] for (uint r = 0; r < rows; ++r) sums[r] = vec4(0);
+    for (uint first = begin; first < end; first += keys) {
+        uint count = min(keys, end - first);
+        if (index < count) page_of[index] = uint(table.at[(first + index) / page_tokens]);
+        barrier();
+        score_keys(kv_head, first, end);
+        barrier();
+        weigh(count);
+        barrier();
+        if (works) {
+            [[unroll]] for (uint r = 0; r < rows; ++r) sums[r] *= shrink[r];
+            for (uint k = part; k < count; k += key_parts) {
+                vec4 v = load_value(cached_row(page_of[k], kv_head, first + k, 1), 4 * column);
+                [[unroll]] for (uint r = 0; r < rows; ++r) sums[r] += scores[k * rows + r] * v;
+            }
+        }
+        barrier();
+    }
+    for (uint turn = 0; turn < key_parts; ++turn) {
+        if (works && part == turn) {
+            [[unroll]] for (uint r = 0; r < rows; ++r) {
+                [[unroll]] for (uint j = 0; j < 4; ++j) {
+                    uint at = (r * columns + column) * 4 + j;
+                    outputs[at] = turn == 0 ? sums[r][j] : outputs[at] + sums[r][j];
+                }
+            }
+        }
+        barrier();
+    }
+}
+
+// Joins the ranges of a key head: each weighs by its sum of e^(score - largest of all ranges).
+void join_ranges(uint kv_head, uint count) {
+    Floats parts = Floats(p.parts);
+    for (uint i = gl_LocalInvocationIndex; i < ratio * head_size; i += group_size) {
+        uint head = kv_head * ratio + i / head_size, d = i % head_size;
+        float top = -SCORE_LIMIT;
+        for (uint s = 0; s < count; ++s)
+            top = max(top, parts.at[(s * query_heads + head) * (head_size + 2) + head_size]);
+        float sum = 0, weights = 0;
+        for (uint s = 0; s < count; ++s) {
+            uint base = (s * query_heads + head) * (head_size + 2);
+            float weight = exp(parts.at[base + head_size] - top);
+            sum += weight * parts.at[base + d];
+            weights += weight * parts.at[base + head_size + 1];
+        }
+        Floats(p.y).at[head * head_size + d] = weights == 0 ? 0 : sum / weights;
+    }
+}
+
+void attend_range() {
+    uint kv_head = gl_WorkGroupID.x, splits = gl_NumWorkGroups.y;
+    uint length = Step(p.step).step.position + 1;
+    Table table = Table(Step(p.step).step.block_table);
+    uint share = max((length + splits - 1) / splits, least_positions);
+    uint ranges = (length + share - 1) / share;
+    if (gl_WorkGroupID.y >= ranges) return;
+    uint begin = gl_WorkGroupID.y * share, end = min(begin + share, length);
+    for (uint row_begin = 0; row_begin < ratio; row_begin += rows) {
+        attend(kv_head, row_begin, begin, end, table);
+        for (uint i = gl_LocalInvocationIndex; i < rows * head_size; i += group_size) {
+            uint r = i / head_size, d = i % head_size;
+            if (row_begin + r >= ratio) continue;
+            uint head = kv_head * ratio + row_begin + r;
+            float value = outputs[r * columns * 4 + d];
+            if (ranges == 1) {
+                Floats(p.y).at[head * head_size + d] = total[r] == 0 ? 0 : value / total[r];
+            } else {
+                uint base = (gl_WorkGroupID.y * query_heads + head) * (head_size + 2);
+                Floats(p.parts).at[base + d] = value;
+                if (d == 0) {
+                    Floats(p.parts).at[base + head_size] = largest[r];
+                    Floats(p.parts).at[base + head_size + 1] = total[r];
+                }
+            }
+        }
+        barrier();
+    }
+    if (ranges == 1) return;
+    memoryBarrierBuffer();
+    barrier();
+    if (gl_LocalInvocationIndex == 0) before = atomicAdd(Links(p.arrived).at[kv_head], 1);
+    barrier();
+    if (before != ranges - 1) return;
+    memoryBarrierBuffer();
+    join_ranges(kv_head, ranges);
+    if (gl_LocalInvocationIndex == 0) Links(p.arrived).at[kv_head] = 0;
+}
+
+void main() {
+    if (waits != 0) wait_for_link(p.link);
+    attend_range();
+    if (waits != 0) raise_link(p.link);
+}
