@@ -5,6 +5,14 @@
 // The language of the package is older; clang embeds in every one.
 #pragma clang diagnostic ignored "-Wc23-extensions"
 
+static const _Alignas(4) unsigned char attention[] = {
+#embed "spirv/attention.spv"
+};
+
+static const _Alignas(4) unsigned char attention_inputs[] = {
+#embed "spirv/attention_inputs.spv"
+};
+
 static const _Alignas(4) unsigned char embed[] = {
 #embed "spirv/embed.spv"
 };
@@ -22,6 +30,8 @@ static const _Alignas(4) unsigned char rms_norm[] = {
 };
 
 static const struct thimble_shader shaders[] = {
+    {"attention", (const uint32_t *)attention, sizeof attention},
+    {"attention_inputs", (const uint32_t *)attention_inputs, sizeof attention_inputs},
     {"embed", (const uint32_t *)embed, sizeof embed},
     {"matmul", (const uint32_t *)matmul, sizeof matmul},
     {"prepare", (const uint32_t *)prepare, sizeof prepare},

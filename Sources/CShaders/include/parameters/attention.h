@@ -33,7 +33,7 @@ struct thimble_attention {
     // The position of the first token, for causal attention: query i sees positions up to start + i.
     uint32_t start;
     // Positions that hold keys and values. Without ranges, and unless causal, every query sees all of them.
-    uint32_t length;
+    uint32_t key_count;
     // 0: every query sees every position.
     uint32_t is_causal;
     // What scores are multiplied by.
