@@ -33,7 +33,7 @@ public import CVulkan
             unsafe Unmanaged<ValidationListener>.fromOpaque(user).takeUnretainedValue()
                 .hear(String(cString: message))
         }
-        let user = unsafe listener.map { unsafe Unmanaged.passUnretained($0).toOpaque() }
+        let user = listener.map { unsafe Unmanaged.passUnretained($0).toOpaque() }
         let result = unsafe thimble_vulkan_create_instance(
             functions, listener == nil ? nil : hear, user, &handles)
         guard result == VK_SUCCESS else {

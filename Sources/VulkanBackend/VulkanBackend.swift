@@ -1,0 +1,163 @@
+//! A Vulkan device as a backend: operations become dispatches in one stream.
+
+public import Tensors
+public import VulkanCompute
+
+/// Runs operations on a device, in the order asked, each after what the one before wrote.
+///
+/// Not safe to call from several threads at a time. A fault of the device while operations are queued is
+/// kept, and thrown by the next `read` or `synchronize`.
+public final class VulkanBackend: Backend {
+    public let device: VulkanDevice
+    let stream: CommandStream
+    var library: PipelineLibrary
+    private var staging: StagingRing
+    /// Host memory that activations are read through: as large as the largest ever read.
+    private var readback: DeviceBuffer
+    private var scratch: (memory: any BackendMemory, bytes: Range<Int>)?
+    var tables: BlockTableCache
+    /// A fault outside the stream: a pipeline that could not be made.
+    private var fault: VulkanError?
+    let subgroupSize: Int
+
+    private static let stagingByteCount = 4 << 20
+    private static let readbackByteCount = 1 << 20
+
+    /// Computes on `device`. `pipelines` is what `pipelineCache()` of an earlier run gave; nothing is lost but
+    /// time without it.
+    public init(_ device: VulkanDevice, pipelines: [UInt8] = []) throws(VulkanError) {
+        self.device = device
+        stream = try CommandStream(device)
+        library = try PipelineLibrary(device, saved: pipelines)
+        staging = try StagingRing(device, byteCount: Self.stagingByteCount)
+        readback = try DeviceBuffer(device, byteCount: Self.readbackByteCount, kind: .host)
+        tables = BlockTableCache()
+        subgroupSize = device.physical.subgroupSize
+    }
+
+    /// What the driver has compiled so far, to be kept for the next run; nil if it is what was given.
+    public func pipelineCache() throws(VulkanError) -> [UInt8]? {
+        library.isChanged ? try library.save() : nil
+    }
+
+    // MARK: Memory
+
+    public func makeMemory(
+        byteCount: Int, label: String, use: MemoryUse
+    ) throws(BackendError) -> any BackendMemory {
+        do {
+            let buffer = try DeviceBuffer(device, byteCount: byteCount)
+            // Weights are filled whole.
+            if case .working = use { stream.zero(buffer) }
+            return VulkanMemory(buffer)
+        } catch { throw BackendError(error, doing: "for \(label)") }
+    }
+
+    public func useScratch(_ memory: any BackendMemory, bytes: Range<Int>) {
+        precondition(bytes.lowerBound >= 0 && bytes.upperBound <= memory.byteCount)
+        precondition(bytes.lowerBound % 64 == 0)
+        scratch = (memory, bytes)
+    }
+
+    /// Where the scratch begins, which must have `byteCount` bytes.
+    func scratchAddress(_ byteCount: Int) -> UInt64 {
+        guard let scratch, byteCount <= scratch.bytes.count else {
+            preconditionFailure("the scratch lent is as large as the largest operation")
+        }
+        return deviceBuffer(scratch.memory).address + UInt64(scratch.bytes.lowerBound)
+    }
+
+    public func fill<E: Error>(
+        _ memory: any BackendMemory, _ bytes: Range<Int>,
+        _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Void
+    ) throws(E) {
+        precondition(bytes.lowerBound >= 0 && bytes.upperBound <= memory.byteCount)
+        if bytes.isEmpty { return unsafe try body(UnsafeMutableRawBufferPointer(start: nil, count: 0)) }
+        let buffer = deviceBuffer(memory)
+        if bytes.count <= staging.byteCount / 2 {
+            return unsafe try staging.write(
+                bytes.count, to: buffer, at: bytes.lowerBound, in: stream, body)
+        }
+        if let mapped = unsafe buffer.mapped {
+            waitForFill()
+            return unsafe try body(UnsafeMutableRawBufferPointer(rebasing: mapped[bytes]))
+        }
+        try unsafe fillThroughHost(buffer, bytes, body)
+    }
+
+    /// What was asked before may still use the bytes. A fault shows at the next `read` or `synchronize`.
+    private func waitForFill() {
+        do { try wait() } catch { keep(error) }
+    }
+
+    /// Fills device memory that the host does not see through host memory made for that.
+    private func fillThroughHost<E: Error>(
+        _ buffer: DeviceBuffer, _ bytes: Range<Int>, _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Void
+    ) throws(E) {
+        let host: DeviceBuffer
+        do { host = try DeviceBuffer(device, byteCount: bytes.count, kind: .host) } catch { return keep(error) }
+        guard let mapped = unsafe host.mapped else { preconditionFailure("the host sees host memory") }
+        try unsafe body(mapped)
+        stream.copy(from: host, at: 0, to: buffer, at: bytes.lowerBound, byteCount: bytes.count)
+        waitForFill()
+    }
+
+    public func read(
+        _ activation: Activation, _ body: (UnsafeBufferPointer<Float>) -> Void
+    ) throws(BackendError) {
+        let byteCount = activation.byteCount
+        do throws(VulkanError) {
+            if byteCount > readback.byteCount {
+                readback = try DeviceBuffer(device, byteCount: byteCount, kind: .host)
+            }
+            if byteCount > 0 {
+                stream.copy(
+                    from: deviceBuffer(activation.memory), at: activation.offset, to: readback, at: 0,
+                    byteCount: byteCount)
+                stream.publishToHost()
+            }
+            try wait()
+        } catch { throw BackendError(error, doing: "while computing") }
+        guard let mapped = unsafe readback.mapped else { preconditionFailure("the host sees host memory") }
+        unsafe body(
+            UnsafeBufferPointer(
+                start: mapped.baseAddress!.assumingMemoryBound(to: Float.self), count: byteCount / 4))
+    }
+
+    public func synchronize() throws(BackendError) {
+        do { try wait() } catch { throw BackendError(error, doing: "while computing") }
+    }
+
+    private func wait() throws(VulkanError) {
+        if let fault { throw fault }
+        try stream.wait()
+        staging.releaseAll()
+    }
+
+    /// Keeps the first fault of what cannot throw.
+    func keep(_ error: VulkanError) { fault = fault ?? error }
+
+    // MARK: Dispatches
+
+    /// Queues a run of a shader. `constants` are those from id 2 on.
+    func dispatch<Parameters: BitwiseCopyable>(
+        _ shader: String, workgroup: Int, _ constants: [UInt32] = [], _ parameters: Parameters,
+        groups: (Int, Int, Int)
+    ) {
+        if fault != nil { return }
+        do {
+            let key = PipelineKey(
+                shader: shader, constants: [UInt32(workgroup), UInt32(subgroupSize)] + constants)
+            stream.dispatch(try library.pipeline(key), parameters, groups: groups)
+        } catch { keep(error) }
+    }
+}
+
+extension BackendError {
+    init(_ error: VulkanError, doing what: String) {
+        switch error.code {
+        case .outOfMemory: self.init(.outOfMemory, "\(error) \(what)")
+        case .deviceLost, .failed, .unavailable: self.init(.deviceLost, "\(error) \(what)")
+        }
+    }
+}

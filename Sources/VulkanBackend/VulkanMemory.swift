@@ -1,0 +1,40 @@
+//! Memory of a Vulkan device, as the models see it.
+
+public import Tensors
+internal import VulkanCompute
+
+/// One device buffer.
+///
+/// Sendable, for it says no more than where it is; the backend that made it belongs to one thread at a time.
+final class VulkanMemory: BackendMemory, @unchecked Sendable {
+    let buffer: DeviceBuffer
+    var byteCount: Int { buffer.byteCount }
+
+    init(_ buffer: DeviceBuffer) { self.buffer = buffer }
+}
+
+/// The backend's view of a memory. Traps for memory that another backend made.
+func deviceBuffer(_ memory: any BackendMemory) -> DeviceBuffer {
+    guard let memory = memory as? VulkanMemory else { preconditionFailure("memory of another backend") }
+    return memory.buffer
+}
+
+extension Activation {
+    /// Where shaders find the first element.
+    var address: UInt64 { deviceBuffer(memory).address + UInt64(offset) }
+    var byteCount: Int { rows * columns * 4 }
+}
+
+extension Vector {
+    var address: UInt64 { deviceBuffer(memory).address + UInt64(offset) }
+}
+
+extension Matrix {
+    var codesAddress: UInt64 { deviceBuffer(memory).address + UInt64(codesOffset) }
+    var scalesAddress: UInt64 { deviceBuffer(memory).address + UInt64(scalesOffset) }
+}
+
+extension PagedKV {
+    /// Of page 0 of the layer.
+    var address: UInt64 { deviceBuffer(memory).address + UInt64(offset) }
+}
