@@ -42,6 +42,9 @@ let package = Package(
         .target(name: "Documents", dependencies: ["CFreeType", "CImages"], swiftSettings: swift),
         .target(name: "CPUBackend", dependencies: ["Tensors", "CKernels"], swiftSettings: swift),
         .target(name: "VulkanCompute", dependencies: ["CVulkan"], swiftSettings: swift),
+        .target(
+            name: "VulkanBackend", dependencies: ["Tensors", "VulkanCompute", "CShaders"],
+            swiftSettings: swift),
         .target(name: "Models", dependencies: ["Tensors", "ModelFile"], swiftSettings: swift),
         .target(
             name: "Thimble",

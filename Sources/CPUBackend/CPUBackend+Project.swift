@@ -6,9 +6,8 @@ public import Tensors
 extension CPUBackend {
     public func project(_ input: Prologue, _ weight: Matrix, _ output: Epilogue) {
         let x = input.input
-        precondition(x.columns == weight.layout.columns, "an input is as wide as the matrix")
-        checkShapes(input)
-        checkShapes(output, rows: x.rows, outputs: weight.layout.rows)
+        input.checkShapes(columns: weight.layout.columns)
+        output.checkShapes(rows: x.rows, outputs: weight.layout.rows)
         let layout = ProjectionScratch(
             rows: x.rows, weight.layout, storesAttentionInputs: output.isAttentionInputs,
             threadCount: pool.threadCount)
@@ -17,32 +16,6 @@ extension CPUBackend {
             let block = start..<min(start + ProjectionScratch.tokenBlock, x.rows)
             let prepared = unsafe prepare(input, block, weight.layout, layout, scratch)
             unsafe multiply(prepared, weight, output, block, layout, scratch)
-        }
-    }
-
-    private func checkShapes(_ input: Prologue) {
-        switch input {
-        case .plain: break
-        case .rmsNorm(let x, let weight, _):
-            precondition(weight.count == x.columns)
-        case .residual(let residual, let delta, let deltaWeight, let weight, _):
-            precondition(delta.rows == residual.rows && delta.columns == residual.columns)
-            precondition(deltaWeight.count == residual.columns && weight.count == residual.columns)
-        }
-    }
-
-    private func checkShapes(_ output: Epilogue, rows: Int, outputs: Int) {
-        switch output {
-        case .store(let y, let bias):
-            precondition(y.rows == rows && y.columns == outputs && bias?.count ?? outputs == outputs)
-        case .swiglu(let y):
-            precondition(y.rows == rows && y.columns * 2 == outputs)
-        case .add(let y):
-            precondition(y.rows == rows && y.columns == outputs)
-        case .attentionInputs(let q, let bias, let rotary, let kv, let start):
-            precondition(q.rows == rows && q.columns + 2 * kv.kvHeads * kv.headSize == outputs)
-            precondition(bias?.count ?? outputs == outputs && rotary.cosines.rows == rows)
-            precondition(start >= 0 && start + rows <= kv.blockTable.count * kv.pageTokens)
         }
     }
 
@@ -104,12 +77,6 @@ extension CPUBackend {
     }
 }
 
-extension Epilogue {
-    fileprivate var isAttentionInputs: Bool {
-        if case .attentionInputs = self { true } else { false }
-    }
-}
-
 /// A prologue, token by token.
 @safe private struct NormLoop {
     let kernels: UnsafePointer<thimble_kernels>
@@ -125,11 +92,12 @@ extension Epilogue {
             return unsafe UnsafePointer(x.row(row))
         case .rmsNorm(let x, let weight, let epsilon):
             unsafe kernels.pointee.rms_norm(x.row(row), weight.floats, Int64(x.columns), epsilon, y)
-        case .residual(let residual, let delta, let deltaWeight, let weight, let epsilon):
+        case .residual(let residual, let delta, let deltaWeight, let weight, let epsilon, let sum):
             let columns = Int64(residual.columns)
+            unsafe sum.row(row).update(from: residual.row(row), count: residual.columns)
             unsafe kernels.pointee.add_rms_norm(
-                delta.row(row), deltaWeight.floats, columns, epsilon, residual.row(row))
-            unsafe kernels.pointee.rms_norm(residual.row(row), weight.floats, columns, epsilon, y)
+                delta.row(row), deltaWeight.floats, columns, epsilon, sum.row(row))
+            unsafe kernels.pointee.rms_norm(sum.row(row), weight.floats, columns, epsilon, y)
         }
         return unsafe UnsafePointer(y)
     }

@@ -71,6 +71,7 @@ public struct ActivationPlan: Sendable {
         let layers = Phase.decoder...Phase.decoder
         return [
             floats("residual stream", rows, text.hiddenSize, Phase.decoder...Phase.logits),
+            floats("next residual stream", rows, text.hiddenSize, Phase.decoder...Phase.logits),
             floats("block output", rows, text.hiddenSize, Phase.decoder...Phase.logits),
             floats("queries", rows, queryWidth, layers),
             floats("attention output", rows, queryWidth, layers),

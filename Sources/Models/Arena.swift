@@ -30,7 +30,8 @@ struct Arena {
 
 /// Activations of one chunk of the decoder, each of as many rows as a chunk has tokens.
 struct DecoderWork {
-    let residual: Activation
+    /// The residual stream, and where its next sum goes: they take turns.
+    let residuals: (Activation, Activation)
     let delta: Activation
     let queries: Activation
     let attended: Activation
@@ -41,7 +42,10 @@ struct DecoderWork {
 
     init(_ text: TextConfiguration, in arena: Arena) {
         let queryWidth = text.headCount * text.headSize
-        residual = arena.activation("residual stream", columns: text.hiddenSize)
+        residuals = (
+            arena.activation("residual stream", columns: text.hiddenSize),
+            arena.activation("next residual stream", columns: text.hiddenSize)
+        )
         delta = arena.activation("block output", columns: text.hiddenSize)
         queries = arena.activation("queries", columns: queryWidth)
         attended = arena.activation("attention output", columns: queryWidth)

@@ -34,14 +34,14 @@ extension Glm4v {
         defer { sequence.releaseReserve() }
         while sequence.length < inputs.count {
             let chunk = sequence.length..<min(sequence.length + ActivationPlan.chunkTokens, inputs.count)
-            guard let (residual, delta) = run(inputs, chunk, sequence, shouldStop) else { return }
+            guard let stream = run(inputs, chunk, sequence, shouldStop) else { return }
             do throws(BackendError) {
                 switch rows {
                 case .all:
-                    try unsafe computeLogits(residual, delta, receive)
+                    try unsafe computeLogits(stream, receive)
                 case .last where chunk.upperBound == inputs.count:
                     let last = chunk.count - 1..<chunk.count
-                    try unsafe computeLogits(residual.rows(last), delta.rows(last), receive)
+                    try unsafe computeLogits(stream.rows(last), receive)
                 case .last:
                     try backend.synchronize()
                 }
@@ -54,13 +54,13 @@ extension Glm4v {
     /// caller asked to stop.
     private func run(
         _ inputs: InputSequence, _ chunk: Range<Int>, _ sequence: KVSequence, _ shouldStop: () -> Bool
-    ) -> (residual: Activation, delta: Activation)? {
+    ) -> ResidualStream? {
         let text = configuration.text
         let count = chunk.count
-        let (residual, delta) = (work.residual.rows(0..<count), work.delta.rows(0..<count))
+        var stream = ResidualStream(work, rows: count)
         let (queries, attended) = (work.queries.rows(0..<count), work.attended.rows(0..<count))
         let mlp = work.mlp.rows(0..<count)
-        embed(inputs, chunk, into: residual)
+        embed(inputs, chunk, into: stream.residual)
         let rotary = work.rotary.prefix(count)
         angles.write(inputs.positions[chunk], into: rotary, on: backend)
 
@@ -70,30 +70,33 @@ extension Glm4v {
             if shouldStop() { return nil }
             let kv = firstLayer.moved(to: index * sequence.pool.layerByteCount)
             backend.project(
-                joined(residual, delta, previous?.postMLPNorm, then: layer.inputNorm), layer.qkv,
+                joined(&stream, previous?.postMLPNorm, then: layer.inputNorm), layer.qkv,
                 .attentionInputs(
                     queries: queries, bias: layer.qkvBias, rotary: rotary, kv: kv, start: chunk.lowerBound))
             backend.attention(
                 queries: queries, kv: kv, start: chunk.lowerBound, length: chunk.upperBound, isCausal: true,
                 scale: 1 / Float(text.headSize).squareRoot(), into: attended)
-            backend.project(.plain(attended), layer.o, .store(delta, bias: nil))
+            backend.project(.plain(attended), layer.o, .store(stream.delta, bias: nil))
             backend.project(
-                joined(residual, delta, layer.postSelfAttentionNorm, then: layer.postAttentionNorm),
+                joined(&stream, layer.postSelfAttentionNorm, then: layer.postAttentionNorm),
                 layer.gateUp,
                 .swiglu(mlp))
-            backend.project(.plain(mlp), layer.down, .store(delta, bias: nil))
+            backend.project(.plain(mlp), layer.down, .store(stream.delta, bias: nil))
             previous = layer
         }
-        return (residual, delta)
+        return stream
     }
 
     /// A layer's input: the residual, joined by what the block before computed unless this is the first.
     private func joined(
-        _ residual: Activation, _ delta: Activation, _ deltaNorm: Vector?, then norm: Vector
+        _ stream: inout ResidualStream, _ deltaNorm: Vector?, then norm: Vector
     ) -> Prologue {
         let epsilon = configuration.text.rmsNormEpsilon
-        guard let deltaNorm else { return .rmsNorm(residual, weight: norm, epsilon: epsilon) }
-        return .residual(residual, adding: delta, deltaWeight: deltaNorm, weight: norm, epsilon: epsilon)
+        guard let deltaNorm else { return .rmsNorm(stream.residual, weight: norm, epsilon: epsilon) }
+        defer { stream.advance() }
+        return .residual(
+            stream.residual, adding: stream.delta, deltaWeight: deltaNorm, weight: norm, epsilon: epsilon,
+            into: stream.next)
     }
 
     /// Token embeddings, with visual features in place of the placeholders'.
@@ -112,16 +115,45 @@ extension Glm4v {
 
     /// Waits for the device before each run of logits, and so for everything before it.
     private func computeLogits(
-        _ residual: Activation, _ delta: Activation, _ receive: (UnsafeBufferPointer<Float>) -> Void
+        _ stream: ResidualStream, _ receive: (UnsafeBufferPointer<Float>) -> Void
     ) throws(BackendError) {
         guard let last = layers.last else { preconditionFailure("a decoder has layers") }
-        for start in stride(from: 0, to: residual.rows, by: ActivationPlan.logitRows) {
-            let rows = start..<min(start + ActivationPlan.logitRows, residual.rows)
+        for start in stride(from: 0, to: stream.delta.rows, by: ActivationPlan.logitRows) {
+            let rows = start..<min(start + ActivationPlan.logitRows, stream.delta.rows)
+            var stream = stream.rows(rows)
             let logits = work.logits.rows(0..<rows.count)
             backend.project(
-                joined(residual.rows(rows), delta.rows(rows), last.postMLPNorm, then: finalNorm), head,
+                joined(&stream, last.postMLPNorm, then: finalNorm), head,
                 .store(logits, bias: nil))
             try unsafe backend.read(logits, receive)
         }
     }
+}
+
+/// The residual stream on its way through the layers.
+struct ResidualStream {
+    private(set) var residual: Activation
+    /// Where the next sum goes.
+    private(set) var next: Activation
+    /// What the block before has computed, and has yet to join.
+    let delta: Activation
+
+    init(_ work: DecoderWork, rows: Int) {
+        residual = work.residuals.0.rows(0..<rows)
+        next = work.residuals.1.rows(0..<rows)
+        delta = work.delta.rows(0..<rows)
+    }
+
+    private init(residual: Activation, next: Activation, delta: Activation) {
+        self.residual = residual
+        self.next = next
+        self.delta = delta
+    }
+
+    func rows(_ range: Range<Int>) -> ResidualStream {
+        ResidualStream(residual: residual.rows(range), next: next.rows(range), delta: delta.rows(range))
+    }
+
+    /// The sum has been asked for: it is the residual from now on.
+    mutating func advance() { swap(&residual, &next) }
 }

@@ -6,16 +6,17 @@ public enum Prologue: Sendable {
     case plain(Activation)
     /// `rmsNorm(x) * weight`.
     case rmsNorm(Activation, weight: Vector, epsilon: Float)
-    /// `residual += rmsNorm(delta) * deltaWeight`, kept; then `rmsNorm(residual) * weight`.
+    /// `sum = residual + rmsNorm(delta) * deltaWeight`, kept; then `rmsNorm(sum) * weight`.
     ///
     /// The sandwich norm of GLM-4: what the block before has computed is normalised before it joins the
-    /// residual.
-    case residual(Activation, adding: Activation, deltaWeight: Vector, weight: Vector, epsilon: Float)
+    /// residual. The sum has memory of its own, for on a GPU many workgroups compute it at once.
+    case residual(
+        Activation, adding: Activation, deltaWeight: Vector, weight: Vector, epsilon: Float, into: Activation)
 
     /// The activation that gives the shape.
     public var input: Activation {
         switch self {
-        case .plain(let x), .rmsNorm(let x, _, _), .residual(let x, _, _, _, _): x
+        case .plain(let x), .rmsNorm(let x, _, _), .residual(let x, _, _, _, _, _): x
         }
     }
 }
@@ -54,10 +55,13 @@ public struct Rotary: Sendable {
         self.pairing = pairing
     }
 
-    /// The first `count` rows.
-    public func prefix(_ count: Int) -> Rotary {
-        Rotary(cosines: cosines.rows(0..<count), sines: sines.rows(0..<count), pairing: pairing)
+    /// The angles of the tokens of `range`.
+    public func rows(_ range: Range<Int>) -> Rotary {
+        Rotary(cosines: cosines.rows(range), sines: sines.rows(range), pairing: pairing)
     }
+
+    /// The first `count` rows.
+    public func prefix(_ count: Int) -> Rotary { rows(0..<count) }
 }
 
 /// Rows of a table, weighted: output row `r` gets the sum over `j` of `weights[r][j] * table[indices[r][j]]`.

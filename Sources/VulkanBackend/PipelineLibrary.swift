@@ -27,7 +27,7 @@ struct PipelineLibrary: ~Copyable {
     /// The pipeline of that key, compiled if need be. Precondition: there is such a shader.
     mutating func pipeline(_ key: PipelineKey) throws(VulkanError) -> ComputePipeline {
         if let pipeline = pipelines[key] { return pipeline }
-        guard let shader = unsafe thimble_find_shader(key.shader) else {
+        guard let shader = unsafe thimble_shader_named(key.shader) else {
             preconditionFailure("no shader \(key.shader)")
         }
         let code = unsafe UnsafeBufferPointer(

@@ -16,12 +16,17 @@ public final class VulkanBackend: Backend {
     private var readback: DeviceBuffer
     private var scratch: (memory: any BackendMemory, bytes: Range<Int>)?
     var tables: BlockTableCache
+    /// Room for the image that was cut last.
+    var image: ImageMemory?
+    /// Tokens on their way to an embedding.
+    private var small: DeviceBuffer
     /// A fault outside the stream: a pipeline that could not be made.
     private var fault: VulkanError?
     let subgroupSize: Int
 
     private static let stagingByteCount = 4 << 20
     private static let readbackByteCount = 1 << 20
+    private static let smallByteCount = 1 << 20
 
     /// Computes on `device`. `pipelines` is what `pipelineCache()` of an earlier run gave; nothing is lost but
     /// time without it.
@@ -32,6 +37,7 @@ public final class VulkanBackend: Backend {
         staging = try StagingRing(device, byteCount: Self.stagingByteCount)
         readback = try DeviceBuffer(device, byteCount: Self.readbackByteCount, kind: .host)
         tables = BlockTableCache()
+        small = try DeviceBuffer(device, byteCount: Self.smallByteCount)
         subgroupSize = device.physical.subgroupSize
     }
 
@@ -83,6 +89,23 @@ public final class VulkanBackend: Backend {
             return unsafe try body(UnsafeMutableRawBufferPointer(rebasing: mapped[bytes]))
         }
         try unsafe fillThroughHost(buffer, bytes, body)
+    }
+
+    /// Lends bytes of the host to be filled, and copies them to `buffer` in their turn.
+    ///
+    /// Precondition: they are positive, and at most half of the staging memory.
+    func write(
+        _ byteCount: Int, to buffer: DeviceBuffer, at offset: Int,
+        _ body: (UnsafeMutableRawBufferPointer) -> Void
+    ) {
+        unsafe staging.write(byteCount, to: buffer, at: offset, in: stream, body)
+    }
+
+    /// Brings small numbers to the device; returns where the next operation finds them.
+    func stage(_ byteCount: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void) -> UInt64 {
+        precondition(byteCount <= small.byteCount)
+        unsafe write(byteCount, to: small, at: 0, body)
+        return small.address
     }
 
     /// What was asked before may still use the bytes. A fault shows at the next `read` or `synchronize`.

@@ -106,11 +106,14 @@ func aPlainProjectionStoresWithItsBias(tokens: Int, rows: Int, columns: Int) thr
     let (delta, ds) = try bench.random(tokens, columns)
     let ((deltaWeight, dw), (weight, nw)) = (try bench.vector(columns), try bench.vector(columns))
     let (w, ws) = try bench.matrix(rows, columns)
+    let (sum, _) = try bench.random(tokens, columns)
     let (y, ys) = try bench.random(tokens, rows)
     bench.backend.project(
-        .residual(x, adding: delta, deltaWeight: deltaWeight, weight: weight, epsilon: 1e-5), w, .add(y))
+        .residual(x, adding: delta, deltaWeight: deltaWeight, weight: weight, epsilon: 1e-5, into: sum), w,
+        .add(y))
     let joined = zip(xs, rmsNorm(ds, dw, 1e-5)).map { $0 + $1 }
-    expectEqual(try bench.values(x), joined.map { Double($0) })
+    expectEqual(try bench.values(sum), joined.map { Double($0) })
+    expectEqual(try bench.values(x), xs.map { Double($0) })
     let expected = product(rmsNorm(joined, nw, 1e-5), ws, rows: rows, columns: columns)
     expectEqual(try bench.values(y), zip(ys, expected).map { Double($0) + $1 })
 }
