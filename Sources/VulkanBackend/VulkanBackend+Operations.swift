@@ -2,6 +2,7 @@
 
 internal import CShaders
 public import Tensors
+internal import VulkanCompute
 
 extension VulkanBackend {
     public func embed(_ tokens: Span<Int32>, table: Matrix, into y: Activation) {
@@ -24,7 +25,7 @@ extension VulkanBackend {
         parameters.padded_columns = UInt32(layout.paddedColumns)
         dispatch(
             "embed", workgroup: Self.rowThreads,
-            [UInt32(layout.format.type.bitCount), UInt32(max(layout.format.group, 32))], parameters,
+            constants: [UInt32(layout.format.type.bitCount), UInt32(max(layout.format.group, 32))], parameters,
             groups: (y.rows, 1, 1))
     }
 

@@ -69,7 +69,7 @@ extension VulkanBackend {
         }
         let prepared = isQuantized ? THIMBLE_PREPARED_CODES : THIMBLE_PREPARED_FLOATS
         dispatch(
-            "prepare", workgroup: Self.rowThreads, [UInt32(kind), UInt32(prepared)], parameters,
+            "prepare", workgroup: Self.rowThreads, constants: [UInt32(kind), UInt32(prepared)], parameters,
             groups: (x.rows, 1, 1))
         return parameters.y
     }
@@ -109,7 +109,7 @@ extension VulkanBackend {
         let (tileRows, tileTokens) = (Int(THIMBLE_MATMUL_TILE_ROWS), Int(THIMBLE_MATMUL_TILE_TOKENS))
         dispatch(
             "matmul", workgroup: Int(THIMBLE_MATMUL_THREADS),
-            [UInt32(layout.format.type.bitCount), UInt32(max(layout.format.group, 32)), UInt32(kind)],
+            constants: [UInt32(layout.format.type.bitCount), UInt32(max(layout.format.group, 32)), UInt32(kind)],
             parameters,
             groups: ((layout.rows + tileRows - 1) / tileRows, (rows + tileTokens - 1) / tileTokens, 1))
     }
@@ -132,7 +132,7 @@ extension VulkanBackend {
         parameters.page_tokens = UInt32(kv.pageTokens)
         parameters.start = UInt32(start)
         dispatch(
-            "attention_inputs", workgroup: Self.rowThreads, [rotary.pairing.constant], parameters,
+            "attention_inputs", workgroup: Self.rowThreads, constants: [rotary.pairing.constant], parameters,
             groups: (queries.rows, 1, 1))
     }
 

@@ -164,7 +164,7 @@ public final class VulkanBackend: Backend {
 
     /// Queues a run of a shader. `constants` are those from id 2 on.
     func dispatch<Parameters: BitwiseCopyable>(
-        _ shader: String, workgroup: Int, _ constants: [UInt32] = [], _ parameters: Parameters,
+        _ shader: String, workgroup: Int, constants: [UInt32] = [], _ parameters: Parameters,
         groups: (Int, Int, Int)
     ) {
         if fault != nil { return }

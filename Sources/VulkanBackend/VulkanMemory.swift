@@ -1,6 +1,6 @@
 //! Memory of a Vulkan device, as the models see it.
 
-public import Tensors
+internal import Tensors
 internal import VulkanCompute
 
 /// One device buffer.

@@ -29,11 +29,11 @@ public import CVulkan
         }
         unsafe replacing(functions)
         let hear: thimble_vulkan_listener = { user, message in
-            guard let user = user, let message = message else { return }
+            guard let user = unsafe user, let message = unsafe message else { return }
             unsafe Unmanaged<ValidationListener>.fromOpaque(user).takeUnretainedValue()
                 .hear(String(cString: message))
         }
-        let user = listener.map { unsafe Unmanaged.passUnretained($0).toOpaque() }
+        let user = unsafe listener.map { unsafe Unmanaged.passUnretained($0).toOpaque() }
         let result = unsafe thimble_vulkan_create_instance(
             functions, listener == nil ? nil : hear, user, &handles)
         guard result == VK_SUCCESS else {
@@ -67,8 +67,8 @@ public import CVulkan
             unsafe functions.pointee.vkEnumeratePhysicalDevices(handles.instance, &count, &devices),
             "vkEnumeratePhysicalDevices")
         var found: [PhysicalDevice] = []
-        unsafe unsafe for device in unsafe devices.prefix(Int(count)) {
-            guard let device = unsafe device else { continue }
+        for index in 0..<Int(count) {
+            guard let device = unsafe devices[index] else { continue }
             unsafe found.append(try PhysicalDevice(device, index: found.count, of: self))
         }
         return found
