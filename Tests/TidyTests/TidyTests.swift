@@ -11,6 +11,8 @@ private let arrows: [String: Set<String>] = [
     "ModelFile": ["Tensors", "CZstd", "CXXHash"],
     "Checkpoints": ["Tensors", "ModelFile"],
     "CPUBackend": ["Tensors", "CKernels"],
+    "VulkanCompute": ["CVulkan"],
+    "VulkanBackend": ["Tensors", "VulkanCompute", "CShaders"],
     "Models": ["Tensors", "ModelFile"],
     "Thimble": [
         "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend", "Tensors",
