@@ -20,7 +20,7 @@ void join_residual(uint row) {
     Floats x = row_of(p.x, row, p.columns), delta = row_of(p.delta, row, p.columns);
     Floats weight = Floats(p.delta_weight);
     CoherentFloats y = CoherentFloats(uint64_t(row_of(p.residual_out, row, p.columns)));
-    Normaliser n = row_normaliser(delta, p.columns, p.epsilon);
+    Normaliser n = row_normaliser(delta, p.columns, 0, p.epsilon);
     for (uint i = gl_LocalInvocationID.x; i < p.columns; i += gl_WorkGroupSize.x) {
         y.at[i] = x.at[i] + normalised(n, delta.at[i]) * weight.at[i];
     }
@@ -67,7 +67,7 @@ void main() {
         uint64_t input_ = PROLOGUE == THIMBLE_PROLOGUE_RESIDUAL ? p.residual_out : p.x;
         Floats x = row_of(input_, row, p.columns);
         Normaliser n = Normaliser(1, 1);
-        if (PROLOGUE != THIMBLE_PROLOGUE_PLAIN) n = row_normaliser(x, p.columns, p.epsilon);
+        if (PROLOGUE != THIMBLE_PROLOGUE_PLAIN) n = row_normaliser(x, p.columns, 0, p.epsilon);
         if (PREPARED == THIMBLE_PREPARED_CODES) store_codes(row, x, n); else store_floats(row, x, n);
     }
 }

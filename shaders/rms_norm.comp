@@ -13,7 +13,7 @@ void main() {
     Floats weight = Floats(p.weight);
     for (uint row = gl_WorkGroupID.x; row < p.rows; row += gl_NumWorkGroups.x) {
         Floats x = row_of(p.x, row, p.columns), y = row_of(p.y, row, p.columns);
-        Normaliser n = row_normaliser(x, p.columns, p.epsilon);
+        Normaliser n = row_normaliser(x, p.columns, 0, p.epsilon);
         for (uint i = gl_LocalInvocationID.x; i < p.columns; i += gl_WorkGroupSize.x) {
             y.at[i] = normalised(n, x.at[i]) * weight.at[i];
         }

@@ -5,6 +5,10 @@
 // The language of the package is older; clang embeds in every one.
 #pragma clang diagnostic ignored "-Wc23-extensions"
 
+static const _Alignas(4) unsigned char add_gathered[] = {
+#embed "spirv/add_gathered.spv"
+};
+
 static const _Alignas(4) unsigned char attention[] = {
 #embed "spirv/attention.spv"
 };
@@ -13,8 +17,20 @@ static const _Alignas(4) unsigned char attention_inputs[] = {
 #embed "spirv/attention_inputs.spv"
 };
 
+static const _Alignas(4) unsigned char copy[] = {
+#embed "spirv/copy.spv"
+};
+
+static const _Alignas(4) unsigned char cut_patches[] = {
+#embed "spirv/cut_patches.spv"
+};
+
 static const _Alignas(4) unsigned char embed[] = {
 #embed "spirv/embed.spv"
+};
+
+static const _Alignas(4) unsigned char layer_norm_gelu[] = {
+#embed "spirv/layer_norm_gelu.spv"
 };
 
 static const _Alignas(4) unsigned char matmul[] = {
@@ -25,16 +41,25 @@ static const _Alignas(4) unsigned char prepare[] = {
 #embed "spirv/prepare.spv"
 };
 
+static const _Alignas(4) unsigned char resample[] = {
+#embed "spirv/resample.spv"
+};
+
 static const _Alignas(4) unsigned char rms_norm[] = {
 #embed "spirv/rms_norm.spv"
 };
 
 static const struct thimble_shader shaders[] = {
+    {"add_gathered", (const uint32_t *)add_gathered, sizeof add_gathered},
     {"attention", (const uint32_t *)attention, sizeof attention},
     {"attention_inputs", (const uint32_t *)attention_inputs, sizeof attention_inputs},
+    {"copy", (const uint32_t *)copy, sizeof copy},
+    {"cut_patches", (const uint32_t *)cut_patches, sizeof cut_patches},
     {"embed", (const uint32_t *)embed, sizeof embed},
+    {"layer_norm_gelu", (const uint32_t *)layer_norm_gelu, sizeof layer_norm_gelu},
     {"matmul", (const uint32_t *)matmul, sizeof matmul},
     {"prepare", (const uint32_t *)prepare, sizeof prepare},
+    {"resample", (const uint32_t *)resample, sizeof resample},
     {"rms_norm", (const uint32_t *)rms_norm, sizeof rms_norm},
 };
 

@@ -1,9 +1,9 @@
-//! What a root mean square multiplies by, for values of any size.
+//! What a norm multiplies by, for values of any size.
 #ifndef THIMBLE_NORM_GLSL
 #define THIMBLE_NORM_GLSL
 #include "reduce.glsl"
 
-// x[i] * first * second is x[i] / sqrt(mean(x^2) + epsilon).
+// x * first * second is x / sqrt(mean of squares + epsilon).
 struct Normaliser {
     float first;
     float second;
@@ -24,15 +24,18 @@ Normaliser shrinking_normaliser(float sum_of_squares_shrunk, float count) {
     return Normaliser(SHRINK, 1 / sqrt(sum_of_squares_shrunk / count));
 }
 
-// Of a row x[count]; all threads of the workgroup call it.
-Normaliser row_normaliser(Floats x, uint count, float epsilon) {
+// Of the distances of a row x[count] from a centre; all threads of the workgroup call it.
+Normaliser row_normaliser(Floats x, uint count, float centre, float epsilon) {
     float sum = 0;
-    for (uint i = gl_LocalInvocationID.x; i < count; i += gl_WorkGroupSize.x) sum += x.at[i] * x.at[i];
+    for (uint i = gl_LocalInvocationID.x; i < count; i += gl_WorkGroupSize.x) {
+        float distance_ = x.at[i] - centre;
+        sum += distance_ * distance_;
+    }
     sum = workgroup_sum(sum);
     if (!passes_range(sum)) return normaliser(sum, float(count), epsilon);
     sum = 0;
     for (uint i = gl_LocalInvocationID.x; i < count; i += gl_WorkGroupSize.x) {
-        float shrunk = x.at[i] * SHRINK;
+        float shrunk = (x.at[i] - centre) * SHRINK;
         sum += shrunk * shrunk;
     }
     return shrinking_normaliser(workgroup_sum(sum), float(count));
