@@ -84,9 +84,10 @@ vec4 cached_quad(uint key, uint quad) {
     return vec4(unpackHalf2x16(halves.x), unpackHalf2x16(halves.y));
 }
 
-// Unlike clamp(), leaves what is not a number as it is.
+// What is not a number stays so, by its bits: a device's clamp() may make it a limit.
 float limited(float score) {
-    return score > SCORE_LIMIT ? SCORE_LIMIT : score < -SCORE_LIMIT ? -SCORE_LIMIT : score;
+    bool is_number = (floatBitsToUint(score) & 0x7fffffffu) <= 0x7f800000u;
+    return is_number ? clamp(score, -SCORE_LIMIT, SCORE_LIMIT) : score;
 }
 
 void score_keys(uint first_row, uint lane) {
