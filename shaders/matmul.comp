@@ -65,14 +65,17 @@ void load_weights(uint step_) {
 
 void load_inputs(uint step_) {
     uint row_words = IS_INTEGER ? p.padded_columns / 4 : p.padded_columns;
-    for (uint i = gl_LocalInvocationID.x; i < STEP * THIMBLE_MATMUL_TILE_TOKENS; i += THREADS) {
-        uint word = i % STEP, column = i / STEP;
+    for (uint i = gl_LocalInvocationID.x; i < STEP / 4 * THIMBLE_MATMUL_TILE_TOKENS; i += THREADS) {
+        uint quad = i % (STEP / 4), column = i / (STEP / 4);
         uint token = gl_WorkGroupID.y * THIMBLE_MATMUL_TILE_TOKENS + column;
-        uint from = step_ * STEP + word;
-        bool inside = token < p.tokens && from < row_words;
-        uint value = 0;
-        if (inside) value = Words(p.x + uint64_t(token) * row_words * 4).at[from];
-        input_words[word][column / 4][column % 4] = value;
+        uint from = step_ * (STEP / 4) + quad;
+        uvec4 words = uvec4(0);
+        if (token < p.tokens && from < row_words / 4) {
+            words = Quads(p.x + uint64_t(token) * row_words * 4).at[from];
+        }
+        [[unroll]] for (uint j = 0; j < 4; j++) {
+            input_words[4 * quad + j][column / 4][column % 4] = words[j];
+        }
     }
 }
 
@@ -106,36 +109,40 @@ void load_scales(uint step_) {
     }
 }
 
-// [token of the quad][row of the quad]
-vec4 sums[4];
+// Products of four rows' words with a token's.
+ivec4 dots(ivec4 rows, int token) {
+    return ivec4(dotPacked4x8EXT(rows.x, token), dotPacked4x8EXT(rows.y, token),
+                 dotPacked4x8EXT(rows.z, token), dotPacked4x8EXT(rows.w, token));
+}
 
-void multiply_integers(uint row_quad, uint token_quad) {
+// What a step adds: a column a token, a row a row of the matrix.
+mat4 multiply_integers(uint row_quad, uint token_quad) {
+    mat4 sums = mat4(0);
     for (uint block = 0; block < STEP_BLOCKS; block++) {
-        ivec4 dots[4];
-        [[unroll]] for (uint t = 0; t < 4; t++) {
-            // A q4 code is 8 more than what it stands for.
-            int offset = WEIGHT_TYPE == TYPE_Q4 ? -8 * input_sums[block][token_quad][t] : 0;
-            dots[t] = ivec4(offset);
-        }
+        // A q4 code is 8 more than what it stands for.
+        ivec4 offsets = WEIGHT_TYPE == TYPE_Q4 ? -8 * input_sums[block][token_quad] : ivec4(0);
+        ivec4 dots0 = offsets.xxxx, dots1 = offsets.yyyy, dots2 = offsets.zzzz, dots3 = offsets.wwww;
         [[unroll]] for (uint i = 0; i < BLOCK_WORDS; i++) {
             ivec4 w = ivec4(weight_words[block * BLOCK_WORDS + i][row_quad]);
             ivec4 x = ivec4(input_words[block * BLOCK_WORDS + i][token_quad]);
-            [[unroll]] for (uint t = 0; t < 4; t++) {
-                [[unroll]] for (uint r = 0; r < 4; r++) dots[t][r] += dotPacked4x8EXT(w[r], x[t]);
-            }
+            dots0 += dots(w, x.x);
+            dots1 += dots(w, x.y);
+            dots2 += dots(w, x.z);
+            dots3 += dots(w, x.w);
         }
-        vec4 row_scales = weight_scales[block][row_quad];
-        vec4 token_scales = input_scales[block][token_quad];
-        [[unroll]] for (uint t = 0; t < 4; t++) sums[t] += row_scales * token_scales[t] * vec4(dots[t]);
+        mat4 scales = outerProduct(weight_scales[block][row_quad], input_scales[block][token_quad]);
+        sums += matrixCompMult(scales, mat4(dots0, dots1, dots2, dots3));
     }
+    return sums;
 }
 
-void multiply_floats(uint row_quad, uint token_quad) {
+mat4 multiply_floats(uint row_quad, uint token_quad) {
+    mat4 sums = mat4(0);
     [[unroll]] for (uint i = 0; i < STEP; i++) {
-        vec4 w = uintBitsToFloat(weight_words[i][row_quad]);
-        vec4 x = uintBitsToFloat(input_words[i][token_quad]);
-        [[unroll]] for (uint t = 0; t < 4; t++) sums[t] += w * x[t];
+        vec4 w = uintBitsToFloat(weight_words[i][row_quad]), x = uintBitsToFloat(input_words[i][token_quad]);
+        sums += outerProduct(w, x);
     }
+    return sums;
 }
 
 float swiglu(float gate, float up) { return gate / (1 + exp(-gate)) * up; }
@@ -159,19 +166,23 @@ void store(uint first_row, uint token, vec4 values) {
 
 void main() {
     uint row_quad = gl_LocalInvocationID.x % ROW_QUADS, token_quad = gl_LocalInvocationID.x / ROW_QUADS;
-    [[unroll]] for (uint t = 0; t < 4; t++) sums[t] = vec4(0);
+    uint first_token = gl_WorkGroupID.y * THIMBLE_MATMUL_TILE_TOKENS + token_quad * 4;
+    mat4 sums = mat4(0);
     uint steps = (p.padded_columns + STEP_INPUTS - 1) / STEP_INPUTS;
     for (uint step_ = 0; step_ < steps; step_++) {
         load_weights(step_);
         load_inputs(step_);
         if (IS_INTEGER) load_scales(step_);
         barrier();
-        if (IS_INTEGER) multiply_integers(row_quad, token_quad); else multiply_floats(row_quad, token_quad);
+        // With few tokens, most threads only help to load.
+        if (first_token < p.tokens) {
+            sums += IS_INTEGER
+                ? multiply_integers(row_quad, token_quad) : multiply_floats(row_quad, token_quad);
+        }
         barrier();
     }
     uint first_row = gl_WorkGroupID.x * THIMBLE_MATMUL_TILE_ROWS + row_quad * 4;
     [[unroll]] for (uint t = 0; t < 4; t++) {
-        uint token = gl_WorkGroupID.y * THIMBLE_MATMUL_TILE_TOKENS + token_quad * 4 + t;
-        if (token < p.tokens) store(first_row, token, sums[t]);
+        if (first_token + t < p.tokens) store(first_row, first_token + t, sums[t]);
     }
 }

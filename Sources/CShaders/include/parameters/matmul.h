@@ -17,13 +17,13 @@
 // A grid of [tiles of rows, tiles of tokens]. Addresses are of the device.
 struct thimble_matmul {
     // int8 [tokens, padded_columns] for 4 and 8 bits, float32 for 16 and 32, as prepare leaves them; of
-    // float32, rows that need neither a norm nor padding may be the activation itself. Aligned to 4 bytes.
+    // float32, rows that need neither a norm nor padding may be the activation itself. Aligned to 16 bytes.
     uint64_t x;
     // float32 [tokens, padded_columns / 32]: the scales of x. For 4 and 8 bits only.
     uint64_t x_scales;
     // int32 [tokens, padded_columns / 32]: the sums of x. For 4 bits only.
     uint64_t x_sums;
-    // The codes plane of a tiled matrix (its values, for float16 and float32).
+    // The codes plane of a tiled matrix (its values, for float16 and float32). Aligned to 16 bytes.
     uint64_t codes;
     // The scales plane; of no meaning for float16 and float32.
     uint64_t scales;
