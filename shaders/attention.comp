@@ -1,4 +1,4 @@
-//! Attention of many queries over pages, by the online softmax (Milakov and Gimelshein, 2018): any device's form.
+//! Attention of many queries over pages, by the online softmax (Milakov and Gimelshein, 2018), on any device.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "include/pages.glsl"

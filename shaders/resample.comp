@@ -1,4 +1,4 @@
-//! One axis of an image of bytes, resampled: sums of bytes with fixed-point weights, the same on every device.
+//! One axis of an image of bytes, resampled: sums in integers, the same on every device.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "include/types.glsl"

@@ -1,4 +1,4 @@
-//! Keys and values in pages: float16 `[2: key, value][kv_heads][page_tokens][head_size]` each, as PagedKV says.
+//! Keys and values in pages, float16 `[2: key, value][kv_heads][page_tokens][head_size]` each, as in PagedKV.
 #ifndef THIMBLE_PAGES_GLSL
 #define THIMBLE_PAGES_GLSL
 #include "types.glsl"

@@ -1,4 +1,4 @@
-//! The tiled weight layout of Sources/Tensors/WeightLayout.swift: where words and scales lie, and what they mean.
+//! The tiled weight layout of Sources/Tensors/WeightLayout.swift: where words and scales lie.
 #ifndef THIMBLE_WEIGHTS_GLSL
 #define THIMBLE_WEIGHTS_GLSL
 #include "types.glsl"
