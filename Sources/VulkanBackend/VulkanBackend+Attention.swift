@@ -24,7 +24,7 @@ extension VulkanBackend {
         parameters.kv_heads = UInt32(kv.kvHeads)
         parameters.page_tokens = UInt32(kv.pageTokens)
         parameters.start = UInt32(start)
-        parameters.length = UInt32(length)
+        parameters.key_count = UInt32(length)
         parameters.is_causal = isCausal ? 1 : 0
         parameters.scale = scale
         let rows = queries.rows * (queries.columns / kv.headSize / kv.kvHeads)
