@@ -49,7 +49,8 @@ let package = Package(
         .target(
             name: "Thimble",
             dependencies: [
-                "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend", "Tensors",
+                "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend", "VulkanBackend",
+                "VulkanCompute", "Tensors",
             ],
             swiftSettings: swift),
         .executableTarget(

@@ -5,15 +5,15 @@ internal import Synchronization
 public import Tensors
 
 extension CPUBackend {
-    /// Seconds that all threads together take to read every byte of `memories` once: the fastest of `passes`.
+    /// Seconds that all threads together take to read every byte of `memories` once: the fastest of some passes.
     ///
     /// Loads in order, nothing computed but a sum, every other pass with lines asked for ahead. Memories that
     /// fit a cache are read from there.
-    public func secondsToRead(_ memories: [any BackendMemory], passes: Int = 4) -> Double {
+    public func secondsToRead(_ memories: [any BackendMemory]) -> Double? {
         let clock = ContinuousClock()
         let sink = Atomic<UInt64>(0)
         var fastest = Duration.seconds(1 << 20)
-        for pass in 0..<passes {
+        for pass in 0..<Self.readPasses {
             let asksAhead = pass % 2 == 0
             let start = clock.now
             for memory in memories {
@@ -33,6 +33,7 @@ extension CPUBackend {
         return Double(fastest.components.seconds) + Double(fastest.components.attoseconds) * 1e-18
     }
 
+    private static let readPasses = 4
     /// Bytes that a thread reads at a time.
     private static let readClaim = 1 << 20
 

@@ -171,6 +171,10 @@ public protocol Backend: AnyObject {
     func addGathered(_ gather: WeightedGather, table: Vector, to y: Activation)
     /// Copies `x` to `y`, of one shape.
     func copy(_ x: Activation, to y: Activation)
+
+    /// Seconds to only read every byte of `memories` once, as fast as this backend can: what decoding is held
+    /// against. Nil where that cannot be measured.
+    func secondsToRead(_ memories: [any BackendMemory]) throws(BackendError) -> Double?
 }
 
 extension Backend {

@@ -1,29 +1,76 @@
 //! What computes: for a person to read and for a measurement to record.
 
 internal import CPUBackend
+internal import VulkanCompute
 
-/// A device that models run on.
+/// A device that models may run on.
 public struct DeviceDescription: Sendable, Equatable {
-    /// The name that `DeviceChoice` takes.
+    /// The name that `DeviceChoice` takes: `cpu`, `vulkan:0`.
     public var name: String
+    /// What it calls itself.
+    public var title: String
     /// The set of kernels in use.
-    public var variant: String
-    /// Threads that compute.
+    public var kernels: String
+    /// Threads that compute, or that load where a GPU computes.
     public var threadCount: Int
+    /// The rest of what Vulkan says; nil for the CPU.
+    public var vulkan: VulkanDescription?
 
-    /// The devices of this machine, the one that `DeviceChoice.automatic` picks first.
+    /// What Vulkan says of a device.
+    public struct VulkanDescription: Sendable, Equatable {
+        /// Its name and version.
+        public var driver: String
+        /// `discrete`, `integrated`, `virtual`, `cpu` or `other`.
+        public var kind: String
+        public var apiVersion: String
+        public var heaps: [Heap]
+        public var subgroupSize: Int
+        public var hasFloat16: Bool
+        public var hasInt8: Bool
+        public var hasIntegerDotProduct: Bool
+        public var hasCooperativeMatrix: Bool
+        public var hasCooperativeMatrix2: Bool
+        /// Why Thimble cannot use it; nil where it can.
+        public var rejection: String?
+    }
+
+    /// A memory of a device. Bytes; nil where the driver does not say.
+    public struct Heap: Sendable, Equatable {
+        public var byteCount: Int
+        public var isDeviceLocal: Bool
+        /// What this process may use now.
+        public var budget: Int?
+        public var usage: Int?
+    }
+
+    /// The devices of this machine, the CPU first; those that cannot be used are among them, and say why.
     public static var available: [DeviceDescription] {
-        [
-            DeviceDescription(
-                name: "cpu", variant: CPUBackend.variants.last ?? "scalar",
-                threadCount: CoreCount.available)
-        ]
+        let threads = CoreCount.available
+        let cpu = DeviceDescription(
+            name: "cpu", title: "CPU", kernels: CPUBackend.variants.last ?? "scalar", threadCount: threads)
+        return [cpu] + OpenDevice.vulkanDevices().map { DeviceDescription($0, threadCount: threads) }
     }
 }
 
-extension Engine {
-    /// The device that this engine runs on.
-    public var device: DeviceDescription {
-        DeviceDescription(name: "cpu", variant: backend.variant, threadCount: backend.threadCount)
+extension DeviceDescription {
+    init(_ device: PhysicalDevice, threadCount: Int) {
+        name = "vulkan:\(device.index)"
+        title = device.name
+        kernels =
+            device.hasCooperativeMatrix2
+            ? "cooperative matrix 2" : device.hasCooperativeMatrix ? "cooperative matrix" : "plain"
+        self.threadCount = threadCount
+        vulkan = VulkanDescription(
+            driver: "\(device.driverName) \(device.driverInformation)", kind: device.kind.rawValue,
+            apiVersion: device.apiVersion,
+            heaps: device.heaps.map {
+                Heap(
+                    byteCount: $0.byteCount, isDeviceLocal: $0.isDeviceLocal, budget: $0.budget,
+                    usage: $0.usage)
+            },
+            subgroupSize: device.subgroupSize, hasFloat16: device.hasFloat16, hasInt8: device.hasInt8,
+            hasIntegerDotProduct: device.hasIntegerDotProduct,
+            hasCooperativeMatrix: device.hasCooperativeMatrix,
+            hasCooperativeMatrix2: device.hasCooperativeMatrix2, rejection: device.rejection)
     }
 }

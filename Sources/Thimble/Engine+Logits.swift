@@ -107,9 +107,15 @@ extension Engine {
             if repetition == 0 { continue }
             if promptTokens > 0 { result.prefillSeconds.append(prefill) }
             if generatedTokens > 0 { result.decodeSeconds.append(decode) }
-            result.weightReadSeconds.append(backend.secondsToRead(weights))
+            if let seconds = try secondsToRead(weights) { result.weightReadSeconds.append(seconds) }
         }
         return result
+    }
+
+    private func secondsToRead(_ memories: [any BackendMemory]) throws(ThimbleError) -> Double? {
+        do { return try backend.secondsToRead(memories) } catch {
+            throw ThimbleError(.noDevice, "\(device.name): \(error)")
+        }
     }
 
     private func timeOnce(

@@ -8,23 +8,6 @@ internal import Models
 internal import Tensors
 internal import Tokenizers
 
-/// Where a model runs.
-public enum DeviceChoice: Sendable, Equatable {
-    /// The best device there is: today the CPU.
-    case automatic
-    case cpu
-
-    /// Parses `auto` or `cpu`.
-    public init(_ name: String) throws(ThimbleError) {
-        switch name {
-        case "auto": self = .automatic
-        case "cpu": self = .cpu
-        default:
-            throw ThimbleError(.noDevice, "device '\(name)' is not in this version; use cpu or auto")
-        }
-    }
-}
-
 /// How a model is loaded.
 public struct EngineOptions: Sendable {
     public var device: DeviceChoice = .automatic
@@ -53,7 +36,10 @@ public final class Engine {
     public let contextLength: Int
     /// Seconds from opening the file to being ready.
     public let loadSeconds: Double
-    let backend: CPUBackend
+    private let opened: OpenDevice
+    /// The device that this engine runs on.
+    public var device: DeviceDescription { opened.description }
+    var backend: any Backend { opened.backend }
 
     /// Opens and reads a model file. `progress` hears the share that is read.
     public init(
@@ -68,14 +54,14 @@ public final class Engine {
         }
         let file = try translating { () throws(ModelFileError) in try ModelFile(path: modelPath) }
         self.file = file
-        // What can be refused at once is, before the weights are read.
-        try Self.requireMemory(forWeightsOf: file)
         contextLength = try Self.contextLength(options, of: file)
         tokenizer = try Self.tokenizer(of: file)
         chatFormat = file.manifest.model.chatFormat.flatMap { ChatFormat(rawValue: $0) }
         preprocessor = try Self.preprocessor(of: file)
-        let backend = CPUBackend(threadCount: threads)
-        self.backend = backend
+        let opened = try OpenDevice(options.device, threadCount: threads)
+        self.opened = opened
+        let backend = opened.backend
+        if opened.description.vulkan == nil { try Self.requireMemory(forWeightsOf: file) }
         pool = try Self.pool(tokenCapacity: contextLength, of: file, on: backend)
         let contextLength = self.contextLength
         model = try translating(modelPath) { () throws(ModelError) in
@@ -83,8 +69,11 @@ public final class Engine {
                 file: file, contextLength: contextLength, on: backend, threadCount: threads,
                 progress: progress)
         }
+        opened.savePipelines()
         loadSeconds = start.duration(to: clock.now).seconds
     }
+
+    deinit { opened.savePipelines() }
 
     private static func contextLength(_ options: EngineOptions, of file: ModelFile) throws(ThimbleError)
         -> Int
@@ -99,7 +88,7 @@ public final class Engine {
     }
 
     private static func pool(
-        tokenCapacity: Int, of file: ModelFile, on backend: CPUBackend
+        tokenCapacity: Int, of file: ModelFile, on backend: any Backend
     ) throws(ThimbleError) -> KVPool {
         do {
             return try KVPool(for: file.configuration.text, tokenCapacity: tokenCapacity, on: backend)

@@ -79,7 +79,7 @@ private struct BenchmarkReport: Encodable {
         model = engine.description.name
         self.bytes = bytes
         device = engine.device.name
-        variant = engine.device.variant
+        variant = engine.device.kernels
         threads = engine.device.threadCount
         promptTokens = result.promptTokens
         generatedTokens = result.generatedTokens

@@ -8,8 +8,8 @@ struct EngineFlags: ParsableArguments {
     var threads: Int?
 
     @Option(
-        help: "Where the model runs: auto or cpu (environment: THIMBLE_DEVICE).",
-        completion: .list(["auto", "cpu"]))
+        help: "Where the model runs: auto, cpu, vulkan or vulkan:N (environment: THIMBLE_DEVICE).",
+        completion: .list(["auto", "cpu", "vulkan"]))
     var device: String?
 
     @Option(help: "The longest prompt and answer together, in tokens (environment: THIMBLE_CONTEXT).")

@@ -21,7 +21,7 @@ struct Program: ParsableCommand {
         version: "thimble \(Version.string)",
         subcommands: [
             RunCommand.self, ChatCommand.self, ReadCommand.self, ConvertCommand.self, InspectCommand.self,
-            TokenizeCommand.self, LogitsCommand.self, BenchCommand.self,
+            TokenizeCommand.self, LogitsCommand.self, BenchCommand.self, DevicesCommand.self,
         ])
 
     /// Says what is here and what to do next.
@@ -29,7 +29,7 @@ struct Program: ParsableCommand {
         var lines = ["thimble \(Version.string)", ""]
         for device in DeviceDescription.available {
             lines.append(
-                "device   \(device.name), \(device.variant) kernels, \(device.threadCount.of("thread"))")
+                "device   \(device.name), \(device.kernels) kernels, \(device.threadCount.of("thread"))")
         }
         lines.append(
             "model    \(Environment.model ?? DefaultModel.bundled ?? "none found; read --help says where")")

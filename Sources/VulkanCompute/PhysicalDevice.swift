@@ -80,6 +80,10 @@ internal import CVulkan
     public var sharedMemoryByteCount: Int {
         Int(details.properties.limits.maxComputeSharedMemorySize)
     }
+    /// Tells devices apart, in hexadecimal.
+    public var identifier: String {
+        array(details.device_uuid).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    }
     /// Identifies the driver's build: what a pipeline cache is good for.
     var driverIdentity: [UInt8] {
         var bytes = array(details.driver_uuid) + array(details.properties.pipelineCacheUUID)

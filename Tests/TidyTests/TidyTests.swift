@@ -15,14 +15,16 @@ private let arrows: [String: Set<String>] = [
     "VulkanBackend": ["Tensors", "VulkanCompute", "CShaders"],
     "Models": ["Tensors", "ModelFile"],
     "Thimble": [
-        "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend", "Tensors",
+        "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend", "VulkanBackend",
+        "VulkanCompute", "Tensors",
     ],
     "ThimbleCLI": ["Thimble", "ArgumentParser"],
 ]
 
 /// Targets without Swift code.
 private let cTargets: Set<String> = [
-    "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CShaders", "CKernelConformance",
+    "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CShaders", "CVulkan",
+    "CKernelConformance",
     "CFaultInjection", "CLibFuzzer", "CAllocationCounter",
 ]
 
