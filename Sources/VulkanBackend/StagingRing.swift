@@ -3,7 +3,9 @@
 internal import VulkanCompute
 
 /// Host memory that is written round and round. What a submission still reads is not written over.
-struct StagingRing: ~Copyable {
+///
+/// A class, for filling one thing may ask to fill another.
+final class StagingRing {
     private let buffer: DeviceBuffer
     private var position = 0
     /// Bytes ever taken, and how many of them nothing reads any more.
@@ -17,15 +19,19 @@ struct StagingRing: ~Copyable {
         buffer = try DeviceBuffer(device, byteCount: byteCount, kind: .host)
     }
 
+    /// The most that can be written at once: small enough that what is being filled is clear of what another
+    /// fill inside takes.
+    var mostAtOnce: Int { byteCount / 4 }
+
     /// Lends `count` bytes to be filled, then copies them to `offset` in `target`, after what the stream was
     /// asked before. Waits where the ring is full.
     ///
-    /// Precondition: `count` is positive and not above half of `byteCount`.
-    mutating func write<E: Error>(
+    /// Precondition: `count` is positive and not above `mostAtOnce`.
+    func write<E: Error>(
         _ count: Int, to target: DeviceBuffer, at offset: Int, in stream: CommandStream,
         _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Void
     ) throws(E) {
-        precondition(count > 0 && count <= byteCount / 2)
+        precondition(count > 0 && count <= mostAtOnce)
         guard let mapped = unsafe buffer.mapped else { preconditionFailure("the host sees host memory") }
         // A run does not wrap: what is left at the end is skipped.
         if position + count > byteCount {
@@ -33,16 +39,16 @@ struct StagingRing: ~Copyable {
             position = 0
         }
         makeRoom(count, in: stream)
-        let slice = unsafe UnsafeMutableRawBufferPointer(rebasing: mapped[position..<position + count])
-        try unsafe body(slice)
-        stream.copy(from: buffer, at: position, to: target, at: offset, byteCount: count)
+        let start = position
         let size = (count + 15) / 16 * 16
         position += size
         taken += size
+        try unsafe body(UnsafeMutableRawBufferPointer(rebasing: mapped[start..<start + count]))
+        stream.copy(from: buffer, at: start, to: target, at: offset, byteCount: count)
     }
 
     /// Waits until `count` more bytes may be written. A fault of the stream shows at its next wait.
-    private mutating func makeRoom(_ count: Int, in stream: CommandStream) {
+    private func makeRoom(_ count: Int, in stream: CommandStream) {
         guard taken + count - released > byteCount else { return }
         // Rare: everything that was taken is done once the stream is.
         try? stream.wait()
@@ -50,5 +56,5 @@ struct StagingRing: ~Copyable {
     }
 
     /// States that nothing that was taken is needed any more.
-    mutating func releaseAll() { released = taken }
+    func releaseAll() { released = taken }
 }

@@ -11,7 +11,7 @@ public final class VulkanBackend: Backend {
     public let device: VulkanDevice
     let stream: CommandStream
     var library: PipelineLibrary
-    private var staging: StagingRing
+    private let staging: StagingRing
     /// Host memory that activations are read through: as large as the largest ever read.
     private var readback: DeviceBuffer
     private var scratch: (memory: any BackendMemory, bytes: Range<Int>)?
@@ -80,7 +80,7 @@ public final class VulkanBackend: Backend {
         precondition(bytes.lowerBound >= 0 && bytes.upperBound <= memory.byteCount)
         if bytes.isEmpty { return unsafe try body(UnsafeMutableRawBufferPointer(start: nil, count: 0)) }
         let buffer = deviceBuffer(memory)
-        if bytes.count <= staging.byteCount / 2 {
+        if bytes.count <= staging.mostAtOnce {
             return unsafe try staging.write(
                 bytes.count, to: buffer, at: bytes.lowerBound, in: stream, body)
         }
@@ -93,7 +93,7 @@ public final class VulkanBackend: Backend {
 
     /// Lends bytes of the host to be filled, and copies them to `buffer` in their turn.
     ///
-    /// Precondition: they are positive, and at most half of the staging memory.
+    /// Precondition: they are positive, and at most what the staging memory takes at once.
     func write(
         _ byteCount: Int, to buffer: DeviceBuffer, at offset: Int,
         _ body: (UnsafeMutableRawBufferPointer) -> Void

@@ -2,7 +2,7 @@
 
 public import CVulkan
 
-/// The system's Vulkan, opened when it is first asked for.
+/// The system's Vulkan loader, and an instance of it.
 @safe public final class VulkanInstance {
     /// The functions, at an address that lasts as long as this does.
     let functions: UnsafeMutablePointer<thimble_vulkan>
@@ -12,12 +12,15 @@ public import CVulkan
     let replace: (UnsafeMutablePointer<thimble_vulkan>) -> Void
 
     /// Opens Vulkan. With a listener, the Khronos validation layer checks every call, synchronisation included.
-    /// `replacing` may put other functions in the place of the loader's: that is how tests make calls fail.
     ///
     /// Throws `unavailable` where this machine has no Vulkan or, with a listener, no validation layer.
+    public convenience init(listener: ValidationListener? = nil) throws(VulkanError) {
+        unsafe try self.init(listener: listener, replacing: { _ in })
+    }
+
+    /// Opens Vulkan. `replacing` may put other functions in the place of the loader's: that is how tests make calls fail.
     public init(
-        listener: ValidationListener? = nil,
-        replacing: @escaping (UnsafeMutablePointer<thimble_vulkan>) -> Void = { _ in }
+        listener: ValidationListener?, replacing: @escaping (UnsafeMutablePointer<thimble_vulkan>) -> Void
     ) throws(VulkanError) {
         unsafe functions = .allocate(capacity: 1)
         unsafe functions.initialize(to: thimble_vulkan())
