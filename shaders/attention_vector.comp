@@ -1,44 +1,16 @@
 //! Attention of one query token over paged keys and values, split over ranges of positions.
 //
-// A workgroup takes the query heads of one key head as rows, over one range of positions: each key and value is
-// read once. The last workgroup of a key head to come joins the ranges.
+// A workgroup takes the query heads of one key head as rows, over one range of positions: each key and value
+// is read once. The last workgroups to come join the ranges.
 #version 460
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_shader_explicit_arithmetic_types : require
-#extension GL_EXT_buffer_reference : require
-#extension GL_EXT_scalar_block_layout : require
-#extension GL_EXT_control_flow_attributes : require
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_arithmetic : require
-#extension GL_KHR_shader_subgroup_shuffle : require
-#include "parameters/attention_vector.h"
-#include "include/step.glsl"
+#include "include/attention_vector.glsl"
 
-layout(local_size_x_id = 0) in;
-layout(constant_id = 0) const uint group_size = 128;
-layout(constant_id = 1) const uint subgroup_size = 32;
-layout(constant_id = 2) const uint query_heads = 16;
-layout(constant_id = 3) const uint kv_heads = 1;
-layout(constant_id = 4) const uint head_size = 128;
-layout(constant_id = 5) const uint page_tokens = 16;
-layout(constant_id = 6) const uint waits = 0;
-layout(constant_id = 7) const uint least_positions = 32;
-
-layout(push_constant, scalar) uniform Parameters { thimble_attention_vector p; };
-
-layout(buffer_reference, scalar, buffer_reference_align = 4) coherent buffer Floats { float at[]; };
-layout(buffer_reference, scalar, buffer_reference_align = 4) readonly buffer Table { int at[]; };
 // Keys and values: the newest were written by the dispatch before.
 layout(buffer_reference, scalar, buffer_reference_align = 2) coherent buffer Halves { float16_t at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) coherent buffer Halves8 { uvec4 at; };
 layout(buffer_reference, std430, buffer_reference_align = 8) coherent buffer Halves4 { uvec2 at; };
 
-#define SCORE_LIMIT 3e38
-
-const uint ratio = query_heads / kv_heads;
-// Rows that are held at once; others take their turn.
-const uint rows = ratio < 16 ? ratio : 16;
-const uint subgroups = group_size / subgroup_size;
 // Keys that are scored at once, by four lanes each.
 const uint keys = group_size / 4;
 const uint padded_size = (head_size + 31) / 32 * 32;
@@ -50,7 +22,6 @@ shared vec4 queries[rows * padded_size / 4];
 shared float scores[keys * rows];
 shared float largest[rows], total[rows], shrink[rows];
 shared float outputs[rows * columns * 4];
-shared uint before;
 shared uint page_of[keys];
 
 // Where the key (part 0) or value (part 1) of a position lies.
@@ -142,7 +113,8 @@ void weigh(uint count) {
     }
 }
 
-// Rows row_begin..<row_begin + rows of the group over positions begin..<end, into `outputs`, `largest`, `total`.
+// Rows row_begin..<row_begin + rows of the group over positions begin..<end: into `outputs`, `largest` and
+// `total`.
 void attend(uint kv_head, uint row_begin, uint begin, uint end, Table table) {
     uint index = gl_LocalInvocationIndex;
     for (uint i = index; i < rows * padded_size / 4; i += group_size) {
@@ -191,32 +163,9 @@ void attend(uint kv_head, uint row_begin, uint begin, uint end, Table table) {
     }
 }
 
-// Joins the ranges of a key head: each weighs by its sum of e^(score - largest of all ranges).
-void join_ranges(uint kv_head, uint count) {
-    Floats parts = Floats(p.parts);
-    for (uint i = gl_LocalInvocationIndex; i < ratio * head_size; i += group_size) {
-        uint head = kv_head * ratio + i / head_size, d = i % head_size;
-        float top = -SCORE_LIMIT;
-        for (uint s = 0; s < count; ++s)
-            top = max(top, parts.at[(s * query_heads + head) * (head_size + 2) + head_size]);
-        float sum = 0, weights = 0;
-        for (uint s = 0; s < count; ++s) {
-            uint base = (s * query_heads + head) * (head_size + 2);
-            float weight = exp(parts.at[base + head_size] - top);
-            sum += weight * parts.at[base + d];
-            weights += weight * parts.at[base + head_size + 1];
-        }
-        Floats(p.y).at[head * head_size + d] = weights == 0 ? 0 : sum / weights;
-    }
-}
-
-void attend_range() {
-    uint kv_head = gl_WorkGroupID.x, splits = gl_NumWorkGroups.y;
-    uint length = Step(p.step).step.position + 1;
+void attend_range(uint length, uint share, uint ranges) {
+    uint kv_head = gl_WorkGroupID.x;
     Table table = Table(Step(p.step).step.block_table);
-    uint share = max((length + splits - 1) / splits, least_positions);
-    uint ranges = (length + share - 1) / share;
-    if (gl_WorkGroupID.y >= ranges) return;
     uint begin = gl_WorkGroupID.y * share, end = min(begin + share, length);
     for (uint row_begin = 0; row_begin < ratio; row_begin += rows) {
         attend(kv_head, row_begin, begin, end, table);
@@ -228,29 +177,31 @@ void attend_range() {
             if (ranges == 1) {
                 Floats(p.y).at[head * head_size + d] = total[r] == 0 ? 0 : value / total[r];
             } else {
-                uint base = (gl_WorkGroupID.y * query_heads + head) * (head_size + 2);
-                Floats(p.parts).at[base + d] = value;
+                Floats(part_sums(gl_WorkGroupID.y, head)).at[d] = value;
                 if (d == 0) {
-                    Floats(p.parts).at[base + head_size] = largest[r];
-                    Floats(p.parts).at[base + head_size + 1] = total[r];
+                    Floats share = Floats(part_share(gl_WorkGroupID.y, head));
+                    share.at[0] = largest[r];
+                    share.at[1] = total[r];
                 }
             }
         }
         barrier();
     }
-    if (ranges == 1) return;
-    memoryBarrierBuffer();
-    barrier();
-    if (gl_LocalInvocationIndex == 0) before = atomicAdd(Links(p.arrived).at[kv_head], 1);
-    barrier();
-    if (before != ranges - 1) return;
-    memoryBarrierBuffer();
-    join_ranges(kv_head, ranges);
-    if (gl_LocalInvocationIndex == 0) Links(p.arrived).at[kv_head] = 0;
+    if (ranges > 1) join_ranges(kv_head, ranges);
 }
 
 void main() {
+    // The position is the step's, which no dispatch before changes.
+    uint splits = gl_NumWorkGroups.y;
+    uint length = Step(p.step).step.position + 1;
+    uint share = max((length + splits - 1) / splits, least_positions);
+    uint ranges = (length + share - 1) / share;
+    if (gl_WorkGroupID.y >= ranges) {
+        if (waits != 0) raise_link(p.link);
+        if (p.ahead_size != 0) bring_weights(ranges);
+        return;
+    }
     if (waits != 0) wait_for_link(p.link);
-    attend_range();
+    attend_range(length, share, ranges);
     if (waits != 0) raise_link(p.link);
 }

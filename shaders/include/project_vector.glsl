@@ -33,26 +33,29 @@ layout(constant_id = 12) const uint pairing = THIMBLE_PAIRING_INTERLEAVED;
 layout(push_constant, scalar) uniform Parameters { thimble_project_vector p; };
 
 layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Units { uvec4 at[]; };
+layout(buffer_reference, scalar, buffer_reference_align = 4) readonly buffer Words { uint at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer Scales { uvec2 at[]; };
 layout(buffer_reference, scalar, buffer_reference_align = 4) readonly buffer Vector { float at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Vector4 { vec4 at[]; };
+#ifndef ACTIVATION
+#define ACTIVATION
+#endif
 // Activations: other dispatches write them while this one may already run.
-layout(buffer_reference, scalar, buffer_reference_align = 4) coherent buffer Activation { float at[]; };
-layout(buffer_reference, std430, buffer_reference_align = 16) coherent buffer Activation4 { vec4 at[]; };
-layout(buffer_reference, scalar, buffer_reference_align = 2) coherent buffer Pages { uint16_t at[]; };
+layout(buffer_reference, scalar, buffer_reference_align = 4) ACTIVATION buffer Activation { float at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) ACTIVATION buffer Activation4 { vec4 at[]; };
+layout(buffer_reference, scalar, buffer_reference_align = 2) ACTIVATION buffer Pages { uint16_t at[]; };
 layout(buffer_reference, scalar, buffer_reference_align = 4) readonly buffer Table { int at[]; };
 
 const uint subgroups = group_size / subgroup_size;
 const uint teams = group_size / 4;      // of four lanes
 const uint CELL = 128 / TYPE;           // inputs of a cell
 const bool integers = TYPE <= 8;
-#define TWO_40 uintBitsToFloat(0x53800000u)
 #define TWO_M80 uintBitsToFloat(0x17800000u)
-#define TWO_M120 uintBitsToFloat(0x03800000u)
-#define INFINITY uintBitsToFloat(0x7f800000u)
 const uint block = 32;                  // inputs that share an activation scale
 // Tiles whose sums gather in shared memory before they become outputs.
-const uint pending = 4;
+layout(constant_id = 13) const uint pending = 16;
+// Sectors of weights beyond the first cell that each invocation asks for before the prologue.
+layout(constant_id = 14) const uint touches = 0;
 
 // The input: int8 codes, four a word and 16 a vector, with a block's scale and -8 times its sum; or floats.
 #if TYPE == 4
@@ -65,37 +68,50 @@ shared float block_scales[capacity / 32];
 #else
 shared vec4 inputs[capacity / 4 + 1];
 #endif
-shared float partial[2 * pending * subgroups * 16];
-shared vec2 reduced[subgroups];
+shared float partial[pending * subgroups * 16];
+shared float turns[2 * pairs + 1];
+shared float reduced[4 * subgroups];
+
+#ifdef CLOCKS
+#extension GL_ARB_shader_clock : require
+#extension GL_EXT_shader_realtime_clock : require
+uint stamps[10];
+#define STAMP(i) stamps[i] = clock2x32ARB().x
+#else
+#define STAMP(i)
+#endif
 
 // ---- prologue
 
-// A sum of squares in two floats, so that the square of any float32 counts: those of numbers beyond 2^40 are
-// in units of 2^160.
-vec2 add_square(vec2 sum, float x) {
-    if (abs(x) > TWO_40) {
-        float scaled = x * TWO_M80;
-        sum.y = fma(scaled, scaled, sum.y);
-    } else {
-        sum.x = fma(x, x, sum.x);
-    }
+// Inputs that an invocation holds in registers during a prologue: eight at a time.
+const uint rounds = capacity == 0 ? 1 : (capacity + 8 * group_size - 1) / (8 * group_size);
+
+// What an invocation holds of an input: eight numbers a round.
+struct Vectors { vec4 at[2 * rounds]; };
+
+// The sum of x over the workgroup. Each call of a dispatch has a slot of its own, so that no barrier guards it.
+float workgroup_sum(float x, uint slot) {
+    x = subgroupAdd(x);
+    if (subgroupElect()) reduced[slot * subgroups + gl_SubgroupID] = x;
+    barrier();
+    float sum = 0;
+    for (uint i = 0; i < subgroups; ++i) sum += reduced[slot * subgroups + i];
     return sum;
 }
 
-// 1 / sqrt(mean square + epsilon), of the sums of all invocations.
-float inverse_root_mean_square(vec2 sum) {
-    sum = subgroupAdd(sum);
-    if (subgroupElect()) reduced[gl_SubgroupID] = sum;
-    barrier();
-    sum = vec2(0);
-    for (uint i = 0; i < subgroups; ++i) sum += reduced[i];
-    barrier();
+// 1 / sqrt(mean of the squares of all invocations' x + epsilon). `slot` is even.
+float inverse_root_mean_square(Vectors x, uint slot) {
+    float sum = 0;
+    [[unroll]] for (uint i = 0; i < 2 * rounds; ++i) sum += dot(x.at[i], x.at[i]);
+    sum = workgroup_sum(sum, slot);
     float count = float(p.columns);
-    float unit = 1;
-    float mean = sum.x / count + p.epsilon;
-    if (sum.y > 0) {
+    float unit = 1, mean = sum / count + p.epsilon;
+    if (!(sum < 1e37)) {
+        // Squares of large numbers count in units of 2^160, and epsilon no more.
         unit = TWO_M80;
-        mean = (sum.y + sum.x * TWO_M80 * TWO_M80) / count;
+        sum = 0;
+        [[unroll]] for (uint i = 0; i < 2 * rounds; ++i) sum += dot(x.at[i] * unit, x.at[i] * unit);
+        mean = workgroup_sum(sum, slot + 1) / count;
     }
     float inverse = inversesqrt(mean);
     float refined = inverse * fma(-0.5 * mean * inverse, inverse, 1.5);
@@ -150,27 +166,33 @@ vec4 input_at(uint k) { return capacity != 0 ? inputs[k / 4] : load_activation(p
 #endif
 
 #if TYPE <= 8
-// The codes of eight inputs whose block has that largest magnitude.
-uvec2 quantized(vec4 a, vec4 b, float inverse) {
-    i8vec4 low = i8vec4(ivec4(roundEven(a * inverse)));
-    i8vec4 high = i8vec4(ivec4(roundEven(b * inverse)));
-    return uvec2(pack32(low), pack32(high));
+// Four inputs' codes in a word: numbers of magnitude up to 127 over `inverse`, to the nearest.
+uint packed(vec4 x, float inverse) {
+    // Adding 1.5 * 2^23 leaves the nearest integer in the lowest bits.
+    precise vec4 magnified = x * inverse;
+    precise vec4 shifted = magnified + 12582912.0;
+    uvec4 bits = floatBitsToUint(shifted);
+    uint low = bitfieldInsert(bits.x, bits.y, 8, 8);
+    uint high = bitfieldInsert(bits.z, bits.w, 8, 8);
+    return bitfieldInsert(low, high, 16, 16);
 }
 
 // Eight inputs from column k on, by an invocation; four neighbours hold a block. All invocations call it.
 void put_inputs(uint k, bool holds, vec4 a, vec4 b) {
-    vec4 magnitudes = max(abs(a), abs(b));
-    float largest = max(max(magnitudes.x, magnitudes.y), max(magnitudes.z, magnitudes.w));
-    // Comparing leaves out what is not a number.
-    bool finite = all(lessThan(abs(a), vec4(INFINITY))) && all(lessThan(abs(b), vec4(INFINITY)));
-    if (!finite) largest = INFINITY;
+    // Magnitudes in order of their bits, what is not a number above all others.
+    uvec4 magnitudes = max(floatBitsToUint(abs(a)), floatBitsToUint(abs(b)));
+    uint largest = max(max(magnitudes.x, magnitudes.y), max(magnitudes.z, magnitudes.w));
     largest = max(largest, subgroupShuffleXor(largest, 1));
     largest = max(largest, subgroupShuffleXor(largest, 2));
-    finite = largest < INFINITY;
-    bool zero = !finite || largest < TWO_M120;
+    bool finite = largest < 0x7f800000u;
+    bool zero = !finite || largest < 0x03800000u; // 2^-120
+    float limit = uintBitsToFloat(largest);
     uvec2 codes = uvec2(0);
-    if (!zero) codes = quantized(a, b, quotient(127, largest));
-    float scale = !finite ? uintBitsToFloat(0x7fc00000u) : zero ? 0 : quotient(largest, 127);
+    if (!zero) {
+        float inverse = quotient(127, limit);
+        codes = uvec2(packed(a, inverse), packed(b, inverse));
+    }
+    float scale = !finite ? uintBitsToFloat(0x7fc00000u) : zero ? 0 : quotient(limit, 127);
     int sum = dotPacked4x8EXT(int(codes.x), 0x01010101) + dotPacked4x8EXT(int(codes.y), 0x01010101);
     sum += subgroupShuffleXor(sum, 1);
     sum += subgroupShuffleXor(sum, 2);
@@ -200,63 +222,55 @@ void put_inputs(uint k, bool holds, vec4 a, vec4 b) {
 }
 #endif
 
-// Inputs that an invocation holds in registers during a prologue: eight at a time.
-const uint rounds = capacity == 0 ? 1 : (capacity + 8 * group_size - 1) / (8 * group_size);
-
 // `padded`: columns of the matrix with padding.
 void prepare_inputs(uint padded) {
-    vec4 x[2 * rounds];
+    Vectors x;
     [[unroll]] for (uint i = 0; i < rounds; ++i) {
         uint k = 8 * (gl_LocalInvocationIndex + i * group_size);
-        x[2 * i] = load_activation(p.x, k);
-        x[2 * i + 1] = load_activation(p.x, k + 4);
+        x.at[2 * i] = load_activation(p.x, k);
+        x.at[2 * i + 1] = load_activation(p.x, k + 4);
     }
     if (prologue != THIMBLE_PROLOGUE_PLAIN) {
-        vec4 weight[2 * rounds];
+        Vectors weight;
         [[unroll]] for (uint i = 0; i < rounds; ++i) {
             uint k = 8 * (gl_LocalInvocationIndex + i * group_size);
-            weight[2 * i] = load_vector(p.weight, k);
-            weight[2 * i + 1] = load_vector(p.weight, k + 4);
+            weight.at[2 * i] = load_vector(p.weight, k);
+            weight.at[2 * i + 1] = load_vector(p.weight, k + 4);
         }
         if (prologue == THIMBLE_PROLOGUE_RESIDUAL) {
-            vec4 delta[2 * rounds], delta_weight[2 * rounds];
-            vec2 sum = vec2(0);
+            Vectors delta, delta_weight;
             [[unroll]] for (uint i = 0; i < 2 * rounds; ++i) {
                 uint k = 8 * (gl_LocalInvocationIndex + i / 2 * group_size) + i % 2 * 4;
-                delta[i] = load_activation(p.delta, k);
-                delta_weight[i] = load_vector(p.delta_weight, k);
+                delta.at[i] = load_activation(p.delta, k);
+                delta_weight.at[i] = load_vector(p.delta_weight, k);
             }
-            [[unroll]] for (uint i = 0; i < 2 * rounds; ++i)
-                [[unroll]] for (uint j = 0; j < 4; ++j) sum = add_square(sum, delta[i][j]);
-            float inverse = inverse_root_mean_square(sum);
+            STAMP(2);
+            float inverse = inverse_root_mean_square(delta, 0);
+            STAMP(3);
             [[unroll]] for (uint i = 0; i < 2 * rounds; ++i) {
-                x[i] = joined(x[i], scaled(delta[i], inverse, delta_weight[i]));
+                x.at[i] = joined(x.at[i], scaled(delta.at[i], inverse, delta_weight.at[i]));
                 uint k = 8 * (gl_LocalInvocationIndex + i / 2 * group_size) + i % 2 * 4;
-                if (gl_WorkGroupID.x == 0) store_residual(k, x[i]);
+                if (gl_WorkGroupID.x == 0) store_residual(k, x.at[i]);
             }
         }
-        vec2 sum = vec2(0);
-        [[unroll]] for (uint i = 0; i < 2 * rounds; ++i)
-            [[unroll]] for (uint j = 0; j < 4; ++j) sum = add_square(sum, x[i][j]);
-        float inverse = inverse_root_mean_square(sum);
-        [[unroll]] for (uint i = 0; i < 2 * rounds; ++i) x[i] = scaled(x[i], inverse, weight[i]);
+        float inverse = inverse_root_mean_square(x, 2);
+        [[unroll]] for (uint i = 0; i < 2 * rounds; ++i) x.at[i] = scaled(x.at[i], inverse, weight.at[i]);
     }
     [[unroll]] for (uint i = 0; i < rounds; ++i) {
         uint k = 8 * (gl_LocalInvocationIndex + i * group_size);
-        put_inputs(k, k < padded, x[2 * i], x[2 * i + 1]);
+        put_inputs(k, k < padded, x.at[2 * i], x.at[2 * i + 1]);
     }
 }
 
 // ---- epilogue
 
-void store_attention_input(uint row, float value, uint position) {
+// `page`: of the position that is stored.
+void store_attention_input(uint row, float value, uint position, uint page) {
     uint head = row / head_size, index = row % head_size;
     float partner = subgroupShuffleXor(value, 1);
     if (head < query_heads + kv_heads && index < 2 * pairs) {
-        float cosine = Activation(Step(p.step).step.cosines).at[index / 2];
-        float sine = Activation(Step(p.step).step.sines).at[index / 2];
-        precise float along = value * cosine;
-        precise float across = partner * sine;
+        precise float along = value * turns[index / 2];
+        precise float across = partner * turns[pairs + index / 2];
         precise float turned = (index & 1) == 0 ? along - across : along + across;
         value = turned;
     }
@@ -266,33 +280,63 @@ void store_attention_input(uint row, float value, uint position) {
         return;
     }
     // Key heads, then value heads, as a page holds them.
-    uint page = uint(Table(Step(p.step).step.block_table).at[position / page_tokens]);
     uint64_t page_elements = 2 * kv_heads * page_tokens * head_size;
     uint64_t element = page * page_elements
         + ((head - query_heads) * page_tokens + position % page_tokens) * head_size + index;
     Pages(p.pages + 2 * element).at[0] = uint16_t(half_from_float(value));
 }
 
+// What the epilogue needs besides sums, asked for early.
+struct Ahead {
+    float bias; // of the first row that this invocation finishes
+    uint64_t cosines, sines, block_table;
+    uint position, page;
+};
+
+Ahead look_ahead(uint tile, uint stride) {
+    Ahead ahead;
+    ahead.bias = 0;
+    uint row = (tile + gl_LocalInvocationIndex / 16 * stride) * 16 + gl_LocalInvocationIndex % 16;
+    if (p.bias != 0 && row < p.rows) ahead.bias = Vector(p.bias).at[row];
+    if (epilogue == THIMBLE_EPILOGUE_ATTENTION_INPUTS) {
+        ahead.cosines = Step(p.step).step.cosines;
+        ahead.sines = Step(p.step).step.sines;
+        ahead.block_table = Step(p.step).step.block_table;
+        ahead.position = Step(p.step).step.position;
+    }
+    return ahead;
+}
+
+// What lies where the step says.
+void look_further(inout Ahead ahead) {
+    if (epilogue != THIMBLE_EPILOGUE_ATTENTION_INPUTS) return;
+    ahead.page = uint(Table(ahead.block_table).at[ahead.position / page_tokens]);
+    for (uint i = gl_LocalInvocationIndex; i < pairs; i += group_size) {
+        turns[i] = Vector(ahead.cosines).at[i];
+        turns[pairs + i] = Vector(ahead.sines).at[i];
+    }
+}
+
 // Turns the sums of `count` tiles, the first of which is `tile`, into outputs.
-void finish(uint tile, uint stride, uint count, uint parity) {
-    for (uint item = gl_LocalInvocationIndex; item < 16 * pending; item += group_size) {
+void finish(uint tile, uint stride, uint count, Ahead ahead, bool is_first) {
+    for (uint item = gl_LocalInvocationIndex; item < 16 * count; item += group_size) {
         uint slot = item / 16;
         uint row = (tile + slot * stride) * 16 + item % 16;
         float value = 0;
-        for (uint i = 0; i < subgroups; ++i)
-            value += partial[((parity * pending + slot) * subgroups + i) * 16 + item % 16];
-        bool real = slot < count && row < p.rows;
+        for (uint i = 0; i < subgroups; ++i) value += partial[(slot * subgroups + i) * 16 + item % 16];
+        bool real = row < p.rows;
         if (epilogue == THIMBLE_EPILOGUE_SWIGLU) {
             float up = subgroupShuffleXor(value, 1);
             if (real && (row & 1) == 0) Activation(p.y).at[row / 2] = value / (1 + exp(-value)) * up;
-        } else {
-            if (p.bias != 0 && real && epilogue != THIMBLE_EPILOGUE_ADD) value += Vector(p.bias).at[row];
-            if (epilogue == THIMBLE_EPILOGUE_ATTENTION_INPUTS) {
-                store_attention_input(real ? row : p.rows, value, Step(p.step).step.position);
-            } else if (real) {
-                if (epilogue == THIMBLE_EPILOGUE_ADD) value += Activation(p.y).at[row];
-                Activation(p.y).at[row] = value;
-            }
+            continue;
+        }
+        if (p.bias != 0 && real && epilogue != THIMBLE_EPILOGUE_ADD)
+            value += is_first && item < group_size ? ahead.bias : Vector(p.bias).at[row];
+        if (epilogue == THIMBLE_EPILOGUE_ATTENTION_INPUTS) {
+            store_attention_input(real ? row : p.rows, value, ahead.position, ahead.page);
+        } else if (real) {
+            if (epilogue == THIMBLE_EPILOGUE_ADD) value += Activation(p.y).at[row];
+            Activation(p.y).at[row] = value;
         }
     }
 }
@@ -377,6 +421,22 @@ void put_sums(vec4 sum, uint slot) {
     }
 }
 
+// Sector `index` of the codes of the tiles tile, tile + stride...: asking for it brings it near.
+uint touch(uint tile, uint stride, uint tiles, uint cells, uint index) {
+    uint sectors = cells * 8;
+    uint skipped = index / sectors;
+    uint64_t at = tile + uint64_t(skipped) * stride;
+    if (at >= tiles) return 0;
+    return Words(p.codes + (at * sectors + index % sectors) * 32).at[0];
+}
+
+uint touch_scales(uint tile, uint stride, uint tiles, uint cells, uint index) {
+    uint sectors = cells / (group / CELL);
+    uint64_t at = tile + uint64_t(index / sectors) * stride;
+    if (at >= tiles) return 0;
+    return Words(p.scales + (at * sectors + index % sectors) * 32).at[0];
+}
+
 void main() {
     uint quantum = integers ? group : 32;
     uint cells = (p.columns + quantum - 1) / quantum * quantum / CELL;
@@ -384,42 +444,74 @@ void main() {
     uint stride = gl_NumWorkGroups.x;
     uint team = gl_LocalInvocationIndex / 4, column = gl_LocalInvocationIndex & 3;
 
+    STAMP(0);
+#ifdef CLOCKS
+    stamps[8] = clockRealtime2x32EXT().x;
+#endif
     uint tile = gl_WorkGroupID.x;
+    if (tile >= tiles) return;
     uint cell = team;
     // The first weights are on their way before anything that another dispatch writes is asked for.
-    Cell next;
-    if (tile < tiles && cell < cells) next = load_cell(tile, cell, cells, column);
+    Cell next = load_cell(tile, min(cell, cells - 1), cells, column);
+    Ahead ahead = look_ahead(tile, stride);
+    uint touched[touches + 1];
+    [[unroll]] for (uint i = 0; i < touches; ++i)
+        touched[i] = touch(tile, stride, tiles, cells, (min(teams, cells) * 8) + i * group_size + gl_LocalInvocationIndex);
+    touched[touches] = 0;
+    if (integers && touches != 0)
+        touched[touches] = touch_scales(tile, stride, tiles, cells, min(teams, cells) + gl_LocalInvocationIndex);
+    STAMP(1);
     if (waits != 0) wait_for_link(p.link);
     if (capacity != 0) prepare_inputs(cells * CELL);
+    look_further(ahead);
+    STAMP(4);
     barrier();
+    STAMP(5);
 
-    uint first = tile, count = 0, parity = 0;
+    uint first = tile, count = 0;
     vec4 sum = vec4(0);
-    while (tile < tiles) {
+    bool more = true;
+    while (more) {
         Cell current = next;
         uint this_cell = cell;
-        bool last = cell - team + teams >= cells;
-        cell += teams;
         uint next_tile = tile;
-        if (last) {
+        cell += teams;
+        bool ends = cell - team >= cells;
+        if (ends) {
             cell = team;
-            next_tile = tile + stride;
+            next_tile += stride;
         }
-        if (next_tile < tiles && cell < cells) next = load_cell(next_tile, cell, cells, column);
+        more = next_tile < tiles;
+#ifndef LATE
+        if (more) next = load_cell(next_tile, min(cell, cells - 1), cells, column);
+#endif
         if (this_cell < cells) sum = add_cell(sum, current, this_cell);
-        if (last) {
-            put_sums(sum, parity * pending + count);
+#ifdef LATE
+        if (more) next = load_cell(next_tile, min(cell, cells - 1), cells, column);
+#endif
+        if (ends) {
+            put_sums(sum, count);
             sum = vec4(0);
             count += 1;
-            if (count == pending || next_tile >= tiles) {
+            if (count == pending || !more) {
+                STAMP(6);
                 barrier();
-                finish(first, stride, count, parity);
-                parity ^= 1;
+                finish(first, stride, count, ahead, first == gl_WorkGroupID.x);
                 count = 0;
                 first = next_tile;
+                if (more) barrier();
             }
         }
         tile = next_tile;
     }
+    uint touched_all = 0;
+    [[unroll]] for (uint i = 0; i <= touches; ++i) touched_all ^= touched[i];
+    if (touched_all == 0x12345678u && p.columns == ~0u) Activation(p.y).at[0] = 0;
+#ifdef CLOCKS
+    STAMP(7);
+    stamps[9] = clockRealtime2x32EXT().x;
+    if (gl_LocalInvocationIndex == 0)
+        for (uint i = 0; i < 10; ++i) Links(p.link).at[gl_WorkGroupID.x * 10 + i] = stamps[i];
+#endif
     if (waits != 0) raise_link(p.link);
 }

@@ -10,7 +10,7 @@ void wait_for_link(uint64_t link) {
     if (gl_LocalInvocationIndex == 0) {
         Links links = Links(link);
         uint expected = links.at[1];
-        while (atomicAdd(links.at[0], 0) < expected) {}
+        for (uint turn = 0; turn < 1u << 22 && atomicAdd(links.at[0], 0) < expected; ++turn) {}
     }
     memoryBarrierBuffer();
     barrier();

@@ -10,18 +10,24 @@
 //   1 subgroup size (required of the pipeline): 4...128
 //   2 query heads   3 kv heads   4 head size (at most 256)   5 page tokens   6 waits (see project_vector)
 //   7 positions that a range has at least, but for the last
-// Workgroups: (kv heads, splits, 1). Any number of splits serves any length: a workgroup finds its range of
-// positions from the length, and those without one only count.
+// Workgroups: (kv heads, splits, 1), splits at most THIMBLE_ATTENTION_PARTS squared. Any number of splits
+// serves any length: a workgroup finds its range of positions from the length, and some may have none.
+#define THIMBLE_ATTENTION_PARTS 16
+
+// attention_vector runs on any device. attention_vector_coopmat is faster where there are cooperative matrices
+// of 16 x 16 x 16 float16 that sum up in float32, for a subgroup of 32; head size and page tokens are multiples
+// of 16, and there are at most 16 query heads a kv head.
 struct thimble_attention_vector {
     uint64_t queries; // float32 [query heads][head size], rotated
     uint64_t y;       // float32 [query heads][head size]
     uint64_t pages;   // page 0 of this layer
     uint64_t step;    // thimble_step: positions 0...position are seen
     uint64_t parts;   // scratch, float32 [splits][query heads][head size + 2]
-    uint64_t arrived; // uint32 [kv heads], zero before and after
+    uint64_t arrived; // uint32 [kv heads][THIMBLE_ATTENTION_PARTS + 1], zero before and after
     uint64_t link;
-    float scale;      // multiplies q . k
-    uint32_t reserved;
+    uint64_t ahead;      // weights that the dispatches after this one read first: workgroups without positions
+    uint32_t ahead_size; // ask for that many bytes of them, so that they lie in the device's cache; 0: none
+    float scale;         // multiplies q . k
 };
 
 #endif
