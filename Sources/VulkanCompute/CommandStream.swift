@@ -42,6 +42,7 @@ internal import CVulkan
     }
 
     deinit {
+        if unsafe open != nil { device.closeStream() }
         device.drain()
         unsafe device.functions.pointee.vkDestroyCommandPool(device.handle, pool, nil)
     }
@@ -113,8 +114,9 @@ internal import CVulkan
 
     /// Makes the host see, after a wait, what commands so far have written.
     public func publishToHost() {
-        guard fault == nil, let open = unsafe open else { return }
-        unsafe thimble_vulkan_host_barrier(device.functions, open)
+        // Also where the last of them filled a run, and nothing is open.
+        guard let commands = unsafe openBuffer() else { return }
+        unsafe thimble_vulkan_host_barrier(device.functions, commands)
     }
 
     /// Writes the time to a query when all commands so far are done. Precondition: it was reset.
@@ -156,6 +158,7 @@ internal import CVulkan
             let (commands, submission) = unsafe buffers[next]
             try device.wait(for: submission)
             unsafe try begin(unsafe commands, mayRepeat: false)
+            device.openStream()
             unsafe open = commands
             commandCount = 0
             // What earlier submissions did with transfers is before it too.
@@ -183,6 +186,7 @@ internal import CVulkan
         guard fault == nil, let commands = unsafe open else { return }
         do throws(VulkanError) {
             unsafe open = nil
+            device.closeStream()
             try device.check(
                 unsafe device.functions.pointee.vkEndCommandBuffer(commands), "vkEndCommandBuffer")
             lastSubmission = unsafe try device.submit(unsafe commands)
@@ -232,18 +236,21 @@ internal import CVulkan
         }
     }
 
-    /// Records what `body` asks of this stream, instead of running it.
+    /// Records what `body` asks of this stream, instead of running it. What the commands use must live as long
+    /// as the recording runs.
     public func record(_ body: () -> Void) throws(VulkanError) -> Recording {
         precondition(recording == nil)
         try submit()
         let made = unsafe Recording(self, unsafe try makeBuffer())
         unsafe try begin(unsafe made.commands, mayRepeat: true)
+        device.openStream()
         unsafe open = unsafe made.commands
         lastWasTransfer = true
         recording = made
         body()
         recording = nil
         unsafe open = nil
+        device.closeStream()
         if let fault { throw fault }
         try device.check(
             unsafe device.functions.pointee.vkEndCommandBuffer(made.commands), "vkEndCommandBuffer")

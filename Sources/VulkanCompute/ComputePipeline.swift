@@ -25,5 +25,5 @@ internal import CVulkan
         unsafe handle = pipeline!
     }
 
-    deinit { unsafe device.functions.pointee.vkDestroyPipeline(device.handle, handle, nil) }
+    deinit { unsafe device.retire(.pipeline(handle)) }
 }

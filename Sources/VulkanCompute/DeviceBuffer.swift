@@ -2,7 +2,8 @@
 
 internal import CVulkan
 
-/// One allocation, addressed by number.
+/// One allocation, addressed by number. It may go while commands that were asked for use it: its memory is
+/// kept until they are done.
 @safe public final class DeviceBuffer {
     public enum Kind: Sendable {
         /// Fast for the device.
@@ -39,8 +40,5 @@ internal import CVulkan
         unsafe mapped = buffer.mapped.map { unsafe UnsafeMutableRawBufferPointer(start: $0, count: byteCount) }
     }
 
-    deinit {
-        var buffer = unsafe buffer
-        unsafe thimble_vulkan_destroy_buffer(device.functions, device.handle, &buffer)
-    }
+    deinit { unsafe device.retire(.buffer(buffer)) }
 }

@@ -29,10 +29,7 @@ internal import CVulkan
         unsafe self.pool = pool!
     }
 
-    deinit {
-        device.drain()
-        unsafe device.functions.pointee.vkDestroyQueryPool(device.handle, pool, nil)
-    }
+    deinit { unsafe device.retire(.queries(pool)) }
 
     /// Forgets all moments.
     public func reset(in stream: CommandStream) {

@@ -1,6 +1,7 @@
 //! An opened device: its queue, its timeline, and the kinds of its memory.
 
 internal import CVulkan
+internal import Synchronization
 
 /// A device that computes. Everything made on it keeps it open.
 ///
@@ -24,6 +25,11 @@ internal import CVulkan
     public let isDeviceMemoryMapped: Bool
     /// Set once the device is lost; every later call fails at once.
     private(set) var isLost = false
+    /// Submissions that are known to be done.
+    private var finished: UInt64 = 0
+    /// Streams with commands that are not submitted yet.
+    private var openStreams = 0
+    private let retirement = Mutex(Retirement())
 
     /// Opens `physical`. Throws `unavailable` where it cannot be used, else what the driver says.
     public init(_ physical: PhysicalDevice) throws(VulkanError) {
@@ -75,7 +81,8 @@ internal import CVulkan
 
     deinit {
         // What still runs would touch what is about to go. A lost device has nothing running.
-        _ = unsafe functions.pointee.vkDeviceWaitIdle(handle)
+        drain()
+        retirement.withLock { unsafe $0.destroyAll(functions, handle) }
         unsafe functions.pointee.vkDestroyPipelineLayout(handle, layout, nil)
         unsafe functions.pointee.vkDestroySemaphore(handle, timeline, nil)
         unsafe functions.pointee.vkDestroyDevice(handle, nil)
@@ -121,6 +128,7 @@ internal import CVulkan
     /// Queues `repetitions` runs of a command buffer. Returns what `wait(for:)` takes.
     func submit(_ commands: VkCommandBuffer, repetitions: Int = 1) throws(VulkanError) -> UInt64 {
         if isLost { throw VulkanError("vkQueueSubmit", VK_ERROR_DEVICE_LOST) }
+        retirement.withLock { $0.isBusy = true }
         try check(
             unsafe thimble_vulkan_submit(
                 functions, queue, commands, UInt32(repetitions), timeline, submitted + 1), "vkQueueSubmit")
@@ -133,8 +141,44 @@ internal import CVulkan
         if isLost { throw VulkanError("vkWaitSemaphores", VK_ERROR_DEVICE_LOST) }
         try check(
             unsafe thimble_vulkan_wait(functions, handle, timeline, value, UInt64.max), "vkWaitSemaphores")
+        finished = max(finished, value)
+        destroyRetiredIfIdle()
     }
 
     /// Waits until nothing runs, whatever happens.
-    func drain() { _ = unsafe functions.pointee.vkDeviceWaitIdle(handle) }
+    func drain() {
+        _ = unsafe functions.pointee.vkDeviceWaitIdle(handle)
+        finished = submitted
+        destroyRetiredIfIdle()
+    }
+
+    // MARK: What goes while commands may use it
+
+    /// States that a stream has begun to record commands.
+    func openStream() {
+        openStreams += 1
+        retirement.withLock { $0.isBusy = true }
+    }
+
+    /// States that the commands of a stream are submitted, or dropped.
+    func closeStream() { openStreams -= 1 }
+
+    private func destroyRetiredIfIdle() {
+        guard openStreams == 0, finished == submitted else { return }
+        retirement.withLock { retirement in
+            retirement.isBusy = false
+            unsafe retirement.destroyAll(functions, handle)
+        }
+    }
+
+    /// Destroys what nobody holds any more, now or when no command can use it. Safe on any thread.
+    func retire(_ thing: Retired) {
+        retirement.withLock { retirement in
+            if retirement.isBusy {
+                retirement.things.append(thing)
+            } else {
+                unsafe thing.destroy(functions, handle)
+            }
+        }
+    }
 }
