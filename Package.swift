@@ -59,7 +59,7 @@ let package = Package(
             swiftSettings: swift),
         // MARK: Tests
         .target(
-            name: "TestSupport", dependencies: ["Tensors", "Documents"], path: "Tests/TestSupport",
+            name: "TestSupport", dependencies: ["Tensors", "Documents", "VulkanCompute"], path: "Tests/TestSupport",
             swiftSettings: swift),
         // main.c and bench.c make a program of their own: `make kernel-bench`.
         .target(
@@ -83,6 +83,13 @@ let package = Package(
         .testTarget(
             name: "CPUBackendTests",
             dependencies: ["CPUBackend", "CKernels", "CKernelConformance", "Tensors", "TestSupport"],
+            swiftSettings: swift),
+        .testTarget(
+            name: "VulkanComputeTests",
+            dependencies: ["VulkanCompute", "CVulkan", "CShaders", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "VulkanBackendTests",
+            dependencies: ["VulkanBackend", "VulkanCompute", "CPUBackend", "Tensors", "TestSupport"],
             swiftSettings: swift),
         .testTarget(
             name: "ModelsTests",

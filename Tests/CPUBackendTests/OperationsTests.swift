@@ -6,58 +6,8 @@ import TestSupport
 import Testing
 @testable import CPUBackend
 
-/// A backend with a few ways to put numbers in and take them out.
-private struct Bench {
-    let backend: CPUBackend
-    var generator = SeededGenerator(seed: 11)
-
-    init(threadCount: Int = 2) throws {
-        backend = CPUBackend(threadCount: threadCount)
-        try backend.useScratch(byteCount: 1 << 24)
-    }
-
-    mutating func random(_ rows: Int, _ columns: Int) throws -> (Activation, [Float]) {
-        let values = generator.floats(rows * columns)
-        return (try activation(values, rows, columns), values)
-    }
-
-    func activation(_ values: [Float], _ rows: Int, _ columns: Int) throws -> Activation {
-        let activation = Activation(
-            try backend.makeMemory(byteCount: values.count * 4, label: "test"), rows: rows, columns: columns)
-        backend.write(values, to: activation)
-        return activation
-    }
-
-    func values(_ activation: Activation) throws -> [Float] { try backend.values(of: activation) }
-
-    mutating func vector(_ count: Int) throws -> (Vector, [Float]) {
-        let (activation, values) = try random(1, count)
-        return (Vector(activation.memory, offset: 0, count: count), values)
-    }
-
-    mutating func matrix(_ rows: Int, _ columns: Int, _ format: WeightFormat) throws -> Matrix {
-        let tiled = TiledMatrix.random(rows: rows, columns: columns, format: format, using: &generator)
-        let scales = tiled.scales.count * MemoryLayout<UInt16>.stride
-        let memory = try backend.makeMemory(byteCount: tiled.codes.count + scales, label: "test")
-        unsafe backend.fill(memory, 0..<memory.byteCount) { bytes in
-            unsafe bytes.copyBytes(from: tiled.codes)
-            unsafe tiled.scales.withUnsafeBytes {
-                unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[tiled.codes.count...]).copyMemory(
-                    from: $0)
-            }
-        }
-        return Matrix(
-            layout: tiled.layout, memory: memory, codesOffset: 0, scalesOffset: tiled.codes.count)
-    }
-
-    mutating func matrix(_ rows: Int, _ columns: Int) throws -> (Matrix, [Float]) {
-        let tiled = TiledMatrix.random(rows: rows, columns: columns, format: .f32, using: &generator)
-        let memory = try backend.makeMemory(byteCount: tiled.codes.count, label: "test")
-        unsafe backend.fill(memory, 0..<tiled.codes.count) { bytes in
-            unsafe bytes.copyBytes(from: tiled.codes)
-        }
-        return (Matrix(layout: tiled.layout, memory: memory, codesOffset: 0, scalesOffset: 0), tiled.values)
-    }
+extension Bench {
+    fileprivate init(threadCount: Int = 2) throws { try self.init(CPUBackend(threadCount: threadCount)) }
 }
 
 private func product(_ x: [Float], _ w: [Float], rows: Int, columns: Int) -> [Double] {

@@ -59,6 +59,11 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
         (0..<count).map { _ in normal() * deviation }
     }
 
+    /// `count` numbers in `range`, each as likely as the others.
+    public mutating func floats(_ count: Int, in range: ClosedRange<Float> = -1...1) -> [Float] {
+        (0..<count).map { _ in Float.random(in: range, using: &self) }
+    }
+
     /// One of `values`, which are not empty.
     public mutating func element<Element>(of values: [Element]) -> Element {
         values[integer(below: values.count)]

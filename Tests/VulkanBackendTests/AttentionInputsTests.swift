@@ -1,0 +1,138 @@
+//! Holds what a projection leaves for attention, in queries and in pages, against the CPU.
+
+import Foundation
+import TestSupport
+import Tensors
+import Testing
+
+extension VulkanBackendTests {
+    @Suite struct AttentionInputsTests {
+        /// Queries and the float16 of all pages after `chunks` of tokens, one after another, the table growing
+        /// with them; and attention of each chunk.
+        private func run(
+            _ bench: inout Bench, _ shape: AttentionShape, _ format: WeightFormat, chunks: [Int], start: Int,
+            pairs: Int, pairing: Rotary.Pairing, hasBias: Bool
+        ) throws -> (queries: [Float], pages: [UInt16], outputs: [Float]) {
+            let inputs = 72
+            let w = try bench.matrix(shape.outputs, inputs, format)
+            let (bias, _) = try bench.vector(shape.outputs)
+            let length = start + chunks.reduce(0, +)
+            let pageCount = shape.pageCount(length)
+            let table = BlockTable.scattered(pageCount, among: pageCount + 2, &bench.generator)
+            let kv = try bench.pages(shape, table, limit: pageCount + 2, offset: 128)
+            var position = start
+            var made: [(queries: Activation, y: Activation)] = []
+            for tokens in chunks {
+                let own = shape.kv(
+                    kv.memory, offset: kv.offset, table.prefix(shape.pageCount(position + tokens)))
+                let (x, _) = try bench.random(tokens, inputs)
+                let angles = bench.generator.floats(tokens * pairs, in: 0...6)
+                let cosines = try bench.activation(angles.map { cos($0) }, tokens, pairs)
+                let sines = try bench.activation(angles.map { sin($0) }, tokens, pairs)
+                let (queries, _) = try bench.random(tokens, shape.columns)
+                let (y, _) = try bench.random(tokens, shape.columns)
+                bench.backend.project(
+                    .plain(x), w,
+                    .attentionInputs(
+                        queries: queries, bias: hasBias ? bias : nil,
+                        rotary: Rotary(cosines: cosines, sines: sines, pairing: pairing), kv: own,
+                        start: position))
+                position += tokens
+                bench.backend.attention(
+                    queries: queries, kv: own, start: position - tokens, length: position, isCausal: true,
+                    scale: 0.2, into: y)
+                made.append((queries, y))
+            }
+            return (
+                try made.flatMap { try bench.values($0.queries) }, try bench.halves(of: kv.memory),
+                try made.flatMap { try bench.values($0.y) }
+            )
+        }
+
+        private func expectAgreement(
+            _ shape: AttentionShape, _ format: WeightFormat, chunks: [Int], start: Int = 0, pairs: Int,
+            pairing: Rotary.Pairing, hasBias: Bool = true
+        ) throws {
+            let (device, cpu) = try onBoth { bench in
+                try run(
+                    &bench, shape, format, chunks: chunks, start: start, pairs: pairs, pairing: pairing,
+                    hasBias: hasBias)
+            }
+            let what = "\(shape), \(format), \(chunks) from \(start)"
+            // Sums of 72 products and a rotation, rounded in another order.
+            expectClose((device.queries, cpu.queries), width: shape.headSize, tolerance: 4e-6, what)
+            try expectPagesAgree(device.pages, cpu.pages, what)
+            // A neighbouring key moves a score by 2^-11 of its product.
+            expectClose((device.outputs, cpu.outputs), width: shape.headSize, tolerance: 1e-3, what)
+        }
+
+        /// Floats that differ as queries do become the same float16 or, where they lie on both sides of a middle,
+        /// neighbours: seldom, unless they are as small as their rounding. The rest is untouched.
+        private func expectPagesAgree(_ device: [UInt16], _ cpu: [UInt16], _ what: String) throws {
+            #expect(device.count == cpu.count)
+            var differing = 0
+            for (bits, expectedBits) in zip(device, cpu) where bits != expectedBits {
+                let (value, expected) = (Float16(bitPattern: bits), Float16(bitPattern: expectedBits))
+                try #require((value - expected).magnitude <= max(expected.ulp, 0x1p-17), "\(what)")
+                differing += 1
+            }
+            #expect(differing <= 2 + device.count / 200, "\(what)")
+        }
+
+        @Test(arguments: allFormats)
+        func everyFormatAgrees(format: WeightFormat) throws {
+            try expectAgreement(.init(), format, chunks: [21], start: 13, pairs: 4, pairing: .interleaved)
+        }
+
+        @Test(
+            arguments: [
+                AttentionShape(heads: 4, kvHeads: 2, headSize: 128),
+                .init(heads: 3, kvHeads: 3, headSize: 64),
+                .init(heads: 6, kvHeads: 1, headSize: 40), .init(heads: 32, kvHeads: 2, headSize: 16),
+            ], [Rotary.Pairing.interleaved, .halves])
+        func everyShapeAgrees(shape: AttentionShape, pairing: Rotary.Pairing) throws {
+            for pairs in [shape.headSize / 4, shape.headSize / 2] {
+                try expectAgreement(
+                    shape, .q4(group: 64), chunks: [3, 1, 40, 1, 7], pairs: pairs, pairing: pairing)
+            }
+            for pageTokens in [1, 5, 32] {
+                var shape = shape
+                shape.pageTokens = pageTokens
+                try expectAgreement(
+                    shape, .f32, chunks: [9, 1, 33], start: 7, pairs: shape.headSize / 2, pairing: pairing,
+                    hasBias: false)
+            }
+        }
+
+        /// More rows than go through a projection together.
+        @Test func manyRowsAgree() throws {
+            let shape = AttentionShape(heads: 1, kvHeads: 1)
+            try expectAgreement(shape, .f32, chunks: [600], start: 5, pairs: 8, pairing: .interleaved)
+        }
+
+        /// Keys and values saturate; what is no number stays none.
+        @Test func whatPassesFloat16Saturates() throws {
+            let shape = AttentionShape(heads: 1, kvHeads: 1)
+            let factors: [Float] = [1, 1e3, 6e4, 1e5, 1e6, 1e30, 1e-6, 1e-9, .infinity, .nan]
+            let (device, cpu) = try onBoth { bench in
+                let w = try bench.matrix(shape.outputs, 32, .f32)
+                let values = factors.flatMap { factor in bench.generator.floats(32).map { $0 * factor } }
+                let x = try bench.activation(values, factors.count, 32)
+                let kv = try bench.pages(shape, [1], limit: 2)
+                let ones = [Float](repeating: 1, count: factors.count)
+                let rotary = Rotary(
+                    cosines: try bench.activation(ones, factors.count, 1),
+                    sines: try bench.activation(ones.map { _ in 0 }, factors.count, 1), pairing: .halves)
+                let (queries, _) = try bench.random(factors.count, shape.columns)
+                bench.backend.project(
+                    .plain(x), w,
+                    .attentionInputs(queries: queries, bias: nil, rotary: rotary, kv: kv, start: 3))
+                return (queries: try bench.values(queries), pages: try bench.halves(of: kv.memory))
+            }
+            expectClose((device.queries, cpu.queries), width: shape.headSize, tolerance: 4e-6)
+            let pages = [device.pages, cpu.pages].map { $0.map { Float(Float16(bitPattern: $0)) } }
+            expectClose((pages[0], pages[1]), width: 1, tolerance: 0x1p-10)
+            #expect(pages[0].contains(65504) && pages[0].contains(-65504))
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Holds attention, and what a projection leaves for it in queries and pages, against the CPU.
+
+import TestSupport
+import Tensors
+import Testing
+
+/// Heads and pages of a test.
+struct AttentionShape: Sendable {
+    var heads = 4
+    var kvHeads = 2
+    var headSize = 16
+    var pageTokens = 16
+
+    var columns: Int { heads * headSize }
+    var outputs: Int { (heads + 2 * kvHeads) * headSize }
+    var pageByteCount: Int {
+        PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+    }
+
+    func pageCount(_ length: Int) -> Int { (length + pageTokens - 1) / pageTokens }
+
+    func kv(_ memory: any BackendMemory, offset: Int, _ table: BlockTable) -> PagedKV {
+        PagedKV(
+            memory: memory, offset: offset, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens,
+            blockTable: table)
+    }
+}
+
+extension BlockTable {
+    /// Pages in an order of their own, among `limit`.
+    static func scattered(_ count: Int, among limit: Int, _ generator: inout SeededGenerator) -> BlockTable {
+        var table = BlockTable(capacity: count)
+        for page in (0..<Int32(limit)).shuffled(using: &generator).prefix(count) { table.append(page) }
+        return table
+    }
+
+    func prefix(_ count: Int) -> BlockTable {
+        var table = self
+        while table.count > count { _ = table.removeLast() }
+        return table
+    }
+}
+
+extension Bench {
+    /// Pages that are full of random float16; what no page of the table owns is NaN.
+    mutating func pages(
+        _ shape: AttentionShape, _ table: BlockTable, limit: Int, offset: Int = 0,
+        in range: ClosedRange<Float> = -1...1
+    ) throws -> PagedKV {
+        let memory = try makeMemory(byteCount: offset + limit * shape.pageByteCount)
+        let count = shape.pageByteCount / 2
+        let owned = Set(table.pages)
+        let halves: [UInt16] = (0..<Int32(limit)).flatMap { page in
+            owned.contains(page)
+                ? generator.floats(count, in: range).map { Float16($0).bitPattern }
+                : [UInt16](repeating: Float16.nan.bitPattern, count: count)
+        }
+        unsafe backend.fill(memory, offset..<memory.byteCount) { bytes in
+            unsafe halves.withUnsafeBytes { unsafe bytes.copyMemory(from: $0) }
+        }
+        return shape.kv(memory, offset: offset, table)
+    }
+}
+
+extension VulkanBackendTests {
+    @Suite struct AttentionTests {
+        /// The CPU's definition and the device differ in the order of float32 sums and in the last bits of exp.
+        private static let rounding: Float = 5e-6
+
+        private func expectAgreement(
+            _ shape: AttentionShape, tokens: Int, length: Int, isCausal: Bool,
+            size: Float = 3, sourceLocation: SourceLocation = #_sourceLocation
+        ) throws {
+            let pageCount = shape.pageCount(length)
+            let numbers = try onBoth(seed: UInt64(length)) { bench in
+                let table = BlockTable.scattered(pageCount, among: pageCount + 3, &bench.generator)
+                let kv = try bench.pages(shape, table, limit: pageCount + 3, offset: 64)
+                let (queries, _) = try bench.random(tokens, shape.columns, in: -size...size)
+                let (y, _) = try bench.random(tokens, shape.columns)
+                bench.backend.attention(
+                    queries: queries, kv: kv, start: isCausal ? length - tokens : 0, length: length,
+                    isCausal: isCausal, scale: 0.37, into: y)
+                return try bench.values(y)
+            }
+            expectClose(
+                numbers, width: shape.headSize, tolerance: Self.rounding * max(1, min(size, 10)),
+                "\(shape), \(tokens) tokens, \(length) keys, causal \(isCausal)",
+                sourceLocation: sourceLocation)
+        }
+
+        @Test(
+            arguments: [
+                AttentionShape(heads: 4, kvHeads: 2, headSize: 128),
+                .init(heads: 3, kvHeads: 3, headSize: 64),
+                .init(heads: 6, kvHeads: 1, headSize: 40), .init(heads: 32, kvHeads: 2, headSize: 16),
+            ], [true, false])
+        func everyShapeAgrees(shape: AttentionShape, isCausal: Bool) throws {
+            for pageTokens in [1, 5, 16, 32] {
+                var shape = shape
+                shape.pageTokens = pageTokens
+                for (tokens, length) in [(1, 1), (1, 70), (3, 3), (17, 40), (70, 101), (33, 32 + 33)] {
+                    try expectAgreement(shape, tokens: tokens, length: length, isCausal: isCausal)
+                }
+            }
+        }
+
+        @Test(arguments: [true, false])
+        func aPageOfPatchesAgrees(isCausal: Bool) throws {
+            try expectAgreement(.init(heads: 2, kvHeads: 2), tokens: 600, length: 600, isCausal: isCausal)
+            try expectAgreement(.init(heads: 4, kvHeads: 1), tokens: 2, length: 3000, isCausal: isCausal)
+        }
+
+        /// A weight is off by the rounding of its score, which grows with it; then one weight is all, and at last
+        /// scores pass float32's range.
+        @Test(arguments: [Float(100), 1e6, 1e18, 1e37])
+        func largeScoresAgree(size: Float) throws {
+            try expectAgreement(
+                .init(heads: 4, kvHeads: 2), tokens: 20, length: 50, isCausal: true, size: size)
+        }
+
+        /// What is no number, or is infinite, in a query, a key or a value reaches the same outputs.
+        @Test(arguments: [Float.nan, .infinity, -.infinity])
+        func whatIsNotFiniteSpreadsTheSame(value: Float) throws {
+            let shape = AttentionShape()
+            let (tokens, length) = (30, 40)
+            for isCausal in [true, false] {
+                for place in ["query", "key", "value"] {
+                    let numbers = try onBoth { bench in
+                        let kv = try bench.pages(shape, [2, 0, 1], limit: 3)
+                        // Position 19, in the page that is first.
+                        let part = place == "key" ? 0 : place == "value" ? 1 : nil
+                        if let part {
+                            let element = (part * shape.kvHeads * shape.pageTokens + 3) * shape.headSize + 5
+                            unsafe bench.backend.fill(kv.memory, element * 2..<element * 2 + 2) { bytes in
+                                unsafe bytes.storeBytes(of: Float16(value).bitPattern, as: UInt16.self)
+                            }
+                        }
+                        var values = bench.generator.floats(tokens * shape.columns)
+                        if part == nil { values[11 * shape.columns + 20] = value }
+                        let queries = try bench.activation(values, tokens, shape.columns)
+                        let (y, _) = try bench.random(tokens, shape.columns)
+                        bench.backend.attention(
+                            queries: queries, kv: kv, start: length - tokens, length: length,
+                            isCausal: isCausal, scale: 0.25, into: y)
+                        return try bench.values(y)
+                    }
+                    expectClose(
+                        numbers, width: shape.headSize, tolerance: Self.rounding,
+                        "\(value) in a \(place), causal \(isCausal)")
+                }
+            }
+        }
+    }
+}

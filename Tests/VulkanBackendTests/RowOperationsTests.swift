@@ -1,0 +1,140 @@
+//! Holds embedding, norms, gathered sums and copies against the CPU.
+
+import TestSupport
+import Tensors
+import Testing
+
+extension VulkanBackendTests {
+    @Suite struct RowOperationsTests {
+        /// A weight is a code times a scale: nothing is rounded twice, so that every bit is the same.
+        @Test(arguments: allFormats)
+        func embeddedRowsAreTheWeights(format: WeightFormat) throws {
+            for (rows, columns) in [(1, 1), (18, 40), (33, 128), (100, 333)] {
+                let (device, cpu) = try onBoth { bench in
+                    let table = try bench.matrix(rows, columns, format)
+                    let tokens = (0..<2 * rows + 1).map { _ in Int32(bench.generator.integer(below: rows)) }
+                    let (y, _) = try bench.random(tokens.count, columns)
+                    bench.backend.embed(tokens.span, table: table, into: y)
+                    return try bench.values(y)
+                }
+                #expect(device == cpu, "\(rows) x \(columns)")
+            }
+        }
+
+        /// Tokens are brought to the device as they are when they are asked for, and no later ones.
+        @Test func embeddingsInARowKeepTheirTokens() throws {
+            let (device, cpu) = try onBoth { bench in
+                let table = try bench.matrix(50, 16, .f16)
+                let ys = try (0..<200).map { _ in try bench.random(3, 16).0 }
+                for (index, y) in ys.enumerated() {
+                    let tokens = (0..<3).map { Int32((7 * index + $0) % 50) }
+                    bench.backend.embed(tokens.span, table: table, into: y)
+                }
+                return try ys.map { try bench.values($0) }
+            }
+            #expect(device == cpu)
+        }
+
+        /// A sum of squares in another order is off by a few roundings, and so is the root.
+        @Test(arguments: [(1, 1), (3, 40), (2, 127), (5, 128), (600, 33), (2, 5000)])
+        func normsAgree(rows: Int, columns: Int) throws {
+            let numbers = try onBoth { bench in
+                let (x, _) = try bench.random(rows, columns)
+                let (weight, _) = try bench.vector(columns)
+                let (y, _) = try bench.random(rows, columns)
+                bench.backend.rmsNorm(x, weight: weight, epsilon: 1e-5, into: y)
+                // In place.
+                bench.backend.rmsNorm(x, weight: weight, epsilon: 1e-5, into: x)
+                return try bench.values(y) + bench.values(x)
+            }
+            expectClose(numbers, width: columns, tolerance: 1e-6)
+        }
+
+        /// Squares of such values pass float32's range or fall below it; some rows hold what is no number.
+        @Test func normsOfAnySizeAgree() throws {
+            let factors: [Float] = [0, 0x1p-140, 1e-25, 1e-6, 1, 1e6, 1e15, 3e18, 1e19, 1e24, 1e30, 1e36]
+            let odd: [Float] = [.nan, .infinity, -.infinity]
+            let columns = 70
+            let numbers = try onBoth { bench in
+                let rows = factors.count + odd.count
+                var values = factors.flatMap { factor in
+                    bench.generator.floats(columns).map { $0 * factor }
+                }
+                for value in odd { values += bench.generator.floats(columns - 1) + [value] }
+                let x = try bench.activation(values, rows, columns)
+                let (weight, _) = try bench.vector(columns)
+                let (y, _) = try bench.random(rows, columns)
+                bench.backend.rmsNorm(x, weight: weight, epsilon: 1e-5, into: y)
+                return try bench.values(y)
+            }
+            expectClose(numbers, width: columns, tolerance: 1e-6)
+        }
+
+        /// The CPU's erf and the device's are each within some roundings of the function.
+        @Test(arguments: [(1, 1), (3, 40), (2, 128), (300, 33), (2, 5000)])
+        func layerNormsWithGELUAgree(rows: Int, columns: Int) throws {
+            let numbers = try onBoth { bench in
+                let (x, _) = try bench.random(rows, columns, in: -100...200)
+                let (weight, _) = try bench.random(1, columns, in: -3...3)
+                let (bias, _) = try bench.vector(columns)
+                let (y, _) = try bench.random(rows, columns)
+                let weights = Vector(weight.memory, offset: weight.offset, count: columns)
+                bench.backend.layerNormGELU(x, weight: weights, bias: bias, epsilon: 1e-5, into: y)
+                bench.backend.layerNormGELU(x, weight: weights, bias: bias, epsilon: 1e-5, into: x)
+                return try bench.values(y) + bench.values(x)
+            }
+            expectClose(numbers, width: columns, tolerance: 2e-6)
+        }
+
+        @Test func layerNormsOfAnySizeAgree() throws {
+            let factors: [Float] = [0, 1e-25, 1e-6, 1, 1e6, 1e15]
+            let columns = 70
+            let numbers = try onBoth { bench in
+                var values = factors.flatMap { factor in
+                    bench.generator.floats(columns).map { $0 * factor }
+                }
+                values += bench.generator.floats(columns - 1) + [.nan]
+                let x = try bench.activation(values, factors.count + 1, columns)
+                let ((weight, _), (bias, _)) = (try bench.vector(columns), try bench.vector(columns))
+                let (y, _) = try bench.random(factors.count + 1, columns)
+                bench.backend.layerNormGELU(x, weight: weight, bias: bias, epsilon: 1e-5, into: y)
+                return try bench.values(y)
+            }
+            expectClose(numbers, width: columns, tolerance: 2e-6)
+        }
+
+        /// Each tap is one product and one sum, which a device may round together.
+        @Test(arguments: [(1, 1, 1), (5, 33, 4), (300, 128, 4), (7, 1000, 9)])
+        func gatheredRowsAgree(rows: Int, columns: Int, taps: Int) throws {
+            let numbers = try onBoth { bench in
+                let (table, _) = try bench.vector(11 * columns)
+                let (y, _) = try bench.random(rows, columns)
+                let count = rows * taps
+                let memory = try bench.makeMemory(byteCount: 24 + 8 * count)
+                let indices = (0..<count).map { _ in Int32(bench.generator.integer(below: 11)) }
+                unsafe bench.backend.fill(memory, 24 + 4 * count..<memory.byteCount) { bytes in
+                    unsafe indices.withUnsafeBytes { unsafe bytes.copyMemory(from: $0) }
+                }
+                let gather = WeightedGather(
+                    indicesOffset: 24 + 4 * count,
+                    weights: Activation(memory, offset: 24, rows: rows, columns: taps))
+                bench.backend.write(bench.generator.floats(count, in: -2...2), to: gather.weights)
+                bench.backend.addGathered(gather, table: table, to: y)
+                return try bench.values(y)
+            }
+            expectClose(numbers, width: columns, tolerance: 1e-6)
+        }
+
+        @Test func copiesAreWhole() throws {
+            let numbers = try onBoth { bench in
+                let (x, _) = try bench.random(300, 33)
+                let (y, _) = try bench.random(300, 33)
+                bench.backend.copy(x, to: y)
+                bench.backend.copy(x.rows(10..<11), to: y.rows(2..<3))
+                bench.backend.copy(x.rows(0..<0), to: y.rows(0..<0))
+                return try bench.values(y)
+            }
+            #expect(numbers.device == numbers.cpu)
+        }
+    }
+}
