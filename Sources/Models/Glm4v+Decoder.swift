@@ -8,6 +8,8 @@ extension Glm4v {
     public enum LogitRows: Sendable {
         /// The last position only.
         case last
+        /// The last position only, left on the device for a `StepDecoder`; `receive` is not called.
+        case kept
         /// Every position.
         case all
     }
@@ -42,7 +44,9 @@ extension Glm4v {
                 case .last where chunk.upperBound == inputs.count:
                     let last = chunk.count - 1..<chunk.count
                     try unsafe computeLogits(stream.rows(last), receive)
-                case .last:
+                case .kept where chunk.upperBound == inputs.count:
+                    keepLogits(stream.rows(chunk.count - 1..<chunk.count))
+                case .last, .kept:
                     try backend.synchronize()
                 }
             } catch { throw .backend(error) }
@@ -55,26 +59,38 @@ extension Glm4v {
     private func run(
         _ inputs: InputSequence, _ chunk: Range<Int>, _ sequence: KVSequence, _ shouldStop: () -> Bool
     ) -> ResidualStream? {
-        let text = configuration.text
         let count = chunk.count
         var stream = ResidualStream(work, rows: count)
-        let (queries, attended) = (work.queries.rows(0..<count), work.attended.rows(0..<count))
-        let mlp = work.mlp.rows(0..<count)
         embed(inputs, chunk, into: stream.residual)
         let rotary = work.rotary.prefix(count)
         angles.write(inputs.positions[chunk], into: rotary, on: backend)
 
-        let firstLayer = sequence.firstLayer
+        let isDone = runLayers(
+            &stream, sequence.firstLayer, layerByteCount: sequence.pool.layerByteCount, rotary: rotary,
+            start: chunk.lowerBound, shouldStop)
+        return isDone ? stream : nil
+    }
+
+    /// As many tokens as `stream` has rows, the first of which stands at `start`, through all layers. False
+    /// when the caller asked to stop.
+    func runLayers(
+        _ stream: inout ResidualStream, _ firstLayer: PagedKV, layerByteCount: Int, rotary: Rotary, start: Int,
+        _ shouldStop: () -> Bool
+    ) -> Bool {
+        let text = configuration.text
+        let count = stream.delta.rows
+        let (queries, attended) = (work.queries.rows(0..<count), work.attended.rows(0..<count))
+        let mlp = work.mlp.rows(0..<count)
         var previous: DecoderLayer?
         for (index, layer) in layers.enumerated() {
-            if shouldStop() { return nil }
-            let kv = firstLayer.moved(to: index * sequence.pool.layerByteCount)
+            if shouldStop() { return false }
+            let kv = firstLayer.moved(to: index * layerByteCount)
             backend.project(
                 joined(&stream, previous?.postMLPNorm, then: layer.inputNorm), layer.qkv,
                 .attentionInputs(
-                    queries: queries, bias: layer.qkvBias, rotary: rotary, kv: kv, start: chunk.lowerBound))
+                    queries: queries, bias: layer.qkvBias, rotary: rotary, kv: kv, start: start))
             backend.attention(
-                queries: queries, kv: kv, start: chunk.lowerBound, length: chunk.upperBound, isCausal: true,
+                queries: queries, kv: kv, start: start, length: start + count, isCausal: true,
                 scale: 1 / Float(text.headSize).squareRoot(), into: attended)
             backend.project(.plain(attended), layer.o, .store(stream.delta, bias: nil))
             backend.project(
@@ -84,7 +100,7 @@ extension Glm4v {
             backend.project(.plain(mlp), layer.down, .store(stream.delta, bias: nil))
             previous = layer
         }
-        return stream
+        return true
     }
 
     /// A layer's input: the residual, joined by what the block before computed unless this is the first.
@@ -111,6 +127,15 @@ extension Glm4v {
                 to: residual.rows(
                     visible.lowerBound - chunk.lowerBound..<visible.upperBound - chunk.lowerBound))
         }
+    }
+
+    /// The logits of one position into `work.logits`; nothing is waited for.
+    func keepLogits(_ stream: ResidualStream) {
+        guard let last = layers.last else { preconditionFailure("a decoder has layers") }
+        var stream = stream
+        backend.project(
+            joined(&stream, last.postMLPNorm, then: finalNorm), head,
+            .store(work.logits.rows(0..<1), bias: nil))
     }
 
     /// Waits for the device before each run of logits, and so for everything before it.

@@ -31,7 +31,8 @@ public struct InputSequence {
     public private(set) var tokens: [Int32] = []
     private(set) var positions: [Position] = []
     private(set) var images: [ImageSpan] = []
-    private var nextPosition: Int32 = 0
+    /// Where the next token of text stands.
+    private(set) var nextPosition: Int32 = 0
 
     /// An empty sequence.
     public init() {}

@@ -7,7 +7,8 @@ internal import Tensors
 /// The decoder's angles: pair `i` turns by `theta^(-2i / rotarySize)` for each step of the position component
 /// that its M-RoPE section follows; sections take time, height and width in turn.
 struct DecoderAngles {
-    private let frequencies: [Float]
+    /// Of each pair.
+    let frequencies: [Float]
     /// Of each pair, which of a position's three numbers it follows.
     private let components: [Int]
 

@@ -32,6 +32,8 @@ public final class Engine {
     let chatFormat: ChatFormat?
     let preprocessor: ImagePreprocessor?
     let pool: KVPool
+    /// Decodes on the device; nil where the device leaves that to the host.
+    let stepDecoder: StepDecoder?
     /// The longest a session may grow, in tokens.
     public let contextLength: Int
     /// Seconds from opening the file to being ready.
@@ -68,6 +70,10 @@ public final class Engine {
             try Glm4v(
                 file: file, contextLength: contextLength, on: backend, threadCount: threads,
                 progress: progress)
+        }
+        let model = self.model
+        stepDecoder = try translating(modelPath) { () throws(ModelError) in
+            try StepDecoder(model, contextLength: contextLength)
         }
         opened.savePipelines()
         loadSeconds = start.duration(to: clock.now).seconds

@@ -38,9 +38,9 @@ struct Generation {
         let tokenizer = try engine.requireTokenizer()
         var detokenizer = Detokenizer(tokenizer, skipsSpecialTokens: !options.showsSpecialTokens)
         var stops = StopMatcher(options.stops)
-        var sampler = Sampler(
-            options.sampling, prompt: inputs.tokens,
-            vocabularySize: engine.model.configuration.text.vocabularySize)
+        var source = TokenSource(engine, options.sampling, inputs)
+        // What the device has computed beyond the answer is no part of it.
+        defer { source.finish(inputs, sequence) }
         func show(_ piece: String, in text: inout String) {
             if piece.isEmpty { return }
             text += piece
@@ -52,7 +52,7 @@ struct Generation {
         text.reserveCapacity(min(room * 8, 1 << 20))
         var reason = FinishReason.length
         while generated < options.maximumTokens ?? .max {
-            guard let token = try nextToken(inputs, sequence, &sampler, shouldStop) else {
+            guard let token = try source.next(inputs, sequence, shouldStop) else {
                 reason = .cancelled
                 break
             }
@@ -74,25 +74,6 @@ struct Generation {
         if isStopped { return result(.stop) }
         show(stops.finish(), in: &text)
         return result(reason)
-    }
-
-    /// Runs what the sequence does not hold yet, and samples. Nil when the caller asked to stop.
-    private func nextToken(
-        _ inputs: InputSequence, _ sequence: KVSequence, _ sampler: inout Sampler, _ shouldStop: () -> Bool
-    ) throws(ThimbleError) -> Int32? {
-        if shouldStop() { return nil }
-        var token: Int32?
-        let model = engine.model
-        try translating(engine.path) { () throws(ModelError) in
-            try unsafe model.forward(inputs, into: sequence, logits: .last, shouldStop: shouldStop) {
-                token = unsafe sampler.next($0)
-            }
-        }
-        if token == nil && sequence.length == inputs.count {
-            throw ThimbleError(
-                .corrupt, "\(engine.path): the model's logits are not numbers; verify the file")
-        }
-        return token
     }
 
     /// The result as it stands: all that was generated so far.

@@ -11,6 +11,10 @@ extension VulkanBackend {
     ) {
         precondition(queries.rows == y.rows && queries.columns == y.columns)
         precondition(queries.columns % (kv.kvHeads * kv.headSize) == 0)
+        if let recordingState {
+            precondition(queries.rows == 1 && isCausal)
+            return attentionVector(recordingState, queries: queries, kv: kv, scale: scale, into: y)
+        }
         precondition(length >= 0 && length <= kv.blockTable.count * kv.pageTokens)
         precondition(!isCausal || start + queries.rows <= length)
         if queries.rows == 0 { return }

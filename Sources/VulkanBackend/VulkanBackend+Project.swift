@@ -16,6 +16,9 @@ extension VulkanBackend {
         let rows = input.input.rows
         input.checkShapes(columns: weight.layout.columns)
         output.checkShapes(rows: rows, outputs: weight.layout.rows)
+        if rows == 1, projectVector(input, weight, output) { return }
+        precondition(
+            recordingState == nil || !output.isAttentionInputs, "a step's attention inputs are one dispatch")
         for start in stride(from: 0, to: rows, by: ProjectionScratch.rowBlock) {
             let block = start..<min(start + ProjectionScratch.rowBlock, rows)
             projectRows(input.rows(block), weight, output.rows(block))

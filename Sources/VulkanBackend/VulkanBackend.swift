@@ -21,7 +21,12 @@ public final class VulkanBackend: Backend {
     /// Tokens on their way to an embedding.
     private var small: DeviceBuffer
     /// A fault outside the stream: a pipeline that could not be made.
-    private var fault: VulkanError?
+    private(set) var fault: VulkanError?
+    /// The state of the step that is being recorded.
+    var recordingState: VulkanStepState?
+    let vectorTuning: VectorTuning
+    /// Room for the tokens that a run of steps has drawn.
+    var drawnTokens = [Int32](repeating: 0, count: VulkanStepState.ringSize)
     let subgroupSize: Int
 
     private static let stagingByteCount = 4 << 20
@@ -38,6 +43,7 @@ public final class VulkanBackend: Backend {
         readback = try DeviceBuffer(device, byteCount: Self.readbackByteCount, kind: .host)
         tables = BlockTableCache()
         small = try DeviceBuffer(device, byteCount: Self.smallByteCount)
+        vectorTuning = VectorTuning(device.physical)
         subgroupSize = device.physical.subgroupSize
     }
 
@@ -100,6 +106,8 @@ public final class VulkanBackend: Backend {
     ) {
         unsafe staging.write(byteCount, to: buffer, at: offset, in: stream, body)
     }
+
+    var mostWrittenAtOnce: Int { staging.mostAtOnce }
 
     /// Brings small numbers to the device; returns where the next operation finds them.
     func stage(_ byteCount: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void) -> UInt64 {

@@ -1,0 +1,113 @@
+//! Where an answer's tokens come from: the device's own steps, or logits that the host draws from.
+
+internal import Models
+internal import Tensors
+
+/// The tokens of one answer.
+struct TokenSource {
+    private let engine: Engine
+    /// Draws from logits that come to the host; nil where the device draws.
+    private var sampler: Sampler?
+    private let parameters: DrawParameters
+    /// Whether the device has drawn the first token.
+    private var isBegun = false
+
+    /// Drawn by the device, and not asked for yet: from `next` on.
+    private var ahead: [Int32] = []
+    private var next = 0
+    /// How many tokens the next run draws: few at first, for the first words shall not wait.
+    private var runLength = 1
+
+    init(_ engine: Engine, _ options: SamplingOptions, _ inputs: InputSequence) {
+        self.engine = engine
+        parameters = DrawParameters(options)
+        if engine.stepDecoder != nil {
+            ahead.reserveCapacity(StepDecoder.mostInRun)
+        } else {
+            sampler = Sampler(
+                options, prompt: inputs.tokens,
+                vocabularySize: engine.model.configuration.text.vocabularySize)
+        }
+    }
+
+    /// The token after `inputs`, which are the prompt and every token so far. Nil when the caller asked to
+    /// stop.
+    mutating func next(
+        _ inputs: InputSequence, _ sequence: KVSequence, _ shouldStop: () -> Bool
+    ) throws(ThimbleError) -> Int32? {
+        if next < ahead.count {
+            defer { next += 1 }
+            return try checked(ahead[next])
+        }
+        if shouldStop() { return nil }
+        guard let decoder = engine.stepDecoder else { return try drawOnHost(inputs, sequence, shouldStop) }
+        guard isBegun else { return try begin(decoder, inputs, sequence, shouldStop) }
+        var drawn: [Int32] = []
+        swap(&drawn, &ahead)
+        drawn.removeAll(keepingCapacity: true)
+        let count = runLength
+        try translating(engine.path) { () throws(ModelError) in
+            try decoder.decode(sequence, count: count) { tokens in
+                for index in tokens.indices { drawn.append(tokens[index]) }
+            }
+        }
+        runLength = min(2 * runLength, StepDecoder.mostInRun)
+        swap(&drawn, &ahead)
+        next = 1
+        return try checked(ahead[0])
+    }
+
+    /// Runs what the sequence does not hold yet, and draws from the logits.
+    private mutating func drawOnHost(
+        _ inputs: InputSequence, _ sequence: KVSequence, _ shouldStop: () -> Bool
+    ) throws(ThimbleError) -> Int32? {
+        var token: Int32?
+        let model = engine.model
+        try translating(engine.path) { () throws(ModelError) in
+            try unsafe model.forward(inputs, into: sequence, logits: .last, shouldStop: shouldStop) {
+                token = unsafe sampler?.next($0)
+            }
+        }
+        return sequence.length == inputs.count ? try checked(token ?? -1) : nil
+    }
+
+    /// Runs the prompt, and lets the device draw the first token.
+    private mutating func begin(
+        _ decoder: StepDecoder, _ inputs: InputSequence, _ sequence: KVSequence, _ shouldStop: () -> Bool
+    ) throws(ThimbleError) -> Int32? {
+        let (model, parameters) = (engine.model, self.parameters)
+        try translating(engine.path) { () throws(ModelError) in
+            try unsafe model.forward(inputs, into: sequence, logits: .kept, shouldStop: shouldStop) { _ in }
+        }
+        guard sequence.length == inputs.count else { return nil }
+        isBegun = true
+        let token = try translating(engine.path) { () throws(ModelError) in
+            try decoder.begin(inputs, sequence, draw: parameters)
+        }
+        return try checked(token ?? -1)
+    }
+
+    /// A negative token says that no logit was a number.
+    private func checked(_ token: Int32) throws(ThimbleError) -> Int32 {
+        guard token >= 0 else {
+            throw ThimbleError(
+                .corrupt, "\(engine.path): the model's logits are not numbers; verify the file")
+        }
+        return token
+    }
+
+    /// Forgets the keys and values of tokens that were drawn ahead and are no part of `inputs`.
+    func finish(_ inputs: InputSequence, _ sequence: KVSequence) {
+        if sequence.length > inputs.count { sequence.truncate(to: inputs.count) }
+    }
+}
+
+extension DrawParameters {
+    /// Precondition: the options are valid.
+    init(_ options: SamplingOptions) {
+        self.init(
+            temperature: options.temperature, topK: options.topK, topP: options.topP, minP: options.minP,
+            repetitionPenalty: options.repetitionPenalty, frequencyPenalty: options.frequencyPenalty,
+            presencePenalty: options.presencePenalty, seed: options.seed ?? UInt64.random(in: .min ... .max))
+    }
+}

@@ -1,0 +1,67 @@
+//! A sequence's next token and its place, kept on the device.
+
+internal import CShaders
+internal import Tensors
+internal import VulkanCompute
+
+/// The memory of steps: all of it made at once.
+final class VulkanStepState: StepState {
+    let shape: StepShape
+    /// `thimble_step`
+    let step: DeviceBuffer
+    /// `thimble_sampling`
+    let sampling: DeviceBuffer
+    /// Uint32 `[vocabulary]`, as `sample` counts.
+    let counts: DeviceBuffer
+    let drawScratch: DeviceBuffer
+    /// Int32 `[ringSize]`, where the host sees it.
+    let ring: DeviceBuffer
+    /// Int32 `[pages of the context]`
+    let blockTable: DeviceBuffer
+    /// Float32 `[3, pairs]`: frequencies; cosines and sines of the step.
+    let rotary: DeviceBuffer
+    /// Float32 `[splits, query heads, head size + 2]`
+    let parts: DeviceBuffer
+    /// Uint32 `[kv heads]`, zero between steps.
+    let arrived: DeviceBuffer
+    /// Ranges that attention's positions are cut in.
+    let splits: Int
+    /// Pages that the device knows.
+    var pages: [Int32] = []
+
+    /// More than a run of steps draws.
+    static let ringSize = 64
+
+    init(_ shape: StepShape, splits: Int, on device: VulkanDevice) throws(VulkanError) {
+        self.shape = shape
+        self.splits = splits
+        let pageCount = (shape.contextLength + shape.pageTokens - 1) / shape.pageTokens
+        step = try DeviceBuffer(device, byteCount: MemoryLayout<thimble_step>.stride)
+        sampling = try DeviceBuffer(device, byteCount: MemoryLayout<thimble_sampling>.stride)
+        counts = try DeviceBuffer(device, byteCount: shape.vocabularySize * 4)
+        drawScratch = try DeviceBuffer(device, byteCount: 65536 + 4 * shape.vocabularySize)
+        ring = try DeviceBuffer(device, byteCount: Self.ringSize * 4, kind: .host)
+        blockTable = try DeviceBuffer(device, byteCount: pageCount * 4)
+        rotary = try DeviceBuffer(device, byteCount: max(3 * shape.frequencies.count * 4, 4))
+        parts = try DeviceBuffer(
+            device, byteCount: splits * shape.queryHeads * (shape.headSize + 2) * 4)
+        arrived = try DeviceBuffer(device, byteCount: shape.kvHeads * 4)
+        pages.reserveCapacity(pageCount)
+    }
+
+    /// Where the angles of the step are.
+    var cosines: UInt64 { rotary.address + UInt64(shape.frequencies.count * 4) }
+    var sines: UInt64 { cosines + UInt64(shape.frequencies.count * 4) }
+}
+
+/// A step as the stream recorded it.
+final class VulkanStep: RecordedStep {
+    let recording: CommandStream.Recording
+    /// What it reads must live as long.
+    let state: VulkanStepState
+
+    init(_ recording: CommandStream.Recording, _ state: VulkanStepState) {
+        self.recording = recording
+        self.state = state
+    }
+}
