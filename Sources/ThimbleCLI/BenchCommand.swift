@@ -25,6 +25,12 @@ struct BenchCommand: ParsableCommand {
     @Option(name: [.customShort("n"), .customLong("generated-tokens")], help: "Tokens to generate.")
     var generatedTokens = 64
 
+    @Option(name: .shortAndLong, help: "Tokens in the context before those.")
+    var depth = 0
+
+    @Option(help: "Encode an image of so many pixels, as 588x840, too.")
+    var image: PixelSize?
+
     @Option(name: .shortAndLong, help: "How often to measure.")
     var repetitions = 3
 
@@ -34,21 +40,40 @@ struct BenchCommand: ParsableCommand {
     @OptionGroup var engineFlags: EngineFlags
 
     func validate() throws {
-        guard promptTokens >= 0, generatedTokens >= 0, promptTokens > 0 || generatedTokens > 0,
-            repetitions > 0
+        guard promptTokens >= 0, generatedTokens >= 0, depth >= 0, repetitions > 0,
+            promptTokens > 0 || generatedTokens > 0 || image != nil
         else {
-            throw ValidationError("-p and -n must be 0 or more and not both 0, --repetitions 1 or more")
+            throw ValidationError("-p, -n and -d must be 0 or more, -p and -n not both 0 without --image, --repetitions 1 or more")
         }
     }
 
     func run() throws {
         let engine = try engineFlags.load(file)
-        let result = try engine.benchmark(
-            promptTokens: promptTokens, generatedTokens: generatedTokens, repetitions: repetitions)
+        var options = BenchmarkOptions()
+        options.promptTokens = promptTokens
+        options.generatedTokens = generatedTokens
+        options.depth = depth
+        options.imageSize = image.map { ($0.width, $0.height) }
+        options.repetitions = repetitions
+        let result = try engine.benchmark(options)
         let report = BenchmarkReport(
             result, engine: engine, bytes: try ModelInspection(modelPath: file).byteCount)
         if json { return try JSONLine.write(report) }
         try StandardStream.output.write(report.lines.map { $0 + "\n" }.joined())
+    }
+}
+
+/// Pixels of an image, written `WIDTHxHEIGHT`.
+struct PixelSize: ExpressibleByArgument {
+    let width: Int
+    let height: Int
+
+    init?(argument: String) {
+        let parts = argument.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
+        guard parts.count == 2, let width = parts[0], let height = parts[1], width > 0, height > 0 else {
+            return nil
+        }
+        (self.width, self.height) = (width, height)
     }
 }
 
@@ -62,6 +87,9 @@ private struct BenchmarkReport: Encodable {
     var threads: Int
     var promptTokens: Int
     var generatedTokens: Int
+    /// Tokens in the context before those.
+    var depth: Int
+    var secondsPerImage: Double?
     var prefillSeconds: [Double]
     var decodeSeconds: [Double]
     var prefillTokensPerSecond: Double?
@@ -81,8 +109,10 @@ private struct BenchmarkReport: Encodable {
         device = engine.device.name
         variant = engine.device.kernels
         threads = engine.device.threadCount
-        promptTokens = result.promptTokens
-        generatedTokens = result.generatedTokens
+        promptTokens = result.options.promptTokens
+        generatedTokens = result.options.generatedTokens
+        depth = result.options.depth
+        secondsPerImage = result.secondsPerImage
         prefillSeconds = result.prefillSeconds
         decodeSeconds = result.decodeSeconds
         prefillTokensPerSecond = result.prefillTokensPerSecond
@@ -105,6 +135,7 @@ private struct BenchmarkReport: Encodable {
         if let rate = decodeTokensPerSecond {
             lines.append("decode        \(rate.fixed(1)) tokens/s over \(generatedTokens.of("token"))")
         }
+        if let secondsPerImage { lines.append("vision        \((secondsPerImage * 1000).fixed(1)) ms an image") }
         if let readBytesPerSecond {
             let share = decodeBandwidthShare.map { "; decode uses \(($0 * 100).fixed(0)) % of it" } ?? ""
             let rate = (readBytesPerSecond * 1e-9).fixed(1)

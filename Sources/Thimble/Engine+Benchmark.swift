@@ -1,0 +1,171 @@
+//! How fast a model runs here.
+
+internal import Documents
+internal import Models
+internal import Tensors
+
+/// What to measure.
+public struct BenchmarkOptions: Sendable {
+    /// Tokens whose prefill is timed.
+    public var promptTokens = 512
+    /// Tokens decoded after them.
+    public var generatedTokens = 64
+    /// Tokens in the context before them.
+    public var depth = 0
+    /// Width and height in pixels of an image to encode; nil for none.
+    public var imageSize: (width: Int, height: Int)?
+    /// How often to measure, one warm-up not counted.
+    public var repetitions = 3
+
+    public init() {}
+}
+
+/// What a benchmark measured.
+public struct BenchmarkResult: Sendable {
+    public var options: BenchmarkOptions
+    /// One entry a repetition.
+    public var prefillSeconds: [Double]
+    /// One entry a repetition.
+    public var decodeSeconds: [Double]
+    /// Of one image through the vision tower, one entry a repetition; empty where none was asked for.
+    public var visionSeconds: [Double]
+    /// Bytes of weights that every decoded token reads.
+    public var decodeWeightByteCount: Int
+    /// Seconds that only reading those bytes once takes on the same threads; one entry a
+    /// repetition, measured after it.
+    public var weightReadSeconds: [Double]
+
+    /// From the median repetition; nil where nothing was asked for.
+    public var prefillTokensPerSecond: Double? { Self.rate(options.promptTokens, prefillSeconds) }
+    /// From the median repetition; nil where nothing was asked for.
+    public var decodeTokensPerSecond: Double? { Self.rate(options.generatedTokens, decodeSeconds) }
+
+    /// Bytes a second at which the weights' memory is only read, in the median repetition.
+    public var readBytesPerSecond: Double? { Self.rate(decodeWeightByteCount, weightReadSeconds) }
+    /// Decoding's share of that bandwidth, 0 to 1; nil where no decoding was asked for.
+    public var decodeBandwidthShare: Double? {
+        guard let decodeTokensPerSecond, let readBytesPerSecond else { return nil }
+        return decodeTokensPerSecond * Double(decodeWeightByteCount) / readBytesPerSecond
+    }
+
+    /// Seconds an image takes, in the median repetition.
+    public var secondsPerImage: Double? { Self.rate(1, visionSeconds).map { 1 / $0 } }
+
+    private static func rate(_ tokens: Int, _ seconds: [Double]) -> Double? {
+        guard tokens > 0, !seconds.isEmpty else { return nil }
+        return Double(tokens) / seconds.sorted()[seconds.count / 2]
+    }
+}
+
+extension Engine {
+    /// Times prefill, decoding after it, and the encoding of an image. The tokens and the image are arbitrary:
+    /// speed does not depend on them.
+    ///
+    /// Throws `invalidArgument` for counts below zero or nothing to measure, `contextFull` where the tokens do
+    /// not fit, and what an image or a device may throw.
+    public func benchmark(_ options: BenchmarkOptions) throws(ThimbleError) -> BenchmarkResult {
+        let counts = [options.promptTokens, options.generatedTokens, options.depth]
+        let isNothing = counts[0] == 0 && counts[1] == 0 && options.imageSize == nil
+        guard counts.allSatisfy({ $0 >= 0 }), !isNothing, options.repetitions > 0 else {
+            throw ThimbleError(
+                .invalidArgument, "a benchmark takes a positive number of tokens and repetitions")
+        }
+        // One token more: a prompt of none still needs one to decode from.
+        let needed = counts.reduce(1) { sum, count in
+            let (sum, overflows) = sum.addingReportingOverflow(count)
+            return overflows ? .max / 2 : sum
+        }
+        guard needed - 1 <= contextLength else {
+            throw .contextFull(needed: needed - 1, capacity: contextLength)
+        }
+        let weights = model.decodeWeights
+        var result = BenchmarkResult(
+            options: options, prefillSeconds: [], decodeSeconds: [], visionSeconds: [],
+            decodeWeightByteCount: weights.reduce(0) { $0 + $1.byteCount }, weightReadSeconds: [])
+        for repetition in 0...options.repetitions {
+            let isWarmUp = repetition == 0
+            if options.promptTokens > 0 || options.generatedTokens > 0 {
+                let (prefill, decode) = try timeText(options)
+                if !isWarmUp, options.promptTokens > 0 { result.prefillSeconds.append(prefill) }
+                if !isWarmUp, options.generatedTokens > 0 { result.decodeSeconds.append(decode) }
+            }
+            if let size = options.imageSize {
+                let seconds = try timeImage(width: size.width, height: size.height)
+                if !isWarmUp { result.visionSeconds.append(seconds) }
+            }
+            if isWarmUp { continue }
+            if let seconds = try secondsToRead(weights) { result.weightReadSeconds.append(seconds) }
+        }
+        return result
+    }
+
+    private func secondsToRead(_ memories: [any BackendMemory]) throws(ThimbleError) -> Double? {
+        do { return try backend.secondsToRead(memories) } catch {
+            throw ThimbleError(.noDevice, "\(device.name): \(error)")
+        }
+    }
+
+    private func timeText(
+        _ options: BenchmarkOptions
+    ) throws(ThimbleError) -> (prefill: Double, decode: Double) {
+        let vocabularySize = file.configuration.text.vocabularySize
+        let (model, sequence) = (self.model, KVSequence(pool: pool, capacity: contextLength))
+        var inputs = InputSequence()
+        func add(_ count: Int) {
+            for _ in 0..<count {
+                let token = Int32((inputs.count * 7919 + 13) % vocabularySize)
+                inputs.append(token == imageToken ? (token == 0 ? 1 : token - 1) : token)
+            }
+        }
+        func forward(_ rows: Glm4v.LogitRows) throws(ThimbleError) {
+            try translating(path) { () throws(ModelError) in
+                try unsafe model.forward(inputs, into: sequence, logits: rows) { _ in }
+            }
+        }
+        let clock = ContinuousClock()
+        if options.depth > 0 {
+            add(options.depth)
+            try forward(.last)
+        }
+        add(max(options.promptTokens, 1))
+        let start = clock.now
+        guard let stepDecoder else {
+            try forward(.last)
+            let middle = clock.now
+            for _ in 0..<options.generatedTokens {
+                add(1)
+                try forward(.last)
+            }
+            return (start.duration(to: middle).seconds, middle.duration(to: clock.now).seconds)
+        }
+        // The device draws its own tokens, the first of them as part of the prefill.
+        try forward(.kept)
+        let draw = DrawParameters(SamplingOptions())
+        try translating(path) { () throws(ModelError) in
+            _ = try stepDecoder.begin(inputs, sequence, draw: draw)
+        }
+        let middle = clock.now
+        var left = options.generatedTokens
+        while left > 0 {
+            let count = min(StepDecoder.mostInRun, left)
+            try translating(path) { () throws(ModelError) in
+                try stepDecoder.decode(sequence, count: count) { _ in }
+            }
+            left -= count
+        }
+        return (start.duration(to: middle).seconds, middle.duration(to: clock.now).seconds)
+    }
+
+    private func timeImage(width: Int, height: Int) throws(ThimbleError) -> Double {
+        guard (1...65_535).contains(width), (1...65_535).contains(height) else {
+            throw ThimbleError(.invalidArgument, "an image of \(width) x \(height) pixels")
+        }
+        let pixels = (0..<width * height * 3).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 8) }
+        let image = RGBImage(width: width, height: height, pixels: pixels)
+        let store = try makeFeatureStore()
+        let clock = ContinuousClock()
+        let start = clock.now
+        _ = try encode(image, into: store) { false }
+        return start.duration(to: clock.now).seconds
+    }
+}
