@@ -41,6 +41,10 @@ static const _Alignas(4) unsigned char prepare[] = {
 #embed "spirv/prepare.spv"
 };
 
+static const _Alignas(4) unsigned char read_memory[] = {
+#embed "spirv/read_memory.spv"
+};
+
 static const _Alignas(4) unsigned char resample[] = {
 #embed "spirv/resample.spv"
 };
@@ -59,6 +63,7 @@ static const struct thimble_shader shaders[] = {
     {"layer_norm_gelu", (const uint32_t *)layer_norm_gelu, sizeof layer_norm_gelu},
     {"matmul", (const uint32_t *)matmul, sizeof matmul},
     {"prepare", (const uint32_t *)prepare, sizeof prepare},
+    {"read_memory", (const uint32_t *)read_memory, sizeof read_memory},
     {"resample", (const uint32_t *)resample, sizeof resample},
     {"rms_norm", (const uint32_t *)rms_norm, sizeof rms_norm},
 };

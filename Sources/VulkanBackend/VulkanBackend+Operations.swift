@@ -61,8 +61,6 @@ extension VulkanBackend {
         dispatch("add_gathered", workgroup: Self.rowThreads, parameters, groups: (y.rows, 1, 1))
     }
 
-    public func secondsToRead(_ memories: [any BackendMemory]) throws(BackendError) -> Double? { nil }
-
     public func copy(_ x: Activation, to y: Activation) {
         precondition(x.rows == y.rows && x.columns == y.columns)
         if x.rows == 0 { return }

@@ -71,6 +71,8 @@ internal import CVulkan
         let count = details.processor_count
         return count == 0 ? nil : Int(count)
     }
+    /// Whether it can say when a command was done.
+    public var hasClock: Bool { details.timestamp_bits > 0 }
     public var hasFloat16: Bool { details.float16 && details.storage16 }
     public var hasInt8: Bool { details.int8 && details.storage8 }
     public var hasIntegerDotProduct: Bool { details.integer_dot_product }

@@ -20,6 +20,7 @@
 #include "parameters/prepare.h"
 #include "parameters/prepare_half.h"
 #include "parameters/project_vector.h"
+#include "parameters/read_memory.h"
 #include "parameters/resample.h"
 #include "parameters/rms_norm.h"
 #include "parameters/sample.h"
