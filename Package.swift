@@ -89,7 +89,9 @@ let package = Package(
             dependencies: ["VulkanCompute", "CVulkan", "CShaders", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "VulkanBackendTests",
-            dependencies: ["VulkanBackend", "VulkanCompute", "CPUBackend", "Tensors", "TestSupport"],
+            dependencies: [
+                "VulkanBackend", "VulkanCompute", "CVulkan", "CPUBackend", "Tensors", "TestSupport",
+            ],
             swiftSettings: swift),
         .testTarget(
             name: "ModelsTests",

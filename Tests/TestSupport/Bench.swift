@@ -18,11 +18,11 @@ public struct Bench {
     public init(_ backend: any Backend, seed: UInt64 = 11, scratchByteCount: Int = 1 << 24) throws {
         self.backend = backend
         generator = SeededGenerator(seed: seed)
-        let scratch = try makeMemory(byteCount: scratchByteCount)
-        unsafe backend.fill(scratch, 0..<scratchByteCount) { bytes in
+        let scratch = try makeMemory(byteCount: 64 + scratchByteCount)
+        unsafe backend.fill(scratch, 0..<scratch.byteCount) { bytes in
             unsafe bytes.initializeMemory(as: UInt8.self, repeating: 0xff)
         }
-        backend.useScratch(scratch, bytes: 0..<scratchByteCount)
+        backend.useScratch(scratch, bytes: 64..<scratch.byteCount)
     }
 
     /// Zeroed memory that lives as long as the bench.
