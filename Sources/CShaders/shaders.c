@@ -17,6 +17,10 @@ static const _Alignas(4) unsigned char attention_inputs[] = {
 #embed "spirv/attention_inputs.spv"
 };
 
+static const _Alignas(4) unsigned char attention_vector[] = {
+#embed "spirv/attention_vector.spv"
+};
+
 static const _Alignas(4) unsigned char copy[] = {
 #embed "spirv/copy.spv"
 };
@@ -41,6 +45,22 @@ static const _Alignas(4) unsigned char prepare[] = {
 #embed "spirv/prepare.spv"
 };
 
+static const _Alignas(4) unsigned char project_vector_f16[] = {
+#embed "spirv/project_vector_f16.spv"
+};
+
+static const _Alignas(4) unsigned char project_vector_f32[] = {
+#embed "spirv/project_vector_f32.spv"
+};
+
+static const _Alignas(4) unsigned char project_vector_q4[] = {
+#embed "spirv/project_vector_q4.spv"
+};
+
+static const _Alignas(4) unsigned char project_vector_q8[] = {
+#embed "spirv/project_vector_q8.spv"
+};
+
 static const _Alignas(4) unsigned char read_memory[] = {
 #embed "spirv/read_memory.spv"
 };
@@ -57,12 +77,17 @@ static const struct thimble_shader shaders[] = {
     {"add_gathered", (const uint32_t *)add_gathered, sizeof add_gathered},
     {"attention", (const uint32_t *)attention, sizeof attention},
     {"attention_inputs", (const uint32_t *)attention_inputs, sizeof attention_inputs},
+    {"attention_vector", (const uint32_t *)attention_vector, sizeof attention_vector},
     {"copy", (const uint32_t *)copy, sizeof copy},
     {"cut_patches", (const uint32_t *)cut_patches, sizeof cut_patches},
     {"embed", (const uint32_t *)embed, sizeof embed},
     {"layer_norm_gelu", (const uint32_t *)layer_norm_gelu, sizeof layer_norm_gelu},
     {"matmul", (const uint32_t *)matmul, sizeof matmul},
     {"prepare", (const uint32_t *)prepare, sizeof prepare},
+    {"project_vector_f16", (const uint32_t *)project_vector_f16, sizeof project_vector_f16},
+    {"project_vector_f32", (const uint32_t *)project_vector_f32, sizeof project_vector_f32},
+    {"project_vector_q4", (const uint32_t *)project_vector_q4, sizeof project_vector_q4},
+    {"project_vector_q8", (const uint32_t *)project_vector_q8, sizeof project_vector_q8},
     {"read_memory", (const uint32_t *)read_memory, sizeof read_memory},
     {"resample", (const uint32_t *)resample, sizeof resample},
     {"rms_norm", (const uint32_t *)rms_norm, sizeof rms_norm},
