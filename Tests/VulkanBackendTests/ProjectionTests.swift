@@ -141,6 +141,29 @@ extension VulkanBackendTests {
             }
         }
 
+        /// One row of several, which lies wherever rows of an odd width end: what takes a single row is compiled for
+        /// each prologue, epilogue and width.
+        @Test(arguments: [WeightFormat.f32, .f16, .q8(group: 64), .q4(group: 32)], PrologueKind.allCases)
+        func aRowAnywhereAgrees(format: WeightFormat, kind: PrologueKind) throws {
+            let (outputs, inputs) = (50, 131)
+            for end in EpilogueKind.allCases {
+                let numbers = try onBoth { bench in
+                    let (x, _) = try bench.random(3, inputs, in: -4...4)
+                    let (input, others) = try kind.prologue(x, &bench)
+                    let w = try bench.matrix(outputs, inputs, format)
+                    let (output, y) = try end.epilogue(rows: 3, outputs: outputs, &bench)
+                    for row in 0..<3 {
+                        bench.backend.project(input.rows(row..<row + 1), w, output.rows(row..<row + 1))
+                    }
+                    return try (y: bench.values(y), others: others.flatMap { try bench.values($0) })
+                }
+                expectClose(
+                    (numbers.device.y, numbers.cpu.y), width: end == .swiglu ? outputs / 2 : outputs,
+                    tolerance: Self.tolerance(format, kind), "\(end)")
+                expectClose((numbers.device.others, numbers.cpu.others), width: inputs, tolerance: 1e-6)
+            }
+        }
+
         /// Rows go through a projection in blocks.
         @Test func rowsOfSeveralBlocksAgree() throws {
             let (rows, outputs, inputs) = (4100, 6, 33)
