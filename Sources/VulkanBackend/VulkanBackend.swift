@@ -12,6 +12,7 @@ public final class VulkanBackend: Backend {
     let stream: CommandStream
     var library: PipelineLibrary
     private let staging: StagingRing
+    private let windows = HostWindows()
     /// Host memory that activations are read through: as large as the largest ever read.
     private var readback: DeviceBuffer
     private var scratch: (memory: any BackendMemory, bytes: Range<Int>)?
@@ -121,16 +122,15 @@ public final class VulkanBackend: Backend {
         do { try wait() } catch { keep(error) }
     }
 
-    /// Fills device memory that the host does not see through host memory made for that.
+    /// Fills device memory that the host does not see, or only slowly, through host memory.
     private func fillThroughHost<E: Error>(
         _ buffer: DeviceBuffer, _ bytes: Range<Int>, _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Void
     ) throws(E) {
         let host: DeviceBuffer
-        do { host = try DeviceBuffer(device, byteCount: bytes.count, kind: .host) } catch { return keep(error) }
+        do { host = try windows.take(bytes.count, on: device, stream) } catch { return keep(error) }
         guard let mapped = unsafe host.mapped else { preconditionFailure("the host sees host memory") }
-        try unsafe body(mapped)
-        stream.copy(from: host, at: 0, to: buffer, at: bytes.lowerBound, byteCount: bytes.count)
-        waitForFill()
+        try unsafe body(UnsafeMutableRawBufferPointer(rebasing: mapped[..<bytes.count]))
+        do { try windows.copy(to: buffer, bytes, stream) } catch { keep(error) }
     }
 
     public func read(
@@ -163,6 +163,7 @@ public final class VulkanBackend: Backend {
         if let fault { throw fault }
         try stream.wait()
         staging.releaseAll()
+        windows.release()
     }
 
     /// Keeps the first fault of what cannot throw.
