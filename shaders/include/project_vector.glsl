@@ -30,20 +30,23 @@ layout(constant_id = 10) const uint page_tokens = 16;
 layout(constant_id = 11) const uint pairs = 0;
 layout(constant_id = 12) const uint pairing = THIMBLE_PAIRING_INTERLEAVED;
 
+// Tiles whose sums gather in shared memory before they become outputs.
+layout(constant_id = 13) const uint pending = 16;
+// Whether the norms' weights come to shared memory, and before the wait for another dispatch.
+layout(constant_id = 14) const uint holds_norms = 0;
+// Cells that a lane has on their way.
+layout(constant_id = 15) const uint depth = 1;
+
 layout(push_constant, scalar) uniform Parameters { thimble_project_vector p; };
 
 layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Units { uvec4 at[]; };
-layout(buffer_reference, scalar, buffer_reference_align = 4) readonly buffer Words { uint at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer Scales { uvec2 at[]; };
 layout(buffer_reference, scalar, buffer_reference_align = 4) readonly buffer Vector { float at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Vector4 { vec4 at[]; };
-#ifndef ACTIVATION
-#define ACTIVATION
-#endif
 // Activations: other dispatches write them while this one may already run.
-layout(buffer_reference, scalar, buffer_reference_align = 4) ACTIVATION buffer Activation { float at[]; };
-layout(buffer_reference, std430, buffer_reference_align = 16) ACTIVATION buffer Activation4 { vec4 at[]; };
-layout(buffer_reference, scalar, buffer_reference_align = 2) ACTIVATION buffer Pages { uint16_t at[]; };
+layout(buffer_reference, scalar, buffer_reference_align = 4) coherent buffer Activation { float at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) coherent buffer Activation4 { vec4 at[]; };
+layout(buffer_reference, scalar, buffer_reference_align = 2) coherent buffer Pages { uint16_t at[]; };
 layout(buffer_reference, scalar, buffer_reference_align = 4) readonly buffer Table { int at[]; };
 
 const uint subgroups = group_size / subgroup_size;
@@ -52,10 +55,6 @@ const uint CELL = 128 / TYPE;           // inputs of a cell
 const bool integers = TYPE <= 8;
 #define TWO_M80 uintBitsToFloat(0x17800000u)
 const uint block = 32;                  // inputs that share an activation scale
-// Tiles whose sums gather in shared memory before they become outputs.
-layout(constant_id = 13) const uint pending = 16;
-// Sectors of weights beyond the first cell that each invocation asks for before the prologue.
-layout(constant_id = 14) const uint touches = 0;
 
 // The input: int8 codes, four a word and 16 a vector, with a block's scale and -8 times its sum; or floats.
 #if TYPE == 4
@@ -69,17 +68,13 @@ shared float block_scales[capacity / 32];
 shared vec4 inputs[capacity / 4 + 1];
 #endif
 shared float partial[pending * subgroups * 16];
+shared float biases[16 * pending];
+// Attention inputs: cosines and sines, and where the key and value go.
 shared float turns[2 * pairs + 1];
+shared uint position, page;
+// The norm's weight, then that of what joins the residual.
+shared vec4 norm_weights[holds_norms * prologue * capacity / 4 + 1];
 shared float reduced[4 * subgroups];
-
-#ifdef CLOCKS
-#extension GL_ARB_shader_clock : require
-#extension GL_EXT_shader_realtime_clock : require
-uint stamps[10];
-#define STAMP(i) stamps[i] = clock2x32ARB().x
-#else
-#define STAMP(i)
-#endif
 
 // ---- prologue
 
@@ -89,7 +84,7 @@ const uint rounds = capacity == 0 ? 1 : (capacity + 8 * group_size - 1) / (8 * g
 // What an invocation holds of an input: eight numbers a round.
 struct Vectors { vec4 at[2 * rounds]; };
 
-// The sum of x over the workgroup. Each call of a dispatch has a slot of its own, so that no barrier guards it.
+// The sum of x over the workgroup. Each call of a dispatch has a slot of its own: no barrier guards it.
 float workgroup_sum(float x, uint slot) {
     x = subgroupAdd(x);
     if (subgroupElect()) reduced[slot * subgroups + gl_SubgroupID] = x;
@@ -110,7 +105,10 @@ float inverse_root_mean_square(Vectors x, uint slot) {
         // Squares of large numbers count in units of 2^160, and epsilon no more.
         unit = TWO_M80;
         sum = 0;
-        [[unroll]] for (uint i = 0; i < 2 * rounds; ++i) sum += dot(x.at[i] * unit, x.at[i] * unit);
+        [[unroll]] for (uint i = 0; i < 2 * rounds; ++i) {
+            precise vec4 scaled = x.at[i] * unit;
+            sum += dot(scaled, scaled);
+        }
         mean = workgroup_sum(sum, slot + 1) / count;
     }
     float inverse = inversesqrt(mean);
@@ -222,6 +220,21 @@ void put_inputs(uint k, bool holds, vec4 a, vec4 b) {
 }
 #endif
 
+// Weights of a norm, brought to shared memory long before they are needed, or asked for now.
+void hold_norms() {
+    if (holds_norms == 0 || prologue == THIMBLE_PROLOGUE_PLAIN) return;
+    for (uint i = gl_LocalInvocationIndex; i < capacity / 4; i += group_size) {
+        norm_weights[i] = load_vector(p.weight, 4 * i);
+        if (prologue == THIMBLE_PROLOGUE_RESIDUAL)
+            norm_weights[capacity / 4 + i] = load_vector(p.delta_weight, 4 * i);
+    }
+}
+
+vec4 norm_weight(uint64_t address, uint which, uint k) {
+    if (holds_norms == 0) return load_vector(address, k);
+    return k < capacity ? norm_weights[(which * capacity + k) / 4] : vec4(0);
+}
+
 // `padded`: columns of the matrix with padding.
 void prepare_inputs(uint padded) {
     Vectors x;
@@ -234,19 +247,17 @@ void prepare_inputs(uint padded) {
         Vectors weight;
         [[unroll]] for (uint i = 0; i < rounds; ++i) {
             uint k = 8 * (gl_LocalInvocationIndex + i * group_size);
-            weight.at[2 * i] = load_vector(p.weight, k);
-            weight.at[2 * i + 1] = load_vector(p.weight, k + 4);
+            weight.at[2 * i] = norm_weight(p.weight, 0, k);
+            weight.at[2 * i + 1] = norm_weight(p.weight, 0, k + 4);
         }
         if (prologue == THIMBLE_PROLOGUE_RESIDUAL) {
             Vectors delta, delta_weight;
             [[unroll]] for (uint i = 0; i < 2 * rounds; ++i) {
                 uint k = 8 * (gl_LocalInvocationIndex + i / 2 * group_size) + i % 2 * 4;
                 delta.at[i] = load_activation(p.delta, k);
-                delta_weight.at[i] = load_vector(p.delta_weight, k);
+                delta_weight.at[i] = norm_weight(p.delta_weight, 1, k);
             }
-            STAMP(2);
             float inverse = inverse_root_mean_square(delta, 0);
-            STAMP(3);
             [[unroll]] for (uint i = 0; i < 2 * rounds; ++i) {
                 x.at[i] = joined(x.at[i], scaled(delta.at[i], inverse, delta_weight.at[i]));
                 uint k = 8 * (gl_LocalInvocationIndex + i / 2 * group_size) + i % 2 * 4;
@@ -264,8 +275,7 @@ void prepare_inputs(uint padded) {
 
 // ---- epilogue
 
-// `page`: of the position that is stored.
-void store_attention_input(uint row, float value, uint position, uint page) {
+void store_attention_input(uint row, float value) {
     uint head = row / head_size, index = row % head_size;
     float partner = subgroupShuffleXor(value, 1);
     if (head < query_heads + kv_heads && index < 2 * pairs) {
@@ -286,39 +296,27 @@ void store_attention_input(uint row, float value, uint position, uint page) {
     Pages(p.pages + 2 * element).at[0] = uint16_t(half_from_float(value));
 }
 
-// What the epilogue needs besides sums, asked for early.
-struct Ahead {
-    float bias; // of the first row that this invocation finishes
-    uint64_t cosines, sines, block_table;
-    uint position, page;
-};
-
-Ahead look_ahead(uint tile, uint stride) {
-    Ahead ahead;
-    ahead.bias = 0;
-    uint row = (tile + gl_LocalInvocationIndex / 16 * stride) * 16 + gl_LocalInvocationIndex % 16;
-    if (p.bias != 0 && row < p.rows) ahead.bias = Vector(p.bias).at[row];
-    if (epilogue == THIMBLE_EPILOGUE_ATTENTION_INPUTS) {
-        ahead.cosines = Step(p.step).step.cosines;
-        ahead.sines = Step(p.step).step.sines;
-        ahead.block_table = Step(p.step).step.block_table;
-        ahead.position = Step(p.step).step.position;
+// Brings to shared memory what the epilogue needs besides sums, for the tiles that are stored first.
+void look_ahead(uint tile, uint stride) {
+    if (p.bias != 0 && epilogue != THIMBLE_EPILOGUE_SWIGLU && epilogue != THIMBLE_EPILOGUE_ADD) {
+        for (uint item = gl_LocalInvocationIndex; item < 16 * pending; item += group_size) {
+            uint row = (tile + item / 16 * stride) * 16 + item % 16;
+            biases[item] = row < p.rows ? Vector(p.bias).at[row] : 0;
+        }
     }
-    return ahead;
-}
-
-// What lies where the step says.
-void look_further(inout Ahead ahead) {
     if (epilogue != THIMBLE_EPILOGUE_ATTENTION_INPUTS) return;
-    ahead.page = uint(Table(ahead.block_table).at[ahead.position / page_tokens]);
     for (uint i = gl_LocalInvocationIndex; i < pairs; i += group_size) {
-        turns[i] = Vector(ahead.cosines).at[i];
-        turns[pairs + i] = Vector(ahead.sines).at[i];
+        turns[i] = Vector(Step(p.step).step.cosines).at[i];
+        turns[pairs + i] = Vector(Step(p.step).step.sines).at[i];
+    }
+    if (gl_LocalInvocationIndex == 0) {
+        position = Step(p.step).step.position;
+        page = uint(Table(Step(p.step).step.block_table).at[position / page_tokens]);
     }
 }
 
 // Turns the sums of `count` tiles, the first of which is `tile`, into outputs.
-void finish(uint tile, uint stride, uint count, Ahead ahead, bool is_first) {
+void finish(uint tile, uint stride, uint count, bool is_first) {
     for (uint item = gl_LocalInvocationIndex; item < 16 * count; item += group_size) {
         uint slot = item / 16;
         uint row = (tile + slot * stride) * 16 + item % 16;
@@ -331,9 +329,9 @@ void finish(uint tile, uint stride, uint count, Ahead ahead, bool is_first) {
             continue;
         }
         if (p.bias != 0 && real && epilogue != THIMBLE_EPILOGUE_ADD)
-            value += is_first && item < group_size ? ahead.bias : Vector(p.bias).at[row];
+            value += is_first ? biases[item] : Vector(p.bias).at[row];
         if (epilogue == THIMBLE_EPILOGUE_ATTENTION_INPUTS) {
-            store_attention_input(real ? row : p.rows, value, ahead.position, ahead.page);
+            store_attention_input(real ? row : p.rows, value);
         } else if (real) {
             if (epilogue == THIMBLE_EPILOGUE_ADD) value += Activation(p.y).at[row];
             Activation(p.y).at[row] = value;
@@ -421,20 +419,13 @@ void put_sums(vec4 sum, uint slot) {
     }
 }
 
-// Sector `index` of the codes of the tiles tile, tile + stride...: asking for it brings it near.
-uint touch(uint tile, uint stride, uint tiles, uint cells, uint index) {
-    uint sectors = cells * 8;
-    uint skipped = index / sectors;
-    uint64_t at = tile + uint64_t(skipped) * stride;
-    if (at >= tiles) return 0;
-    return Words(p.codes + (at * sectors + index % sectors) * 32).at[0];
-}
-
-uint touch_scales(uint tile, uint stride, uint tiles, uint cells, uint index) {
-    uint sectors = cells / (group / CELL);
-    uint64_t at = tile + uint64_t(index / sectors) * stride;
-    if (at >= tiles) return 0;
-    return Words(p.scales + (at * sectors + index % sectors) * 32).at[0];
+// Moves to the lane's next cell: a tile's cells are taken by the workgroup's teams in turn.
+void advance(inout uint tile, inout uint cell, uint team, uint cells, uint stride) {
+    cell += teams;
+    if (cell - team >= cells) {
+        cell = team;
+        tile += stride;
+    }
 }
 
 void main() {
@@ -444,74 +435,46 @@ void main() {
     uint stride = gl_NumWorkGroups.x;
     uint team = gl_LocalInvocationIndex / 4, column = gl_LocalInvocationIndex & 3;
 
-    STAMP(0);
-#ifdef CLOCKS
-    stamps[8] = clockRealtime2x32EXT().x;
-#endif
     uint tile = gl_WorkGroupID.x;
     if (tile >= tiles) return;
-    uint cell = team;
     // The first weights are on their way before anything that another dispatch writes is asked for.
-    Cell next = load_cell(tile, min(cell, cells - 1), cells, column);
-    Ahead ahead = look_ahead(tile, stride);
-    uint touched[touches + 1];
-    [[unroll]] for (uint i = 0; i < touches; ++i)
-        touched[i] = touch(tile, stride, tiles, cells, (min(teams, cells) * 8) + i * group_size + gl_LocalInvocationIndex);
-    touched[touches] = 0;
-    if (integers && touches != 0)
-        touched[touches] = touch_scales(tile, stride, tiles, cells, min(teams, cells) + gl_LocalInvocationIndex);
-    STAMP(1);
+    Cell ring[depth];
+    uint ahead_tile = tile, ahead_cell = team;
+    [[unroll]] for (uint i = 0; i < depth; ++i) {
+        if (ahead_tile < tiles) ring[i] = load_cell(ahead_tile, min(ahead_cell, cells - 1), cells, column);
+        advance(ahead_tile, ahead_cell, team, cells, stride);
+    }
+    if (waits != 0) look_ahead(tile, stride);
+    hold_norms();
     if (waits != 0) wait_for_link(p.link);
+    else if (holds_norms != 0) barrier();
     if (capacity != 0) prepare_inputs(cells * CELL);
-    look_further(ahead);
-    STAMP(4);
+    if (waits == 0) look_ahead(tile, stride);
     barrier();
-    STAMP(5);
 
-    uint first = tile, count = 0;
+    uint first = tile, count = 0, cell = team;
     vec4 sum = vec4(0);
-    bool more = true;
-    while (more) {
-        Cell current = next;
-        uint this_cell = cell;
-        uint next_tile = tile;
-        cell += teams;
-        bool ends = cell - team >= cells;
-        if (ends) {
-            cell = team;
-            next_tile += stride;
-        }
-        more = next_tile < tiles;
-#ifndef LATE
-        if (more) next = load_cell(next_tile, min(cell, cells - 1), cells, column);
-#endif
-        if (this_cell < cells) sum = add_cell(sum, current, this_cell);
-#ifdef LATE
-        if (more) next = load_cell(next_tile, min(cell, cells - 1), cells, column);
-#endif
-        if (ends) {
+    while (tile < tiles) {
+        [[unroll]] for (uint i = 0; i < depth; ++i) {
+            if (tile >= tiles) break;
+            if (cell < cells) sum = add_cell(sum, ring[i], cell);
+            if (ahead_tile < tiles)
+                ring[i] = load_cell(ahead_tile, min(ahead_cell, cells - 1), cells, column);
+            advance(ahead_tile, ahead_cell, team, cells, stride);
+            uint this_tile = tile;
+            advance(tile, cell, team, cells, stride);
+            if (tile == this_tile) continue;
             put_sums(sum, count);
             sum = vec4(0);
             count += 1;
-            if (count == pending || !more) {
-                STAMP(6);
+            if (count == pending || tile >= tiles) {
                 barrier();
-                finish(first, stride, count, ahead, first == gl_WorkGroupID.x);
+                finish(first, stride, count, first == gl_WorkGroupID.x);
                 count = 0;
-                first = next_tile;
-                if (more) barrier();
+                first = tile;
+                if (tile < tiles) barrier();
             }
         }
-        tile = next_tile;
     }
-    uint touched_all = 0;
-    [[unroll]] for (uint i = 0; i <= touches; ++i) touched_all ^= touched[i];
-    if (touched_all == 0x12345678u && p.columns == ~0u) Activation(p.y).at[0] = 0;
-#ifdef CLOCKS
-    STAMP(7);
-    stamps[9] = clockRealtime2x32EXT().x;
-    if (gl_LocalInvocationIndex == 0)
-        for (uint i = 0; i < 10; ++i) Links(p.link).at[gl_WorkGroupID.x * 10 + i] = stamps[i];
-#endif
     if (waits != 0) raise_link(p.link);
 }

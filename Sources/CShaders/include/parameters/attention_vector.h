@@ -14,9 +14,10 @@
 // serves any length: a workgroup finds its range of positions from the length, and some may have none.
 #define THIMBLE_ATTENTION_PARTS 16
 
-// attention_vector runs on any device. attention_vector_coopmat is faster where there are cooperative matrices
-// of 16 x 16 x 16 float16 that sum up in float32, for a subgroup of 32; head size and page tokens are multiples
-// of 16, and there are at most 16 query heads a kv head.
+// attention_vector runs on any device. attention_vector_coopmat is faster where there are cooperative
+// matrices of 16 x 16 x 16 float16 that sum up in float32, for a subgroup of 32. It wants a head size and
+// page tokens that are multiples of 16, at most 16 query heads a kv head, and workgroups of 128 (64 for heads
+// of 256, so that they fit 48 KiB of shared memory).
 struct thimble_attention_vector {
     uint64_t queries; // float32 [query heads][head size], rotated
     uint64_t y;       // float32 [query heads][head size]
@@ -25,8 +26,8 @@ struct thimble_attention_vector {
     uint64_t parts;   // scratch, float32 [splits][query heads][head size + 2]
     uint64_t arrived; // uint32 [kv heads][THIMBLE_ATTENTION_PARTS + 1], zero before and after
     uint64_t link;
-    uint64_t ahead;      // weights that the dispatches after this one read first: workgroups without positions
-    uint32_t ahead_size; // ask for that many bytes of them, so that they lie in the device's cache; 0: none
+    uint64_t ahead;      // weights that the dispatches after this one read first: workgroups without
+    uint32_t ahead_size; // positions bring that many bytes of them into the device's cache; 0: none
     float scale;         // multiplies q . k
 };
 
