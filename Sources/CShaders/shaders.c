@@ -21,6 +21,10 @@ static const _Alignas(4) unsigned char attention_vector[] = {
 #embed "spirv/attention_vector.spv"
 };
 
+static const _Alignas(4) unsigned char attention_vector_coopmat[] = {
+#embed "spirv/attention_vector_coopmat.spv"
+};
+
 static const _Alignas(4) unsigned char copy[] = {
 #embed "spirv/copy.spv"
 };
@@ -78,6 +82,7 @@ static const struct thimble_shader shaders[] = {
     {"attention", (const uint32_t *)attention, sizeof attention},
     {"attention_inputs", (const uint32_t *)attention_inputs, sizeof attention_inputs},
     {"attention_vector", (const uint32_t *)attention_vector, sizeof attention_vector},
+    {"attention_vector_coopmat", (const uint32_t *)attention_vector_coopmat, sizeof attention_vector_coopmat},
     {"copy", (const uint32_t *)copy, sizeof copy},
     {"cut_patches", (const uint32_t *)cut_patches, sizeof cut_patches},
     {"embed", (const uint32_t *)embed, sizeof embed},
