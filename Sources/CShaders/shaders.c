@@ -25,6 +25,10 @@ static const _Alignas(4) unsigned char attention_vector_coopmat[] = {
 #embed "spirv/attention_vector_coopmat.spv"
 };
 
+static const _Alignas(4) unsigned char begin_step[] = {
+#embed "spirv/begin_step.spv"
+};
+
 static const _Alignas(4) unsigned char copy[] = {
 #embed "spirv/copy.spv"
 };
@@ -77,12 +81,17 @@ static const _Alignas(4) unsigned char rms_norm[] = {
 #embed "spirv/rms_norm.spv"
 };
 
+static const _Alignas(4) unsigned char sample[] = {
+#embed "spirv/sample.spv"
+};
+
 static const struct thimble_shader shaders[] = {
     {"add_gathered", (const uint32_t *)add_gathered, sizeof add_gathered},
     {"attention", (const uint32_t *)attention, sizeof attention},
     {"attention_inputs", (const uint32_t *)attention_inputs, sizeof attention_inputs},
     {"attention_vector", (const uint32_t *)attention_vector, sizeof attention_vector},
     {"attention_vector_coopmat", (const uint32_t *)attention_vector_coopmat, sizeof attention_vector_coopmat},
+    {"begin_step", (const uint32_t *)begin_step, sizeof begin_step},
     {"copy", (const uint32_t *)copy, sizeof copy},
     {"cut_patches", (const uint32_t *)cut_patches, sizeof cut_patches},
     {"embed", (const uint32_t *)embed, sizeof embed},
@@ -96,6 +105,7 @@ static const struct thimble_shader shaders[] = {
     {"read_memory", (const uint32_t *)read_memory, sizeof read_memory},
     {"resample", (const uint32_t *)resample, sizeof resample},
     {"rms_norm", (const uint32_t *)rms_norm, sizeof rms_norm},
+    {"sample", (const uint32_t *)sample, sizeof sample},
 };
 
 const struct thimble_shader *thimble_shaders(size_t *count) {

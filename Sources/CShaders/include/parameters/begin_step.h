@@ -7,7 +7,8 @@
 
 // Specialisation constants:
 //   0 workgroup size, 1 subgroup size
-//   2 bits of the table's weights: 4, 8, 16 or 32   3 group: inputs a scale (4 and 8 bits)
+//   2 bits of the table's weights: 4, 8, 16 or 32
+//   3 what the columns are padded to a multiple of: inputs a scale (4 and 8 bits), or 32
 // Workgroups: any number. A token below zero gives zeros.
 struct thimble_begin_step {
     uint64_t step;        // thimble_step
