@@ -5,13 +5,11 @@
 
 #include "parameters/add_gathered.h"
 #include "parameters/attention.h"
-#include "parameters/attention_coopmat.h"
 #include "parameters/attention_inputs.h"
 #include "parameters/attention_vector.h"
 #include "parameters/begin_step.h"
 #include "parameters/copy.h"
 #include "parameters/cut_patches.h"
-#include "parameters/dequantize.h"
 #include "parameters/embed.h"
 #include "parameters/kinds.h"
 #include "parameters/layer_norm_gelu.h"

@@ -1,4 +1,4 @@
-//! What `attention.comp` is told: attention of many queries over pages.
+//! What `attention.comp` and `attention_coopmat2.comp` are told: attention of many queries over pages.
 #ifndef THIMBLE_PARAMETERS_ATTENTION_H
 #define THIMBLE_PARAMETERS_ATTENTION_H
 #ifdef __STDC_VERSION__
@@ -11,6 +11,10 @@
 #define THIMBLE_ATTENTION_TILE_ROWS 16
 
 // Constants: 2 = head size, at most 256.
+// attention_coopmat2, where cooperative matrices of the shape M x N x N reduce and convert:
+// 1 = the subgroup's size; 2 = head size, a multiple of 16; 3 = rows of a workgroup; 4 = keys of a tile;
+// 5 = M; 6 = N; 7 = page_tokens. Constant 0 is (3) / M * the subgroup's size. Shared memory:
+// max((3), 2 * (4)) * ((2) * 2 + 16) + (3) * (N * 4 + 4) bytes. Queries and y start at multiples of 16.
 // A grid of [tiles of rows, kv_heads, ranges], ranges being 1 where none are given; any number of tiles is
 // right. Addresses are of the device.
 struct thimble_attention {

@@ -1,14 +1,23 @@
-//! What the shaders `matmul_coopmat*` are told: prepared rows times a weight matrix.
+//! What `matmul_coopmat.comp` is told: prepared rows times a weight matrix.
 #ifndef THIMBLE_PARAMETERS_MATMUL_COOPMAT_H
 #define THIMBLE_PARAMETERS_MATMUL_COOPMAT_H
 #ifdef __STDC_VERSION__
 #include <stdint.h>
 #endif
 
-// A grid of [tiles of tokens, tiles of rows, splits], tiles as the pipeline was specialised. Addresses are
-// of the device.
+// Constants:
+// 1 = the subgroup's size; 2 = the weights' type: 4, 8 or 16 bits; 3 = group;
+// 4 = epilogue: 0 store (and bias), 1 add, 2 SwiGLU;
+// 5, 6, 7 = tokens and rows that a workgroup computes, and columns that it takes at a time, which divide
+// padded_columns; 8, 9 = tokens and rows of them that a subgroup computes;
+// 10, 11, 12 = M, N, K of the cooperative matrices, M and K 8 or 16;
+// 13 = 2 to fill one half of shared memory while the other is read, else 1;
+// 14 = the order of x: 0 row by row, 1 by the lanes of a subgroup of 32 that hold 16x16 matrices, see
+// prepare_half.h. Constant 0, the workgroup's size, is (5) / (8) * (6) / (9) * the subgroup's.
+// Shared memory: (13) * (6) * ((7) * 2 + 16) bytes, but at least M * ((9) * 4 + 16) bytes a subgroup.
+// A grid of [tiles of tokens, tiles of rows, splits]. Addresses are of the device.
 struct thimble_matmul_coopmat {
-    // float16 [tokens, padded_columns], as prepare_half leaves it.
+    // float16, as prepare_half leaves it.
     uint64_t x;
     // float32 [tokens]: the scale of each row of x.
     uint64_t x_scales;
