@@ -13,6 +13,10 @@ static const _Alignas(4) unsigned char attention[] = {
 #embed "spirv/attention.spv"
 };
 
+static const _Alignas(4) unsigned char attention_coopmat2[] = {
+#embed "spirv/attention_coopmat2.spv"
+};
+
 static const _Alignas(4) unsigned char attention_inputs[] = {
 #embed "spirv/attention_inputs.spv"
 };
@@ -27,6 +31,10 @@ static const _Alignas(4) unsigned char attention_vector_coopmat[] = {
 
 static const _Alignas(4) unsigned char begin_step[] = {
 #embed "spirv/begin_step.spv"
+};
+
+static const _Alignas(4) unsigned char coopmat_order[] = {
+#embed "spirv/coopmat_order.spv"
 };
 
 static const _Alignas(4) unsigned char copy[] = {
@@ -49,8 +57,16 @@ static const _Alignas(4) unsigned char matmul[] = {
 #embed "spirv/matmul.spv"
 };
 
+static const _Alignas(4) unsigned char matmul_coopmat[] = {
+#embed "spirv/matmul_coopmat.spv"
+};
+
 static const _Alignas(4) unsigned char prepare[] = {
 #embed "spirv/prepare.spv"
+};
+
+static const _Alignas(4) unsigned char prepare_half[] = {
+#embed "spirv/prepare_half.spv"
 };
 
 static const _Alignas(4) unsigned char project_vector_f16[] = {
@@ -88,16 +104,20 @@ static const _Alignas(4) unsigned char sample[] = {
 static const struct thimble_shader shaders[] = {
     {"add_gathered", (const uint32_t *)add_gathered, sizeof add_gathered},
     {"attention", (const uint32_t *)attention, sizeof attention},
+    {"attention_coopmat2", (const uint32_t *)attention_coopmat2, sizeof attention_coopmat2},
     {"attention_inputs", (const uint32_t *)attention_inputs, sizeof attention_inputs},
     {"attention_vector", (const uint32_t *)attention_vector, sizeof attention_vector},
     {"attention_vector_coopmat", (const uint32_t *)attention_vector_coopmat, sizeof attention_vector_coopmat},
     {"begin_step", (const uint32_t *)begin_step, sizeof begin_step},
+    {"coopmat_order", (const uint32_t *)coopmat_order, sizeof coopmat_order},
     {"copy", (const uint32_t *)copy, sizeof copy},
     {"cut_patches", (const uint32_t *)cut_patches, sizeof cut_patches},
     {"embed", (const uint32_t *)embed, sizeof embed},
     {"layer_norm_gelu", (const uint32_t *)layer_norm_gelu, sizeof layer_norm_gelu},
     {"matmul", (const uint32_t *)matmul, sizeof matmul},
+    {"matmul_coopmat", (const uint32_t *)matmul_coopmat, sizeof matmul_coopmat},
     {"prepare", (const uint32_t *)prepare, sizeof prepare},
+    {"prepare_half", (const uint32_t *)prepare_half, sizeof prepare_half},
     {"project_vector_f16", (const uint32_t *)project_vector_f16, sizeof project_vector_f16},
     {"project_vector_f32", (const uint32_t *)project_vector_f32, sizeof project_vector_f32},
     {"project_vector_q4", (const uint32_t *)project_vector_q4, sizeof project_vector_q4},
