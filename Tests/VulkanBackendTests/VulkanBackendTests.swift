@@ -34,10 +34,11 @@ enum VulkanBackendTests {
             #expect(try bench.guardsAreWhole(), "an operation wrote beside an operand")
             return outputs
         }
-        return (
-            try outputs(backend), try outputs(CPUBackend(threadCount: 2, variant: CPUBackend.variants[0]))
-        )
+        return (try outputs(backend), try outputs(definition))
     }
+
+    /// The CPU with the kernels that all others are tested against.
+    static var definition: CPUBackend { CPUBackend(threadCount: 2, variant: CPUBackend.variants[0]) }
 
     /// Holds numbers against the CPU's: what is not finite is the same, and the rest differs by no more than
     /// `tolerance` of the largest magnitude in its row of `width`, for that is what sums are rounded at.

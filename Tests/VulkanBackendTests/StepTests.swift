@@ -1,0 +1,130 @@
+//! Holds recorded steps, which keep the token and its place on the device, against operations asked one by one.
+
+import Foundation
+import TestSupport
+import Tensors
+import Testing
+import VulkanBackend
+
+/// A model of one layer, in a bench.
+private struct Layer {
+    let shape: AttentionShape
+    let embedding, qkv, output, head: Matrix
+    let bias, norm: Vector
+    let kv: PagedKV
+    let frequencies: [Float]
+    let residual, queries, attended, logits, cosines, sines: Activation
+
+    static let hidden = 72
+    static let vocabulary = 70
+
+    init(_ bench: inout Bench, _ shape: AttentionShape, _ format: WeightFormat, pages: Int) throws {
+        self.shape = shape
+        embedding = try bench.matrix(Self.vocabulary, Self.hidden, format)
+        qkv = try bench.matrix(shape.outputs, Self.hidden, format)
+        output = try bench.matrix(Self.hidden, shape.columns, format)
+        head = try bench.matrix(Self.vocabulary, Self.hidden, format)
+        (bias, norm) = (try bench.vector(shape.outputs).0, try bench.vector(Self.hidden).0)
+        let table = BlockTable.scattered(pages, among: pages + 2, &bench.generator)
+        kv = try bench.pages(shape, table, limit: pages + 2, offset: 256)
+        let pairs = shape.headSize / 4
+        frequencies = (0..<pairs).map { pow(100, -Float($0) / Float(pairs)) }
+        residual = try bench.random(1, Self.hidden).0
+        queries = try bench.random(1, shape.columns).0
+        attended = try bench.random(1, shape.columns).0
+        logits = try bench.random(1, Self.vocabulary).0
+        (cosines, sines) = (try bench.random(1, pairs).0, try bench.random(1, pairs).0)
+    }
+
+    /// From the embedding in `residual` to `logits`, at a position whose angles are in `cosines` and `sines`.
+    func run(on backend: any Backend, position: Int) {
+        backend.project(
+            .rmsNorm(residual, weight: norm, epsilon: 1e-5), qkv,
+            .attentionInputs(
+                queries: queries, bias: bias,
+                rotary: Rotary(cosines: cosines, sines: sines, pairing: .interleaved), kv: kv,
+                start: position))
+        backend.attention(
+            queries: queries, kv: kv, start: position, length: position + 1, isCausal: true, scale: 0.2,
+            into: attended)
+        backend.project(.plain(attended), output, .add(residual))
+        backend.project(.rmsNorm(residual, weight: norm, epsilon: 1e-5), head, .store(logits, bias: nil))
+    }
+}
+
+extension VulkanBackendTests {
+    @Suite struct StepTests {
+        /// The likeliest token, and logits, of each of `count` steps after `length` positions.
+        private func expected(
+            _ bench: inout Bench, _ layer: Layer, length: Int, rotary: Int, count: Int
+        ) throws -> [(token: Int32, logits: [Float])] {
+            func draw() throws -> (Int32, [Float]) {
+                let logits = try bench.values(layer.logits)
+                return (Int32(logits.indices.max { logits[$0] < logits[$1] } ?? 0), logits)
+            }
+            var made = [try draw()]
+            for step in 0..<count {
+                bench.backend.embed([made[step].0].span, table: layer.embedding, into: layer.residual)
+                let angles = layer.frequencies.map { $0 * Float(rotary + step) }
+                bench.backend.write(angles.map { cos($0) }, to: layer.cosines)
+                bench.backend.write(angles.map { sin($0) }, to: layer.sines)
+                layer.run(on: bench.backend, position: length + step)
+                made.append(try draw())
+            }
+            return made
+        }
+
+        @Test(arguments: [WeightFormat.f32, .f16, .q8(group: 32), .q4(group: 64)])
+        func recordedStepsDrawWhatOperationsDo(format: WeightFormat) throws {
+            let backend = try backend
+            for (shape, length, rotary) in [
+                (AttentionShape(), 1, 0), (.init(heads: 32, kvHeads: 2, headSize: 16), 37, 30),
+                (.init(heads: 2, kvHeads: 2, headSize: 128), 300, 299),
+            ] {
+                let runs = [1, 5, 16, 9]
+                let count = runs.reduce(0, +)
+                let pages = shape.pageCount(length + count)
+                var cpu = try Bench(definition)
+                let reference = try Layer(&cpu, shape, format, pages: pages)
+                let expected = try expected(&cpu, reference, length: length, rotary: rotary, count: count)
+
+                var bench = try Bench(backend)
+                let layer = try Layer(&bench, shape, format, pages: pages)
+                let state = try backend.makeStepState(
+                    StepShape(
+                        contextLength: pages * shape.pageTokens, pageTokens: shape.pageTokens,
+                        vocabularySize: Layer.vocabulary, queryHeads: shape.heads, kvHeads: shape.kvHeads,
+                        headSize: shape.headSize, frequencies: layer.frequencies))
+                let draw = DrawParameters(
+                    temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, frequencyPenalty: 0,
+                    presencePenalty: 0, seed: 1)
+                let table = layer.kv.blockTable
+                backend.begin(
+                    state, length: length, rotaryPosition: rotary,
+                    pages: table.prefix(shape.pageCount(length + 1)), draw: draw, seen: [])
+                backend.draw(from: layer.logits, draw.kind, state)
+                let step = try backend.record(state) {
+                    backend.beginStep(state, table: layer.embedding, into: layer.residual)
+                    layer.run(on: backend, position: 0)
+                    backend.draw(from: layer.logits, draw.kind, state)
+                }
+                var drawn = 1
+                for count in runs {
+                    backend.setPages(table.prefix(shape.pageCount(length + drawn + count)), of: state)
+                    backend.run(step, count: count)
+                    drawn += count
+                    // The logits that the last token was drawn from.
+                    expectClose(
+                        (try bench.values(layer.logits), expected[drawn - 1].logits),
+                        width: Layer.vocabulary, tolerance: 5e-3, "\(shape) after \(drawn)")
+                    var tokens: [Int32] = []
+                    try backend.readTokens(of: state, from: 0, count: drawn) { span in
+                        tokens = span.indices.map { span[$0] }
+                    }
+                    #expect(tokens == expected.prefix(drawn).map(\.token), "\(shape)")
+                }
+                #expect(try bench.guardsAreWhole())
+            }
+        }
+    }
+}
