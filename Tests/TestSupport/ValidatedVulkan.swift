@@ -10,9 +10,11 @@ public final class ValidatedVulkan {
     public let device: VulkanDevice
 
     /// Opens the device whose name contains `THIMBLE_TEST_DEVICE`, where that is set, else the first that will
-    /// do. `hear` gets what the layer finds wrong, on the thread that made the call.
+    /// do. `hear` gets what the layer finds wrong, on the thread that made the call; not that a structure is newer
+    /// than the layer, which then cannot say.
     public init(_ hear: @escaping @Sendable (String) -> Void) throws {
-        instance = try VulkanInstance(listener: ValidationListener(hear))
+        instance = try VulkanInstance(
+            listener: ValidationListener { if !$0.contains("unknown VkStructureType") { hear($0) } })
         let devices = try instance.devices()
         let chosen =
             if let name = Self.deviceName {

@@ -158,7 +158,19 @@ extension VulkanBackendTests {
             }
             #expect(numbers.cpu.allSatisfy { $0.isFinite })
             // Each step's roundings are carried on, and none grows: norms hold them.
-            expectClose(numbers, width: 40, tolerance: 1e-3)
+            expectClose(numbers, width: 40, tolerance: 1e-4)
+        }
+
+        /// However they end; and where others compute with them, they are left as they were.
+        @Test func memoryIsReadFromEndToEnd() throws {
+            let backend = try backend
+            let memories = try [0, 7, 16, 4099, 32 << 20].map { try memory($0, .weights) }
+            let all = Activation(memories[4], rows: 1, columns: 8 << 20)
+            backend.write([Float](repeating: 3, count: all.columns), to: all)
+            let seconds = try #require(try backend.secondsToRead(memories))
+            // No device reads 10 TB/s.
+            #expect(seconds > Double(32 << 20) / 1e13)
+            #expect(try backend.values(of: all).allSatisfy { $0 == 3 })
         }
 
         /// Pipelines that a backend has compiled serve the next, which compiles no more.
