@@ -8,7 +8,7 @@ extension VulkanBackend: SteppingBackend {
     public func makeStepState(_ shape: StepShape) throws(BackendError) -> any StepState {
         do {
             let state = try VulkanStepState(shape, splits: vectorTuning.splits(kvHeads: shape.kvHeads), on: device)
-            for buffer in [state.counts, state.drawScratch, state.arrived] { stream.zero(buffer) }
+            for buffer in [state.counts, state.drawScratch, state.arrived, state.links] { stream.zero(buffer) }
             writeSmall(shape.frequencies, to: state.rotary, at: 0)
             return state
         } catch { throw BackendError(error, doing: "for decoding on the device") }
@@ -83,6 +83,8 @@ extension VulkanBackend: SteppingBackend {
         parameters.scales = table.scalesAddress
         parameters.residual = residual.address
         parameters.frequencies = state.rotary.address
+        parameters.links = state.links.address
+        parameters.link_count = UInt32(StepChain.capacity + 1)
         parameters.columns = UInt32(layout.columns)
         parameters.pairs = UInt32(state.shape.frequencies.count)
         dispatch(
@@ -97,8 +99,13 @@ extension VulkanBackend: SteppingBackend {
         let state = stepState(state)
         do throws(VulkanError) {
             recordingState = state
-            defer { recordingState = nil }
+            if device.physical.startsWorkgroupsInOrder { chain = StepChain(address: state.links.address) }
+            defer {
+                recordingState = nil
+                chain = nil
+            }
             let recording = try stream.record(body)
+            if let chain { writeSmall(chain.links, to: state.links, at: 0) }
             if let fault { throw fault }
             return VulkanStep(recording, state)
         } catch { throw BackendError(error, doing: "while recording a step") }

@@ -25,6 +25,8 @@ public final class VulkanBackend: Backend {
     private(set) var fault: VulkanError?
     /// The state of the step that is being recorded.
     var recordingState: VulkanStepState?
+    /// The links of that step, where dispatches can wait for each other.
+    var chain: StepChain?
     let vectorTuning: VectorTuning
     /// Room for the tokens that a run of steps has drawn.
     var drawnTokens = [Int32](repeating: 0, count: VulkanStepState.ringSize)
@@ -174,6 +176,26 @@ public final class VulkanBackend: Backend {
     /// Queues a run of a shader. `constants` are those from id 2 on.
     func dispatch<Parameters: BitwiseCopyable>(
         _ shader: String, workgroup: Int, constants: [UInt32] = [], _ parameters: Parameters,
+        groups: (Int, Int, Int)
+    ) {
+        chain?.interrupt()
+        queue(shader, workgroup: workgroup, constants: constants, parameters, groups: groups)
+    }
+
+    /// The same, for a shader that may wait for the dispatch before by itself.
+    func dispatchLinked<Parameters: BitwiseCopyable>(
+        _ shader: String, workgroup: Int, constants: (_ waits: UInt32) -> [UInt32], groups: (Int, Int, Int),
+        _ parameters: (_ link: UInt64) -> Parameters
+    ) {
+        let link = chain?.add(groups: groups.0 * groups.1 * groups.2)
+        if let link, link.isIndependent { stream.markIndependent() }
+        queue(
+            shader, workgroup: workgroup, constants: constants(link == nil ? 0 : 1),
+            parameters(link?.link ?? 0), groups: groups)
+    }
+
+    private func queue<Parameters: BitwiseCopyable>(
+        _ shader: String, workgroup: Int, constants: [UInt32], _ parameters: Parameters,
         groups: (Int, Int, Int)
     ) {
         if fault != nil { return }

@@ -22,8 +22,10 @@ final class VulkanStepState: StepState {
     let rotary: DeviceBuffer
     /// Float32 `[splits, query heads, head size + 2]`
     let parts: DeviceBuffer
-    /// Uint32 `[kv heads]`, zero between steps.
+    /// Uint32 `[kv heads][THIMBLE_ATTENTION_PARTS + 1]`, zero between steps.
     let arrived: DeviceBuffer
+    /// `thimble_link` of each dispatch of a step.
+    let links: DeviceBuffer
     /// Ranges that attention's positions are cut in.
     let splits: Int
     /// Pages that the device knows.
@@ -45,7 +47,10 @@ final class VulkanStepState: StepState {
         rotary = try DeviceBuffer(device, byteCount: max(3 * shape.frequencies.count * 4, 4))
         parts = try DeviceBuffer(
             device, byteCount: splits * shape.queryHeads * (shape.headSize + 2) * 4)
-        arrived = try DeviceBuffer(device, byteCount: shape.kvHeads * 4)
+        arrived = try DeviceBuffer(
+            device, byteCount: shape.kvHeads * (Int(THIMBLE_ATTENTION_PARTS) + 1) * 4)
+        links = try DeviceBuffer(
+            device, byteCount: (StepChain.capacity + 1) * MemoryLayout<thimble_link>.stride)
         pages.reserveCapacity(pageCount)
     }
 

@@ -71,6 +71,21 @@ internal import CVulkan
         let count = details.processor_count
         return count == 0 ? nil : Int(count)
     }
+    /// Whether workgroups of a dispatch start only when all of the one before have started, barrier or not.
+    /// Vulkan does not promise it; it is so on NVIDIA's own driver.
+    public var startsWorkgroupsInOrder: Bool {
+        details.properties.vendorID == 0x10de && driverName == "NVIDIA"
+    }
+    /// Whether cooperative matrices of float16 that sum in float32 have that shape, for a subgroup.
+    public func hasMatrices(m: Int, n: Int, k: Int) -> Bool {
+        guard hasCooperativeMatrix else { return false }
+        // VK_COMPONENT_TYPE_FLOAT16_KHR and VK_COMPONENT_TYPE_FLOAT32_KHR
+        let (half, single): (UInt32, UInt32) = (0, 1)
+        return (0..<Int(details.matrix_shape_count)).contains { index in
+            let shape = element(index, of: details.matrix_shapes, as: thimble_vulkan_matrix_shape.self)
+            return shape.m == m && shape.n == n && shape.k == k && shape.factor == half && shape.sum == single
+        }
+    }
     /// Whether it can say when a command was done.
     public var hasClock: Bool { details.timestamp_bits > 0 }
     public var hasFloat16: Bool { details.float16 && details.storage16 }
