@@ -31,6 +31,7 @@ extension VulkanBackend {
         parameters.key_count = UInt32(length)
         parameters.is_causal = isCausal ? 1 : 0
         parameters.scale = scale
+        if attendByMatrices(parameters, headSize: kv.headSize) { return }
         let rows = queries.rows * (queries.columns / kv.headSize / kv.kvHeads)
         let tileRows = Int(THIMBLE_ATTENTION_TILE_ROWS)
         dispatch(

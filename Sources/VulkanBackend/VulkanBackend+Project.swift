@@ -8,7 +8,9 @@ extension VulkanBackend {
         switch operation {
         case .patches, .attention: 0
         case .projection(let rows, let layout, let storesAttentionInputs):
-            ProjectionScratch(rows: rows, layout, storesAttentionInputs: storesAttentionInputs).byteCount
+            usesMatrices(layout)
+                ? MatrixScratch(rows: rows, layout, storesAttentionInputs: storesAttentionInputs).byteCount
+                : ProjectionScratch(rows: rows, layout, storesAttentionInputs: storesAttentionInputs).byteCount
         }
     }
 
@@ -27,6 +29,9 @@ extension VulkanBackend {
 
     private func projectRows(_ input: Prologue, _ weight: Matrix, _ output: Epilogue) {
         let rows = input.input.rows
+        if let matrices, usesMatrices(weight.layout) {
+            return projectByMatrices(matrices, input, weight, output)
+        }
         let parts = ProjectionScratch(
             rows: rows, weight.layout, storesAttentionInputs: output.isAttentionInputs)
         let scratch = scratchAddress(parts.byteCount)
@@ -117,7 +122,7 @@ extension VulkanBackend {
             groups: ((layout.rows + tileRows - 1) / tileRows, (rows + tileTokens - 1) / tileTokens, 1))
     }
 
-    private func storeAttentionInputs(
+    func storeAttentionInputs(
         _ product: UInt64, queries: Activation, rotary: Rotary, kv: PagedKV, start: Int
     ) {
         var parameters = thimble_attention_inputs()

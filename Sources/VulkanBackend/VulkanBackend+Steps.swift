@@ -138,7 +138,7 @@ extension VulkanBackend: SteppingBackend {
     }
 
     /// Brings some numbers to the device, in as many runs as it takes.
-    private func writeSmall<Numbers: RandomAccessCollection>(
+    func writeSmall<Numbers: RandomAccessCollection>(
         _ numbers: Numbers, to buffer: DeviceBuffer, at offset: Int
     ) where Numbers.Element: BitwiseCopyable {
         let stride = MemoryLayout<Numbers.Element>.stride

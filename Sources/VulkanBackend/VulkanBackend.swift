@@ -28,6 +28,12 @@ public final class VulkanBackend: Backend {
     /// The links of that step, where dispatches can wait for each other.
     var chain: StepChain?
     let vectorTuning: VectorTuning
+    /// Nil where the device has no cooperative matrices.
+    let matrices: MatrixTuning?
+    /// Uint32 `[16, 16]`: where an element of a matrix lies in a block; nil for blocks row by row.
+    var matrixOrder: DeviceBuffer?
+    /// Uint32 `[MatrixTuning.mostTilesWhenSplit]`, zero between products.
+    private(set) var splitCounters: DeviceBuffer?
     /// Room for the tokens that a run of steps has drawn.
     var drawnTokens = [Int32](repeating: 0, count: VulkanStepState.ringSize)
     let subgroupSize: Int
@@ -48,6 +54,13 @@ public final class VulkanBackend: Backend {
         small = try DeviceBuffer(device, byteCount: Self.smallByteCount)
         vectorTuning = VectorTuning(device.physical)
         subgroupSize = device.physical.subgroupSize
+        matrices = MatrixTuning(device.physical)
+        if matrices != nil {
+            let counters = try DeviceBuffer(device, byteCount: MatrixTuning.mostTilesWhenSplit * 4)
+            stream.zero(counters)
+            splitCounters = counters
+            try findMatrixOrder()
+        }
     }
 
     /// What the driver has compiled so far, to be kept for the next run; nil if it is what was given.

@@ -1,0 +1,72 @@
+//! How products of many rows are cut for cooperative matrices.
+
+internal import Tensors
+internal import VulkanCompute
+
+/// What a workgroup of `matmul_coopmat` computes.
+struct MatrixTile: Equatable {
+    /// Tokens and rows of the matrix that a workgroup computes, and columns that it takes at a time.
+    var tokens: Int
+    var rows: Int
+    var columns: Int
+    /// Tokens and rows of them that a subgroup computes.
+    var partTokens: Int
+    var partRows: Int
+    /// 2 fills one half of shared memory while the other is read.
+    var stages: Int
+
+    /// Subgroups of a workgroup.
+    var parts: Int { tokens / partTokens * (rows / partRows) }
+
+    func count(tokens: Int, rows: Int) -> Int {
+        (tokens + self.tokens - 1) / self.tokens * ((rows + self.rows - 1) / self.rows)
+    }
+}
+
+/// The products that a device multiplies by cooperative matrices, and how.
+struct MatrixTuning {
+    /// `[m, k] x [k, n]`, float16 that sums in float32.
+    let shape: (m: Int, n: Int, k: Int)
+    /// Workgroups that run at once.
+    private let processors: Int
+
+    /// Tiles that parts of a product's columns are summed by, at most: `counters` of them.
+    static let mostTilesWhenSplit = 4096
+    /// The most tokens of a product whose columns are split.
+    static let mostTokensWhenSplit = 1024
+
+    /// Nil where the device has no matrices that will do.
+    init?(_ device: PhysicalDevice) {
+        let shapes = [(16, 16, 16), (8, 8, 16), (16, 8, 16), (8, 8, 8), (16, 8, 8)]
+        guard let shape = shapes.first(where: { device.hasMatrices(m: $0.0, n: $0.1, k: $0.2) }) else {
+            return nil
+        }
+        self.shape = (shape.0, shape.1, shape.2)
+        processors = device.processorCount ?? 32
+    }
+
+    /// The tile of a product, and the parts that its columns are cut in. shaders/README.md has what was
+    /// measured.
+    func tile(tokens: Int, rows: Int, columns: Int) -> (MatrixTile, splits: Int) {
+        let step = columns % 128 == 0 ? 128 : columns % 64 == 0 ? 64 : 32
+        let large = MatrixTile(
+            tokens: 256, rows: 64, columns: step, partTokens: 64, partRows: 64, stages: step == 128 ? 1 : 2)
+        let middle = MatrixTile(
+            tokens: 128, rows: 64, columns: min(step, 64), partTokens: 64, partRows: 64, stages: 1)
+        let small = MatrixTile(
+            tokens: 64, rows: 64, columns: min(step, 64), partTokens: 32, partRows: 32, stages: 2)
+        let isFull = large.count(tokens: tokens, rows: rows) * 10 >= processors * 9
+        if tokens > 256, isFull || columns > 2 * rows {
+            return (large, splits(large, tokens: tokens, rows: rows, columns: columns))
+        }
+        if middle.count(tokens: tokens, rows: rows) >= 2 * processors { return (middle, 1) }
+        return (small, splits(small, tokens: tokens, rows: rows, columns: columns))
+    }
+
+    private func splits(_ tile: MatrixTile, tokens: Int, rows: Int, columns: Int) -> Int {
+        let count = tile.count(tokens: tokens, rows: rows)
+        let mayJoin = tokens <= Self.mostTokensWhenSplit && count <= Self.mostTilesWhenSplit
+        return mayJoin && count < processors * 3 / 2 && columns >= 4096 && (count < processors || columns > 8192)
+            ? 2 : 1
+    }
+}
