@@ -7,8 +7,8 @@
 const uint64_t QUARTERS_HIGH = 0xa2f9836eul;
 const uint64_t QUARTERS_LOW = 0x4e441529ul;
 
-// (cosine, sine) of an angle that is zero or more, in radians. Quarter turns are counted in integers: 2^-32 of
-// one is exact enough, and whole turns fall off the top.
+// (cosine, sine) of an angle that is zero or more, in radians. Quarter turns are counted in integers: 2^-32
+// of one is exact enough, and whole turns fall off the top.
 vec2 cosine_and_sine(float angle) {
     float rest = angle;
     uint quarter = 0;

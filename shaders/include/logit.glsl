@@ -33,18 +33,18 @@ float quotient(float a, float b) {
         && exponent > -125 && exponent < 127;
     // Near the ends of the range some units do not matter.
     if (!is_plain) return a / b;
-    uint64_t dividend = uint64_t((a_bits & 0x7fffffu) | 0x800000u) << 25;
+    uint64_t dividend = uint64_t((a_bits & 0x7fffffu) | 0x800000u) << 26;
     uint divisor = (b_bits & 0x7fffffu) | 0x800000u;
-    // 25 or 26 bits, the lowest of which also says whether anything is left.
+    // 26 or 27 bits, the lowest of which also says whether anything is left.
     uint significand = uint(dividend / divisor);
     if (significand * divisor != uint(dividend)) significand |= 1;
     // To 24 bits, ties to even.
-    uint drop = significand >= 1u << 25 ? 2 : 1;
+    uint drop = significand >= 1u << 26 ? 3 : 2;
     uint rounded = significand >> drop;
     uint rest = significand & ((1u << drop) - 1), middle = 1u << (drop - 1);
     if (rest > middle || (rest == middle && (rounded & 1) != 0)) rounded += 1;
     // The highest bit adds one to the exponent.
-    return uintBitsToFloat((uint(exponent + 124 + int(drop)) << 23) + rounded);
+    return uintBitsToFloat((uint(exponent + 123 + int(drop)) << 23) + rounded);
 }
 
 // As the host penalises. `count` is twice how often the token was generated, plus 1 where it was seen.

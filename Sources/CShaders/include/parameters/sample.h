@@ -9,10 +9,13 @@
 //   0 workgroup size (a power of two), 1 subgroup size
 //   2 stage: THIMBLE_SAMPLE_*; 3 waits: in the first stage only
 // A greedy choice is one dispatch, THIMBLE_SAMPLE_GREEDY. A draw is a dispatch of each stage from
-// THIMBLE_SAMPLE_LARGEST to THIMBLE_SAMPLE_DRAW in order, with barriers between; those of top-k and of top-p
-// may be left out where the options keep all. The last stage writes the token to the ring and moves the step
-// on.
+// THIMBLE_SAMPLE_LARGEST to THIMBLE_SAMPLE_DRAW in order, with barriers between; those of top-k and of
+// top-p may be left out where the options keep all. The last stage writes the token to the ring and moves
+// the step on.
 // Workgroups: any number n, (n, 1, 1), the same for all stages, at most THIMBLE_SAMPLE_MAX_GROUPS.
+// The choice is that of Thimble's Sampler, but where two outcomes lie within rounding of each other:
+// weights are summed in whole units of 2^-44 of the likeliest one's, in any order, not in order as float64.
+// At most 2^19 tokens have such a sum.
 #define THIMBLE_SAMPLE_GREEDY 0
 #define THIMBLE_SAMPLE_LARGEST 1
 #define THIMBLE_SAMPLE_TOP_K 2 // three dispatches: 2, 3 and 4
