@@ -59,8 +59,8 @@ let package = Package(
             swiftSettings: swift),
         // MARK: Tests
         .target(
-            name: "TestSupport", dependencies: ["Tensors", "Documents", "VulkanCompute"], path: "Tests/TestSupport",
-            swiftSettings: swift),
+            name: "TestSupport", dependencies: ["Tensors", "Documents", "VulkanCompute"],
+            path: "Tests/TestSupport", swiftSettings: swift),
         // main.c and bench.c make a program of their own: `make kernel-bench`.
         .target(
             name: "CKernelConformance", dependencies: ["CKernels"], path: "Tests/KernelConformance",
