@@ -25,6 +25,9 @@ public final class VulkanBackend: Backend {
     private(set) var fault: VulkanError?
     /// The state of the step that is being recorded.
     var recordingState: VulkanStepState?
+    /// Whether dispatches of a step wait for each other by themselves where the device allows it. Off: it has
+    /// not been held against barriers on such a device yet.
+    var chainsSteps = false
     /// The links of that step, where dispatches can wait for each other.
     var chain: StepChain?
     let vectorTuning: VectorTuning
