@@ -9,9 +9,9 @@ public final class ValidatedVulkan {
     public let physical: PhysicalDevice
     public let device: VulkanDevice
 
-    /// Opens the device whose name contains `THIMBLE_TEST_DEVICE`, where that is set, else the first that will
-    /// do. `hear` gets what the layer finds wrong, on the thread that made the call; not that a structure is newer
-    /// than the layer, which then cannot say.
+    /// Opens the device whose name contains `THIMBLE_TEST_DEVICE`, where that is set, else the first that
+    /// will do. `hear` gets what the layer finds wrong, on the thread that made the call; not that a
+    /// structure is newer than the layer, which then cannot say.
     public init(_ hear: @escaping @Sendable (String) -> Void) throws {
         instance = try VulkanInstance(
             listener: ValidationListener { if !$0.contains("unknown VkStructureType") { hear($0) } })
@@ -34,7 +34,7 @@ public final class ValidatedVulkan {
 
     private static var deviceName: String? { ProcessInfo.processInfo.environment["THIMBLE_TEST_DEVICE"] }
 
-    /// Whether tests can run: there are a driver that will do and the validation layer. Where a device is asked
-    /// for by name they run whatever there is, so that its lack fails them.
+    /// Whether tests can run: there are a driver that will do and the validation layer. Where a device is
+    /// asked for by name they run whatever there is, so that its lack fails them.
     public static let isAvailable: Bool = deviceName != nil || (try? ValidatedVulkan { _ in }) != nil
 }

@@ -7,8 +7,8 @@ import Testing
 
 extension VulkanBackendTests {
     @Suite struct AttentionInputsTests {
-        /// Queries and the float16 of all pages after `chunks` of tokens, one after another, the table growing
-        /// with them; and attention of each chunk.
+        /// Queries and the float16 of all pages after `chunks` of tokens, one after another, the table
+        /// growing with them; and attention of each chunk.
         private func run(
             _ bench: inout Bench, _ shape: AttentionShape, _ format: WeightFormat, chunks: [Int], start: Int,
             pairs: Int, pairing: Rotary.Pairing, hasBias: Bool
@@ -66,8 +66,8 @@ extension VulkanBackendTests {
             expectClose((device.outputs, cpu.outputs), width: shape.headSize, tolerance: 1e-3, what)
         }
 
-        /// Floats that differ as queries do become the same float16 or, where they lie on both sides of a middle,
-        /// neighbours: seldom, unless they are as small as their rounding. The rest is untouched.
+        /// Floats that differ as queries do become the same float16 or, where they lie on both sides of a
+        /// middle, neighbours: seldom, unless they are as small as their rounding. The rest is untouched.
         private func expectPagesAgree(_ device: [UInt16], _ cpu: [UInt16], _ what: String) throws {
             #expect(device.count == cpu.count)
             var differing = 0

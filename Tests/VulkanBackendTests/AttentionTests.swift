@@ -64,7 +64,8 @@ extension Bench {
 
 extension VulkanBackendTests {
     @Suite struct AttentionTests {
-        /// The CPU's definition and the device differ in the order of float32 sums and in the last bits of exp.
+        /// The CPU's definition and the device differ in the order of float32 sums and in the last bits of
+        /// exp.
         private static let rounding: Float = 5e-6
 
         private func expectAgreement(
@@ -110,8 +111,8 @@ extension VulkanBackendTests {
             try expectAgreement(.init(heads: 4, kvHeads: 1), tokens: 2, length: 3000, isCausal: isCausal)
         }
 
-        /// A weight is off by the rounding of its score, which grows with it; then one weight is all, and at last
-        /// scores pass float32's range.
+        /// A weight is off by the rounding of its score, which grows with it; then one weight is all, and at
+        /// last scores pass float32's range.
         @Test(arguments: [Float(100), 1e6, 1e18, 1e37])
         func largeScoresAgree(size: Float) throws {
             try expectAgreement(

@@ -8,8 +8,8 @@ extension VulkanBackendTests {
     @Suite struct BlockTableTests {
         private let shape = AttentionShape(heads: 1, kvHeads: 1, headSize: 16, pageTokens: 4)
 
-        /// Attention of one query that sees all keys alike, over pages whose values are the page's number: the
-        /// mean of the numbers in the table.
+        /// Attention of one query that sees all keys alike, over pages whose values are the page's number:
+        /// the mean of the numbers in the table.
         private func attend(_ table: BlockTable, _ memory: any BackendMemory, _ bench: inout Bench) throws
             -> Activation
         {

@@ -118,8 +118,8 @@ extension VulkanBackendTests {
             }
         }
 
-        /// A row that holds what is no number, or is infinite, gives what it gives on the CPU, and its neighbours
-        /// give what they do without it.
+        /// A row that holds what is no number, or is infinite, gives what it gives on the CPU, and its
+        /// neighbours give what they do without it.
         @Test(arguments: [WeightFormat.f32, .f16, .q8(group: 64), .q4(group: 32)], PrologueKind.allCases)
         func whatIsNotFiniteSpreadsTheSame(format: WeightFormat, kind: PrologueKind) throws {
             let odd: [[Float]] = [[], [.nan], [], [.infinity], [-.infinity], [.infinity, -.infinity], []]
@@ -141,8 +141,8 @@ extension VulkanBackendTests {
             }
         }
 
-        /// One row of several, which lies wherever rows of an odd width end: what takes a single row is compiled for
-        /// each prologue, epilogue and width.
+        /// One row of several, which lies wherever rows of an odd width end: what takes a single row is
+        /// compiled for each prologue, epilogue and width.
         @Test(arguments: [WeightFormat.f32, .f16, .q8(group: 64), .q4(group: 32)], PrologueKind.allCases)
         func aRowAnywhereAgrees(format: WeightFormat, kind: PrologueKind) throws {
             let (outputs, inputs) = (50, 131)

@@ -1,4 +1,5 @@
-//! Holds recorded steps, which keep the token and its place on the device, against operations asked one by one.
+//! Holds recorded steps, which keep the token and its place on the device, against operations asked one by
+//! one.
 
 import Foundation
 import TestSupport

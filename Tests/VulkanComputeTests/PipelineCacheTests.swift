@@ -34,7 +34,8 @@ extension VulkanComputeTests {
             return try cache.data()
         }
 
-        /// What a driver keeps is its own affair, perhaps nothing: what it is given back is all that can be held.
+        /// What a driver keeps is its own affair, perhaps nothing: what it is given back is all that can be
+        /// held.
         @Test func theDriverIsGivenWhatItGave() throws {
             let instance = unsafe try VulkanInstance(listener: nil) { unsafe GivenBytes.watch($0) }
             let physical = try instance.devices()[device.physical.index]

@@ -10,8 +10,8 @@ void wait_for_link(uint64_t link) {
     if (gl_LocalInvocationIndex == 0) {
         Links links = Links(link);
         uint expected = links.at[1];
-        // An atomic, since the optimiser drops a loop that only loads, volatile or not. It ends in any case: a
-        // device that starts dispatches out of order gives wrong numbers, not a hang.
+        // An atomic, since the optimiser drops a loop that only loads, volatile or not. It ends in any case:
+        // a device that starts dispatches out of order gives wrong numbers, not a hang.
         for (uint turn = 0; turn < 1u << 22; ++turn)
             if (atomicAdd(links.at[0], 0) >= expected) break;
     }
