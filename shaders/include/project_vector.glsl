@@ -31,7 +31,7 @@ layout(constant_id = 11) const uint pairs = 0;
 layout(constant_id = 12) const uint pairing = THIMBLE_PAIRING_INTERLEAVED;
 
 // Tiles whose sums gather in shared memory before they become outputs.
-layout(constant_id = 13) const uint pending = 16;
+layout(constant_id = 13) const uint pending = 4;
 // Whether the norms' weights come to shared memory, and before the wait for another dispatch.
 layout(constant_id = 14) const uint holds_norms = 0;
 // Cells that a lane has on their way.
