@@ -92,9 +92,11 @@ VkResult thimble_vulkan_describe(
     memcpy(description->device_uuid, properties11.deviceUUID, VK_UUID_SIZE);
     memcpy(description->driver_uuid, properties11.driverUUID, VK_UUID_SIZE);
     description->maximum_allocation = properties11.maxMemoryAllocationSize;
+    if (description->maximum_allocation > properties13.maxBufferSize)
+        description->maximum_allocation = properties13.maxBufferSize;
     description->subgroup_size = properties11.subgroupSize;
-    description->subgroup_operations =
-        properties11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT ? properties11.subgroupSupportedOperations : 0;
+    if (properties11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT)
+        description->subgroup_operations = properties11.subgroupSupportedOperations;
     description->minimum_subgroup_size = properties13.minSubgroupSize;
     description->maximum_subgroup_size = properties13.maxSubgroupSize;
     description->required_subgroup_size_stages = properties13.requiredSubgroupSizeStages;
@@ -210,9 +212,17 @@ VkResult thimble_vulkan_create_device(
     };
     const VkResult result = vulkan->vkCreateDevice(physical, &information, NULL, device);
     if (result != VK_SUCCESS) return result;
-#define X(name) vulkan->name = (PFN_##name)vulkan->vkGetDeviceProcAddr(*device, #name);
+    bool has_all = true;
+#define X(name) \
+    vulkan->name = (PFN_##name)vulkan->vkGetDeviceProcAddr(*device, #name); \
+    has_all = has_all && vulkan->name;
     THIMBLE_VULKAN_DEVICE_FUNCTIONS(X)
 #undef X
+    if (!has_all) {
+        if (vulkan->vkDestroyDevice) vulkan->vkDestroyDevice(*device, NULL);
+        *device = NULL;
+        return VK_ERROR_INITIALIZATION_FAILED;
+    }
     vulkan->vkGetDeviceQueue(*device, description->queue_family, 0, queue);
     return VK_SUCCESS;
 }

@@ -30,6 +30,9 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL hear(
     return VK_FALSE;
 }
 
+/// Functions of an extension that only a listener asks for.
+static bool is_of_debugging(const char *name) { return strstr(name, "DebugUtils") != NULL; }
+
 VkResult thimble_vulkan_create_instance(
     struct thimble_vulkan *vulkan, thimble_vulkan_listener listener, void *user,
     struct thimble_vulkan_instance *instance) {
@@ -61,6 +64,15 @@ VkResult thimble_vulkan_create_instance(
 #define X(name) vulkan->name = (PFN_##name)vulkan->vkGetInstanceProcAddr(instance->instance, #name);
     THIMBLE_VULKAN_INSTANCE_FUNCTIONS(X)
 #undef X
+    bool has_all = true;
+#define X(name) has_all = has_all && (vulkan->name || !listener && is_of_debugging(#name));
+    THIMBLE_VULKAN_INSTANCE_FUNCTIONS(X)
+#undef X
+    if (!has_all) {
+        if (vulkan->vkDestroyInstance) vulkan->vkDestroyInstance(instance->instance, NULL);
+        instance->instance = NULL;
+        return VK_ERROR_INITIALIZATION_FAILED;
+    }
     vulkan->vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR = (void *)vulkan->vkGetInstanceProcAddr(
         instance->instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
     if (!listener) return VK_SUCCESS;

@@ -31,21 +31,39 @@ public final class KVPool {
         self.kvHeads = kvHeads
         self.headSize = headSize
         self.pageTokens = pageTokens
-        let pageCount = tokenCapacity / pageTokens + (tokenCapacity % pageTokens == 0 ? 0 : 1)
+        let pageCount = Self.pageCount(tokenCapacity, pageTokens)
         self.pageCount = pageCount
         let label = "keys and values of \(tokenCapacity) tokens"
-        let byteCount = [2, kvHeads, pageTokens, headSize, 2, pageCount].reduce(layerCount as Int?) {
-            size, factor in
-            guard let (product, overflows) = size?.multipliedReportingOverflow(by: factor), !overflows else {
-                return nil
-            }
-            return product
-        }
+        let byteCount = Self.byteCount(
+            layerCount: layerCount, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens,
+            pageCount: pageCount)
         guard let byteCount, pageCount <= Int32.max else {
             throw BackendError(.outOfMemory, "no memory is large enough for \(label)")
         }
         memory = try backend.makeMemory(byteCount: byteCount, label: label)
         free = (0..<Int32(pageCount)).reversed()
+    }
+
+    private static func byteCount(
+        layerCount: Int, kvHeads: Int, headSize: Int, pageTokens: Int, pageCount: Int
+    ) -> Int? {
+        [2, kvHeads, pageTokens, headSize, 2, pageCount].reduce(layerCount as Int?) { size, factor in
+            guard let (product, overflows) = size?.multipliedReportingOverflow(by: factor), !overflows else {
+                return nil
+            }
+            return product
+        }
+    }
+
+    /// Bytes of a pool for `tokenCapacity` tokens of a decoder; nil where no number is large enough.
+    public static func byteCount(for text: TextConfiguration, tokenCapacity: Int) -> Int? {
+        byteCount(
+            layerCount: text.layerCount, kvHeads: text.kvHeadCount, headSize: text.headSize,
+            pageTokens: pageTokens, pageCount: pageCount(tokenCapacity, pageTokens))
+    }
+
+    private static func pageCount(_ tokenCapacity: Int, _ pageTokens: Int) -> Int {
+        tokenCapacity / pageTokens + (tokenCapacity % pageTokens == 0 ? 0 : 1)
     }
 
     /// Room for at least `tokenCapacity` tokens of a decoder.

@@ -44,11 +44,20 @@ public struct DeviceDescription: Sendable, Equatable {
     }
 
     /// The devices of this machine, the CPU first; those that cannot be used are among them, and say why.
-    public static var available: [DeviceDescription] {
+    public static var available: [DeviceDescription] { list().devices }
+
+    /// The devices, and why Vulkan shows none of them; nil where it shows one.
+    public static func list() -> (devices: [DeviceDescription], vulkanFault: String?) {
         let threads = CoreCount.available
         let cpu = DeviceDescription(
             name: "cpu", title: "CPU", kernels: CPUBackend.variants.last ?? "scalar", threadCount: threads)
-        return [cpu] + OpenDevice.vulkanDevices().map { DeviceDescription($0, threadCount: threads) }
+        do throws(VulkanError) {
+            let devices = try VulkanAccess().open().devices()
+            return (
+                [cpu] + devices.map { DeviceDescription($0, threadCount: threads) },
+                devices.isEmpty ? "no driver for Vulkan shows a device" : nil
+            )
+        } catch { return ([cpu], error.description) }
     }
 }
 

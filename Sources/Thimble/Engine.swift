@@ -44,8 +44,14 @@ public final class Engine {
     var backend: any Backend { opened.backend }
 
     /// Opens and reads a model file. `progress` hears the share that is read.
-    public init(
+    public convenience init(
         modelPath: String, options: EngineOptions = EngineOptions(), progress: (Double) -> Void = { _ in }
+    ) throws(ThimbleError) {
+        try self.init(modelPath: modelPath, options: options, vulkan: VulkanAccess(), progress: progress)
+    }
+
+    init(
+        modelPath: String, options: EngineOptions, vulkan: VulkanAccess, progress: (Double) -> Void = { _ in }
     ) throws(ThimbleError) {
         let clock = ContinuousClock()
         let start = clock.now
@@ -60,10 +66,10 @@ public final class Engine {
         tokenizer = try Self.tokenizer(of: file)
         chatFormat = file.manifest.model.chatFormat.flatMap { ChatFormat(rawValue: $0) }
         preprocessor = try Self.preprocessor(of: file)
-        let opened = try OpenDevice(options.device, threadCount: threads)
+        let opened = try Self.openDevice(
+            options.device, threadCount: threads, for: file, contextLength: contextLength, vulkan)
         self.opened = opened
         let backend = opened.backend
-        if opened.description.vulkan == nil { try Self.requireMemory(forWeightsOf: file) }
         pool = try Self.pool(tokenCapacity: contextLength, of: file, on: backend)
         let contextLength = self.contextLength
         model = try translating(modelPath) { () throws(ModelError) in
@@ -74,6 +80,10 @@ public final class Engine {
         let model = self.model
         stepDecoder = try translating(modelPath) { () throws(ModelError) in
             try StepDecoder(model, contextLength: contextLength)
+        }
+        // A fault of what is only queued belongs here, not to the first answer.
+        try translating(modelPath) { () throws(ModelError) in
+            do throws(BackendError) { try backend.synchronize() } catch { throw .backend(error) }
         }
         opened.savePipelines()
         loadSeconds = start.duration(to: clock.now).seconds
@@ -96,9 +106,11 @@ public final class Engine {
     private static func pool(
         tokenCapacity: Int, of file: ModelFile, on backend: any Backend
     ) throws(ThimbleError) -> KVPool {
-        do {
-            return try KVPool(for: file.configuration.text, tokenCapacity: tokenCapacity, on: backend)
-        } catch {
+        let text = file.configuration.text
+        do { return try KVPool(for: text, tokenCapacity: tokenCapacity, on: backend) } catch {
+            guard backend is CPUBackend else {
+                return try translating(file.path) { () throws(ModelError) in throw error }
+            }
             throw ThimbleError(.outOfMemory, "\(file.path): \(error); give --context fewer tokens")
         }
     }

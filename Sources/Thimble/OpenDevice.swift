@@ -5,20 +5,32 @@ internal import Tensors
 internal import VulkanBackend
 internal import VulkanCompute
 
+/// How to get at Vulkan: the system's, unless a test gives another.
+struct VulkanAccess {
+    var open: () throws(VulkanError) -> VulkanInstance = { () throws(VulkanError) in try VulkanInstance() }
+    var pipelines = PipelineStore()
+}
+
 /// A backend, and what to call it.
 struct OpenDevice {
     let backend: any Backend
     let description: DeviceDescription
+    private let pipelines: PipelineStore
 
-    /// Opens the device of that choice. Throws `noDevice` where there is none, or it cannot be used.
-    init(_ choice: DeviceChoice, threadCount: Int) throws(ThimbleError) {
+    /// Bytes of its own memory that may be taken; nil for the CPU.
+    var availableByteCount: Int? { (backend as? VulkanBackend)?.device.availableByteCount }
+
+    /// Opens the device of that choice. Throws `noDevice` where there is none, or it cannot be used, and
+    /// `outOfMemory`.
+    init(_ choice: DeviceChoice, threadCount: Int, vulkan: VulkanAccess) throws(ThimbleError) {
         switch choice {
         case .cpu:
             self.init(cpuThreads: threadCount)
         case .automatic:
             // A driver that computes on the CPU is slower than our kernels there.
-            if let device = Self.vulkanDevices().first(where: { $0.kind != .cpu && $0.rejection == nil }),
-                let opened = try? OpenDevice(device, threadCount: threadCount)
+            let devices = (try? vulkan.open().devices()) ?? []
+            if let device = devices.first(where: { $0.kind != .cpu && $0.rejection == nil }),
+                let opened = try? OpenDevice(device, threadCount: threadCount, vulkan.pipelines)
             {
                 self = opened
             } else {
@@ -26,21 +38,21 @@ struct OpenDevice {
             }
         case .vulkan(let index):
             let devices: [PhysicalDevice]
-            do { devices = try VulkanInstance().devices() } catch {
-                throw ThimbleError(.noDevice, "no Vulkan: \(error); use cpu or auto")
+            do throws(VulkanError) { devices = try vulkan.open().devices() } catch {
+                throw ThimbleError(error, "no Vulkan")
             }
             if let index {
                 guard devices.indices.contains(index) else {
                     throw ThimbleError(
                         .noDevice, "there is no vulkan:\(index); thimble devices lists what there is")
                 }
-                try self.init(devices[index], threadCount: threadCount)
+                try self.init(devices[index], threadCount: threadCount, vulkan.pipelines)
             } else {
                 guard
                     let device = devices.first(where: { $0.rejection == nil && $0.kind != .cpu })
                         ?? devices.first(where: { $0.rejection == nil })
                 else { throw ThimbleError(.noDevice, "no Vulkan device can be used; thimble devices says why") }
-                try self.init(device, threadCount: threadCount)
+                try self.init(device, threadCount: threadCount, vulkan.pipelines)
             }
         }
     }
@@ -48,29 +60,36 @@ struct OpenDevice {
     private init(cpuThreads: Int) {
         let backend = CPUBackend(threadCount: cpuThreads)
         self.backend = backend
+        pipelines = PipelineStore(folder: nil)
         description = DeviceDescription(
             name: "cpu", title: "CPU", kernels: backend.variant, threadCount: backend.threadCount)
     }
 
-    private init(_ device: PhysicalDevice, threadCount: Int) throws(ThimbleError) {
+    private init(
+        _ device: PhysicalDevice, threadCount: Int, _ pipelines: PipelineStore
+    ) throws(ThimbleError) {
+        self.pipelines = pipelines
         do throws(VulkanError) {
             let opened = try VulkanDevice(device)
-            backend = try VulkanBackend(opened, pipelines: PipelineStore.read(for: device))
+            backend = try VulkanBackend(opened, pipelines: pipelines.read(for: device.identifier))
         } catch {
-            throw ThimbleError(.noDevice, "vulkan:\(device.index), \(device.name): \(error)")
+            throw ThimbleError(error, "vulkan:\(device.index), \(device.name)")
         }
         description = DeviceDescription(device, threadCount: threadCount)
-    }
-
-    /// What Vulkan shows; nothing where there is no Vulkan.
-    static func vulkanDevices() -> [PhysicalDevice] {
-        guard let instance = try? VulkanInstance() else { return [] }
-        return (try? instance.devices()) ?? []
     }
 
     /// Keeps what the driver has compiled for the next run. A cache that cannot be written costs only time.
     func savePipelines() {
         guard let vulkan = backend as? VulkanBackend, let data = try? vulkan.pipelineCache() else { return }
-        PipelineStore.write(data, for: vulkan.device.physical)
+        pipelines.write(data, for: vulkan.device.physical.identifier)
+    }
+}
+
+extension ThimbleError {
+    /// A fault while a device is opened; `subject` names it.
+    fileprivate init(_ error: VulkanError, _ subject: String) {
+        self.init(
+            error.code == .outOfMemory ? .outOfMemory : .noDevice,
+            "\(subject): \(error); use --device cpu or auto")
     }
 }

@@ -1,40 +1,43 @@
 //! Where compiled shaders are kept between runs: a file a device in the user's cache folder.
 
 internal import Foundation
-internal import VulkanCompute
 
 /// The files of pipeline caches. What is damaged or cannot be written is no error: shaders are compiled anew.
-enum PipelineStore {
+struct PipelineStore {
     /// A driver's cache of our shaders takes some megabytes; more was not written by us.
-    private static let maximumByteCount = 64 << 20
+    static let maximumByteCount = 64 << 20
 
-    static func read(for device: PhysicalDevice) -> [UInt8] {
+    /// Where the files are, made when there is something to keep; nil keeps nothing.
+    let folder: URL?
+
+    init(folder: URL?) { self.folder = folder }
+
+    /// In `$XDG_CACHE_HOME/thimble` or `~/.cache/thimble`; nowhere where there is no home either.
+    init(environment: [String: String] = ProcessInfo.processInfo.environment) {
+        if let cache = environment["XDG_CACHE_HOME"], cache.hasPrefix("/") {
+            folder = URL(filePath: cache, directoryHint: .isDirectory).appending(path: "thimble")
+        } else if let home = environment["HOME"], home.hasPrefix("/") {
+            folder = URL(filePath: home, directoryHint: .isDirectory).appending(path: ".cache/thimble")
+        } else {
+            folder = nil
+        }
+    }
+
+    /// What was kept for a device, told by its identifier; nothing where there is none, or cannot be.
+    func read(for device: String) -> [UInt8] {
         guard let url = file(for: device),
-            let size = try? url.resourceValues(forKeys: [.fileSizeKey]).fileSize, size <= maximumByteCount,
-            let data = try? Data(contentsOf: url)
+            let size = try? url.resourceValues(forKeys: [.fileSizeKey]).fileSize,
+            size <= Self.maximumByteCount, let data = try? Data(contentsOf: url)
         else { return [] }
         return [UInt8](data)
     }
 
-    static func write(_ bytes: [UInt8], for device: PhysicalDevice) {
-        guard let url = file(for: device), bytes.count <= maximumByteCount else { return }
-        try? FileManager.default.createDirectory(
-            at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+    func write(_ bytes: [UInt8], for device: String) {
+        guard let folder, let url = file(for: device), bytes.count <= Self.maximumByteCount else { return }
+        try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         // Beside the old file, then in its place: a run that starts meanwhile reads one of both.
         try? Data(bytes).write(to: url, options: .atomic)
     }
 
-    /// In `$XDG_CACHE_HOME/thimble` or `~/.cache/thimble`; nil where there is no home either.
-    private static func file(for device: PhysicalDevice) -> URL? {
-        let environment = ProcessInfo.processInfo.environment
-        let folder: URL
-        if let cache = environment["XDG_CACHE_HOME"], cache.hasPrefix("/") {
-            folder = URL(filePath: cache, directoryHint: .isDirectory)
-        } else if let home = environment["HOME"], home.hasPrefix("/") {
-            folder = URL(filePath: home, directoryHint: .isDirectory).appending(path: ".cache")
-        } else {
-            return nil
-        }
-        return folder.appending(path: "thimble/pipelines-\(device.identifier).bin")
-    }
+    func file(for device: String) -> URL? { folder?.appending(path: "pipelines-\(device).bin") }
 }

@@ -19,7 +19,8 @@ struct DevicesCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let report = DeviceReport(devices: DeviceDescription.available.map(DeviceReport.Device.init))
+        let (devices, fault) = DeviceDescription.list()
+        let report = DeviceReport(devices: devices.map(DeviceReport.Device.init), vulkanFault: fault)
         if json { return try JSONLine.write(report) }
         try StandardStream.output.write(report.lines.map { $0 + "\n" }.joined())
     }
@@ -82,6 +83,8 @@ private struct DeviceReport: Encodable {
     }
 
     var devices: [Device]
+    /// Why Vulkan shows no device.
+    var vulkanFault: String?
 
     var lines: [String] {
         var lines = devices.flatMap { device -> [String] in
@@ -103,7 +106,9 @@ private struct DeviceReport: Encodable {
             }
             return lines
         }
-        if devices.count == 1 { lines.append("vulkan  no device; install a Vulkan driver to use a GPU") }
+        if let vulkanFault {
+            lines.append("vulkan  no device: \(vulkanFault); install a Vulkan driver to use a GPU")
+        }
         return lines.map(\.onOneLine)
     }
 }

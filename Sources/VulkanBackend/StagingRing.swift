@@ -51,7 +51,7 @@ final class StagingRing {
     private func makeRoom(_ count: Int, in stream: CommandStream) {
         guard taken + count - released > byteCount else { return }
         // Rare: everything that was taken is done once the stream is.
-        try? stream.wait()
+        stream.settle()
         released = taken
     }
 

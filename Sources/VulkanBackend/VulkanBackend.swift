@@ -6,7 +6,8 @@ public import VulkanCompute
 /// Runs operations on a device, in the order asked, each after what the one before wrote.
 ///
 /// Not safe to call from several threads at a time. A fault of the device while operations are queued is
-/// kept, and thrown by the next `read` or `synchronize`.
+/// kept, and thrown by the next `read` or `synchronize`: what was asked in between is not done. After that the
+/// backend computes again, unless the device is lost.
 public final class VulkanBackend: Backend {
     public let device: VulkanDevice
     let stream: CommandStream
@@ -178,10 +179,18 @@ public final class VulkanBackend: Backend {
     }
 
     private func wait() throws(VulkanError) {
-        if let fault { throw fault }
-        try stream.wait()
-        staging.releaseAll()
-        windows.release()
+        var first = fault
+        fault = nil
+        do {
+            try stream.wait()
+            staging.releaseAll()
+        } catch {
+            first = first ?? error
+            // Uploads may be among what was dropped.
+            device.drain()
+            tables = BlockTableCache()
+        }
+        if let first { throw first }
     }
 
     /// Keeps the first fault of what cannot throw.
@@ -226,8 +235,10 @@ public final class VulkanBackend: Backend {
 extension BackendError {
     init(_ error: VulkanError, doing what: String) {
         switch error.code {
-        case .outOfMemory: self.init(.outOfMemory, "\(error) \(what)")
-        case .deviceLost, .failed, .unavailable: self.init(.deviceLost, "\(error) \(what)")
+        case .outOfMemory:
+            self.init(.outOfMemory, "\(error), \(what); try a smaller --context or --device cpu")
+        case .deviceLost, .failed, .unavailable:
+            self.init(.deviceLost, "\(error), \(what); start again, or use --device cpu")
         }
     }
 }

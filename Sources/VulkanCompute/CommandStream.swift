@@ -5,7 +5,8 @@ internal import CVulkan
 /// Commands in the order asked for, each after what the one before has written.
 ///
 /// Recording cannot fail for the caller: the first fault is kept, what follows is dropped, and `submit` or
-/// `wait` throws it. Nothing is allocated once the stream is made.
+/// `wait` throws it, once: then commands are taken again, unless the device is lost. Nothing is allocated once
+/// the stream is made.
 @safe public final class CommandStream {
     public let device: VulkanDevice
     private let pool: VkCommandPool
@@ -199,8 +200,23 @@ internal import CVulkan
     @discardableResult
     public func submit() throws(VulkanError) -> UInt64 {
         submitOpen()
-        if let fault { throw fault }
+        try throwFault()
         return lastSubmission
+    }
+
+    private func throwFault() throws(VulkanError) {
+        guard let fault else { return }
+        // A lost device says so itself, again and again.
+        self.fault = nil
+        throw fault
+    }
+
+    /// Waits like `wait()`, and keeps a fault for the next one to throw. Nothing runs then in any case.
+    public func settle() {
+        do { try wait() } catch {
+            fault = error
+            device.drain()
+        }
     }
 
     /// Submits what was recorded so far, and waits until all of it has run.
@@ -209,12 +225,7 @@ internal import CVulkan
     }
 
     /// Waits for an earlier submission.
-    public func wait(for submission: UInt64) throws(VulkanError) {
-        do { try device.wait(for: submission) } catch {
-            fault = error
-            throw error
-        }
-    }
+    public func wait(for submission: UInt64) throws(VulkanError) { try device.wait(for: submission) }
 
     // MARK: Recordings
 
@@ -251,7 +262,7 @@ internal import CVulkan
         recording = nil
         unsafe open = nil
         device.closeStream()
-        if let fault { throw fault }
+        try throwFault()
         try device.check(
             unsafe device.functions.pointee.vkEndCommandBuffer(made.commands), "vkEndCommandBuffer")
         return made
@@ -264,10 +275,7 @@ internal import CVulkan
     public func run(_ recorded: Recording, times: Int = 1) throws(VulkanError) -> UInt64 {
         precondition((1...64).contains(times))
         try submit()
-        do { lastSubmission = unsafe try device.submit(unsafe recorded.commands, repetitions: times) } catch {
-            fault = error
-            throw error
-        }
+        lastSubmission = unsafe try device.submit(unsafe recorded.commands, repetitions: times)
         return lastSubmission
     }
 }

@@ -29,6 +29,9 @@ internal import CVulkan
         self.byteCount = byteCount
         // Whole words, for fills count in them.
         let size = max(byteCount + 3, 4) / 4 * 4
+        guard size <= device.physical.details.maximum_allocation else {
+            throw VulkanError(.outOfMemory, "allocating \(byteCount) bytes: the device takes fewer at once")
+        }
         let memory = device.memoryType(for: kind)
         var buffer = unsafe thimble_vulkan_buffer()
         try device.check(

@@ -147,9 +147,9 @@ internal import CVulkan
     }
 
     /// The heap that a memory type takes from.
-    func heapByteCount(ofType index: UInt32) -> Int {
+    func heap(ofType index: UInt32) -> Heap {
         let type = element(Int(index), of: details.memory.memoryTypes, as: VkMemoryType.self)
-        return heaps[Int(type.heapIndex)].byteCount
+        return heaps[Int(type.heapIndex)]
     }
 }
 

@@ -47,7 +47,8 @@ internal import Synchronization
                     functions, physical.handle, &details, &made.device, &made.queue), "vkCreateDevice")
             unsafe physical.instance.replace(functions)
             try VulkanError.check(
-                unsafe thimble_vulkan_create_timeline(functions, made.device, &made.timeline), "vkCreateSemaphore")
+                unsafe thimble_vulkan_create_timeline(functions, made.device, &made.timeline),
+                "vkCreateSemaphore")
             try VulkanError.check(
                 unsafe thimble_vulkan_create_layout(
                     functions, made.device, UInt32(Self.pushByteCount), &made.layout), "vkCreatePipelineLayout")
@@ -100,7 +101,7 @@ internal import Synchronization
             VK_MEMORY_PROPERTY_HOST_COHERENT_BIT, VK_MEMORY_PROPERTY_HOST_CACHED_BIT)
         guard let local else { return nil }
         let largest = physical.heaps.filter(\.isDeviceLocal).map(\.byteCount).max() ?? 0
-        if let mapped, physical.heapByteCount(ofType: mapped) == largest { return (mapped, true) }
+        if let mapped, physical.heap(ofType: mapped).byteCount == largest { return (mapped, true) }
         return (local, false)
     }
 
@@ -111,6 +112,13 @@ internal import Synchronization
             VK_MEMORY_PROPERTY_HOST_CACHED_BIT)
             ?? physical.memoryType(
                 among: types, with: VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT, VK_MEMORY_PROPERTY_HOST_COHERENT_BIT)
+    }
+
+    /// Bytes of device memory that this process may still take, as it was when the device was listed: what the
+    /// driver says, else all there is.
+    public var availableByteCount: Int {
+        let heap = physical.heap(ofType: deviceMemoryType)
+        return max((heap.budget ?? heap.byteCount) - (heap.usage ?? 0), 0)
     }
 
     func memoryType(for kind: DeviceBuffer.Kind) -> (type: UInt32, isMapped: Bool) {
@@ -147,7 +155,7 @@ internal import Synchronization
     }
 
     /// Waits until nothing runs, whatever happens.
-    func drain() {
+    public func drain() {
         _ = unsafe functions.pointee.vkDeviceWaitIdle(handle)
         finished = submitted
         destroyRetiredIfIdle()

@@ -29,6 +29,8 @@ public struct VulkanError: Error, Equatable, CustomStringConvertible {
         case VK_ERROR_OUT_OF_HOST_MEMORY: self.init(.outOfMemory, "\(call): out of host memory")
         case VK_ERROR_OUT_OF_DEVICE_MEMORY: self.init(.outOfMemory, "\(call): out of device memory")
         case VK_ERROR_TOO_MANY_OBJECTS: self.init(.outOfMemory, "\(call): too many allocations")
+        case VK_ERROR_MEMORY_MAP_FAILED: self.init(.outOfMemory, "\(call): no address space for it")
+        case VK_ERROR_INITIALIZATION_FAILED: self.init(.unavailable, "\(call): the driver does not start")
         case VK_ERROR_DEVICE_LOST: self.init(.deviceLost, "\(call): the device was lost")
         default: self.init(.failed, "\(call): error \(result.rawValue)")
         }

@@ -6,7 +6,7 @@ public import CVulkan
 @safe public final class VulkanInstance {
     /// The functions, at an address that lasts as long as this does.
     let functions: UnsafeMutablePointer<thimble_vulkan>
-    private var handles = unsafe thimble_vulkan_instance()
+    private let handles: thimble_vulkan_instance
     private let listener: ValidationListener?
     /// Puts a test's functions in the place of Vulkan's, once they are found.
     let replace: (UnsafeMutablePointer<thimble_vulkan>) -> Void
@@ -18,16 +18,30 @@ public import CVulkan
         unsafe try self.init(listener: listener, replacing: { _ in })
     }
 
-    /// Opens Vulkan. `replacing` may put other functions in the place of the loader's: that is how tests make calls fail.
+    /// Opens Vulkan. `replacing` may put other functions in the place of the loader's: that is how tests make
+    /// calls fail. It is called whenever functions have been found.
     public init(
         listener: ValidationListener?, replacing: @escaping (UnsafeMutablePointer<thimble_vulkan>) -> Void
     ) throws(VulkanError) {
-        unsafe functions = .allocate(capacity: 1)
+        let functions = UnsafeMutablePointer<thimble_vulkan>.allocate(capacity: 1)
         unsafe functions.initialize(to: thimble_vulkan())
+        // Nothing of `self` may be set before the last fault: a `deinit` would destroy what is not there.
+        do throws(VulkanError) {
+            unsafe handles = try Self.makeInstance(functions, listener, replacing)
+        } catch {
+            unsafe functions.deallocate()
+            throw error
+        }
+        unsafe self.functions = functions
         self.listener = listener
         unsafe replace = replacing
+    }
+
+    private static func makeInstance(
+        _ functions: UnsafeMutablePointer<thimble_vulkan>, _ listener: ValidationListener?,
+        _ replacing: (UnsafeMutablePointer<thimble_vulkan>) -> Void
+    ) throws(VulkanError) -> thimble_vulkan_instance {
         guard unsafe thimble_vulkan_open(functions) else {
-            unsafe functions.deallocate()
             throw VulkanError(.unavailable, "this machine has no libvulkan.so.1")
         }
         unsafe replacing(functions)
@@ -37,18 +51,18 @@ public import CVulkan
                 .hear(String(cString: message))
         }
         let user = unsafe listener.map { unsafe Unmanaged.passUnretained($0).toOpaque() }
+        var handles = unsafe thimble_vulkan_instance()
         let result = unsafe thimble_vulkan_create_instance(
             functions, listener == nil ? nil : hear, user, &handles)
-        guard result == VK_SUCCESS else {
-            unsafe functions.deallocate()
-            if result == VK_ERROR_INCOMPATIBLE_DRIVER || result == VK_ERROR_LAYER_NOT_PRESENT {
-                throw VulkanError(
-                    .unavailable,
-                    listener == nil ? "no driver for Vulkan is installed" : "there is no validation layer")
-            }
-            throw VulkanError("vkCreateInstance", result)
+        switch result {
+        case VK_SUCCESS: break
+        case VK_ERROR_INCOMPATIBLE_DRIVER:
+            throw VulkanError(.unavailable, "no driver for Vulkan is installed")
+        case VK_ERROR_LAYER_NOT_PRESENT: throw VulkanError(.unavailable, "there is no validation layer")
+        default: throw VulkanError("vkCreateInstance", result)
         }
         unsafe replacing(functions)
+        return unsafe handles
     }
 
     deinit {

@@ -122,6 +122,7 @@ struct thimble_vulkan_description {
     char driver_info[VK_MAX_DRIVER_INFO_SIZE];
     uint8_t device_uuid[VK_UUID_SIZE];
     uint8_t driver_uuid[VK_UUID_SIZE];
+    /// Bytes of the largest buffer.
     uint64_t maximum_allocation;
     uint32_t subgroup_size, minimum_subgroup_size, maximum_subgroup_size;
     VkSubgroupFeatureFlags subgroup_operations;
@@ -143,6 +144,7 @@ VkResult thimble_vulkan_describe(
     const struct thimble_vulkan *vulkan, VkPhysicalDevice device, struct thimble_vulkan_description *description);
 
 /// Makes a device with one queue of the family described and every feature described, and finds its functions.
+/// On failure nothing is left behind.
 VkResult thimble_vulkan_create_device(
     struct thimble_vulkan *vulkan, VkPhysicalDevice physical, const struct thimble_vulkan_description *description,
     VkDevice *device, VkQueue *queue);

@@ -1,0 +1,384 @@
+//! Stands between Thimble and the Vulkan driver in tests: fails the chosen call, and counts what lives.
+#include "CVulkanFaults.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#define HOST VULKAN_FAULT_HOST_MEMORY
+#define MEMORY (HOST | VULKAN_FAULT_DEVICE_MEMORY)
+#define LOST VULKAN_FAULT_LOST
+#define INITIALIZATION VULKAN_FAULT_INITIALIZATION
+#define OBJECTS VULKAN_FAULT_OBJECTS
+#define ALLOCATOR const VkAllocationCallbacks *allocator
+
+/// Functions that make nothing: name, what they may return, parameters, arguments.
+#define PLAIN_FUNCTIONS(X) \
+    X(vkEnumerateInstanceVersion, HOST, (uint32_t *version), (version)) \
+    X(vkEnumerateInstanceLayerProperties, MEMORY, \
+      (uint32_t *count, VkLayerProperties *layers), (count, layers)) \
+    X(vkEnumeratePhysicalDevices, MEMORY | INITIALIZATION, \
+      (VkInstance instance, uint32_t *count, VkPhysicalDevice *devices), (instance, count, devices)) \
+    X(vkEnumerateDeviceExtensionProperties, MEMORY, \
+      (VkPhysicalDevice device, const char *layer, uint32_t *count, VkExtensionProperties *extensions), \
+      (device, layer, count, extensions)) \
+    X(vkDeviceWaitIdle, MEMORY | LOST, (VkDevice device), (device)) \
+    X(vkBindBufferMemory, MEMORY, \
+      (VkDevice device, VkBuffer buffer, VkDeviceMemory memory, VkDeviceSize offset), \
+      (device, buffer, memory, offset)) \
+    X(vkMapMemory, MEMORY | VULKAN_FAULT_MAPPING, \
+      (VkDevice device, VkDeviceMemory memory, VkDeviceSize offset, VkDeviceSize size, \
+       VkMemoryMapFlags flags, void **data), (device, memory, offset, size, flags, data)) \
+    X(vkGetPipelineCacheData, MEMORY, \
+      (VkDevice device, VkPipelineCache cache, size_t *size, void *data), (device, cache, size, data)) \
+    X(vkResetCommandBuffer, MEMORY, \
+      (VkCommandBuffer commands, VkCommandBufferResetFlags flags), (commands, flags)) \
+    X(vkBeginCommandBuffer, MEMORY, \
+      (VkCommandBuffer commands, const VkCommandBufferBeginInfo *information), (commands, information)) \
+    X(vkEndCommandBuffer, MEMORY, (VkCommandBuffer commands), (commands)) \
+    X(vkAllocateCommandBuffers, MEMORY, \
+      (VkDevice device, const VkCommandBufferAllocateInfo *information, VkCommandBuffer *commands), \
+      (device, information, commands)) \
+    X(vkGetQueryPoolResults, MEMORY | LOST, \
+      (VkDevice device, VkQueryPool pool, uint32_t first, uint32_t count, size_t size, void *data, \
+       VkDeviceSize stride, VkQueryResultFlags flags), \
+      (device, pool, first, count, size, data, stride, flags)) \
+    X(vkWaitSemaphores, MEMORY | LOST, \
+      (VkDevice device, const VkSemaphoreWaitInfo *information, uint64_t timeout), \
+      (device, information, timeout)) \
+    X(vkGetSemaphoreCounterValue, MEMORY | LOST, \
+      (VkDevice device, VkSemaphore semaphore, uint64_t *value), (device, semaphore, value)) \
+    X(vkQueueSubmit, MEMORY | LOST, \
+      (VkQueue queue, uint32_t count, const VkSubmitInfo *submits, VkFence fence), \
+      (queue, count, submits, fence))
+
+/// Functions that make one object: name, what they may return, parameters, arguments, where the object goes.
+#define MAKING_FUNCTIONS(X) \
+    X(vkCreateInstance, MEMORY | INITIALIZATION | VULKAN_FAULT_DRIVER, \
+      (const VkInstanceCreateInfo *information, ALLOCATOR, VkInstance *made), \
+      (information, allocator, made)) \
+    X(vkCreateDevice, MEMORY | INITIALIZATION | LOST | OBJECTS, \
+      (VkPhysicalDevice device, const VkDeviceCreateInfo *information, ALLOCATOR, VkDevice *made), \
+      (device, information, allocator, made)) \
+    X(vkCreateDebugUtilsMessengerEXT, HOST, \
+      (VkInstance instance, const VkDebugUtilsMessengerCreateInfoEXT *information, ALLOCATOR, \
+       VkDebugUtilsMessengerEXT *made), (instance, information, allocator, made)) \
+    MAKING_FUNCTION(X, vkCreateBuffer, MEMORY, VkBufferCreateInfo, VkBuffer) \
+    MAKING_FUNCTION(X, vkAllocateMemory, MEMORY | OBJECTS, VkMemoryAllocateInfo, VkDeviceMemory) \
+    MAKING_FUNCTION(X, vkCreateShaderModule, MEMORY, VkShaderModuleCreateInfo, VkShaderModule) \
+    MAKING_FUNCTION(X, vkCreatePipelineLayout, MEMORY, VkPipelineLayoutCreateInfo, VkPipelineLayout) \
+    MAKING_FUNCTION(X, vkCreatePipelineCache, MEMORY, VkPipelineCacheCreateInfo, VkPipelineCache) \
+    MAKING_FUNCTION(X, vkCreateCommandPool, MEMORY, VkCommandPoolCreateInfo, VkCommandPool) \
+    MAKING_FUNCTION(X, vkCreateQueryPool, MEMORY, VkQueryPoolCreateInfo, VkQueryPool) \
+    MAKING_FUNCTION(X, vkCreateSemaphore, MEMORY, VkSemaphoreCreateInfo, VkSemaphore) \
+    X(vkCreateComputePipelines, MEMORY, \
+      (VkDevice device, VkPipelineCache cache, uint32_t count, \
+       const VkComputePipelineCreateInfo *information, ALLOCATOR, VkPipeline *made), \
+      (device, cache, count, information, allocator, made))
+#define MAKING_FUNCTION(X, name, errors, Information, Object) \
+    X(name, errors, (VkDevice device, const Information *information, ALLOCATOR, Object *made), \
+      (device, information, allocator, made))
+
+/// Functions that destroy an object of a device.
+#define DESTROYING_FUNCTIONS(X) \
+    X(vkDestroyBuffer, VkBuffer) \
+    X(vkFreeMemory, VkDeviceMemory) \
+    X(vkDestroyShaderModule, VkShaderModule) \
+    X(vkDestroyPipelineLayout, VkPipelineLayout) \
+    X(vkDestroyPipeline, VkPipeline) \
+    X(vkDestroyPipelineCache, VkPipelineCache) \
+    X(vkDestroyCommandPool, VkCommandPool) \
+    X(vkDestroyQueryPool, VkQueryPool) \
+    X(vkDestroySemaphore, VkSemaphore)
+
+/// Functions that are left as they are, for they cannot fail and make nothing.
+static const char *const harmless[] = {
+    "vkGetPhysicalDeviceFeatures2", "vkGetPhysicalDeviceQueueFamilyProperties", "vkGetDeviceQueue",
+    "vkGetBufferMemoryRequirements", "vkGetBufferDeviceAddress", "vkCmdBindPipeline", "vkCmdPushConstants", "vkCmdDispatch",
+    "vkCmdDispatchIndirect", "vkCmdPipelineBarrier", "vkCmdCopyBuffer", "vkCmdFillBuffer",
+    "vkCmdUpdateBuffer", "vkCmdResetQueryPool", "vkCmdWriteTimestamp",
+};
+
+enum function {
+#define NUMBER(name, ...) NUMBER_##name,
+    PLAIN_FUNCTIONS(NUMBER) MAKING_FUNCTIONS(NUMBER) FUNCTIONS
+};
+
+static const struct {
+    const char *name;
+    uint32_t errors;
+} functions[FUNCTIONS] = {
+#define ENTRY(name, errors, ...) {#name, errors},
+    PLAIN_FUNCTIONS(ENTRY) MAKING_FUNCTIONS(ENTRY)
+};
+
+/// The driver's own.
+static struct {
+#define REAL(name, ...) PFN_##name name;
+    PLAIN_FUNCTIONS(REAL) MAKING_FUNCTIONS(REAL) DESTROYING_FUNCTIONS(REAL) REAL(vkDestroyInstance)
+    REAL(vkDestroyDevice) REAL(vkDestroyDebugUtilsMessengerEXT) REAL(vkGetInstanceProcAddr)
+    REAL(vkGetDeviceProcAddr) REAL(vkGetPhysicalDeviceMemoryProperties2)
+    REAL(vkGetPhysicalDeviceProperties2)
+} real;
+
+static struct {
+    int32_t function;
+    int64_t first;
+    uint32_t error;
+    bool is_lasting;
+    const char *hidden;
+    uint64_t heap_byte_count;
+    bool is_discrete;
+} window = {.function = -1};
+static atomic_int_fast64_t calls, injected, misplaced;
+static atomic_bool is_failing;
+
+// MARK: What lives
+
+enum { MOST_OBJECTS = 65536 };
+/// Handles in the order made, null in free places. Drivers may give one handle to several objects.
+static struct {
+    uint64_t handle;
+    bool is_of_instance;
+} objects[MOST_OBJECTS];
+static int object_limit;
+static atomic_flag objects_lock = ATOMIC_FLAG_INIT;
+
+static void lock(void) {
+    while (atomic_flag_test_and_set(&objects_lock)) {
+    }
+}
+
+static void add(uint64_t handle, bool is_of_instance) {
+    lock();
+    int place = 0;
+    while (place < object_limit && objects[place].handle) place++;
+    if (place < MOST_OBJECTS) {
+        objects[place].handle = handle;
+        objects[place].is_of_instance = is_of_instance;
+        if (place == object_limit) object_limit++;
+    }
+    atomic_flag_clear(&objects_lock);
+}
+
+static void take(uint64_t handle) {
+    if (!handle) return;
+    lock();
+    int place = 0;
+    while (place < object_limit && objects[place].handle != handle) place++;
+    if (place < object_limit) {
+        objects[place].handle = 0;
+    } else {
+        misplaced++;
+    }
+    atomic_flag_clear(&objects_lock);
+}
+
+static int64_t alive(bool with_instance) {
+    lock();
+    int64_t count = 0;
+    for (int i = 0; i < object_limit; i++)
+        count += objects[i].handle && (with_instance || !objects[i].is_of_instance);
+    atomic_flag_clear(&objects_lock);
+    return count;
+}
+
+// MARK: What fails
+
+static bool fails(enum function function) {
+    const bool may = functions[function].errors & window.error;
+    if (is_failing && window.is_lasting && may) {
+        injected++;
+        return true;
+    }
+    if ((int32_t)function != window.function || calls++ != window.first) return false;
+    is_failing = true;
+    injected++;
+    return true;
+}
+
+#define PLAIN(name, errors, parameters, arguments) \
+    static VKAPI_ATTR VkResult VKAPI_CALL instead_of_##name parameters { \
+        return fails(NUMBER_##name) ? vulkan_fault_result(window.error) : real.name arguments; \
+    }
+PLAIN_FUNCTIONS(PLAIN)
+
+/// Whether the function makes something that no device has.
+static bool is_of_instance(enum function function) {
+    return function == NUMBER_vkCreateInstance || function == NUMBER_vkCreateDevice ||
+        function == NUMBER_vkCreateDebugUtilsMessengerEXT;
+}
+
+#define MAKING(name, errors, parameters, arguments) \
+    static VKAPI_ATTR VkResult VKAPI_CALL instead_of_##name parameters { \
+        if (fails(NUMBER_##name)) return vulkan_fault_result(window.error); \
+        const VkResult result = real.name arguments; \
+        if (result == VK_SUCCESS) add((uint64_t)*made, is_of_instance(NUMBER_##name)); \
+        return result; \
+    }
+MAKING_FUNCTIONS(MAKING)
+
+#define DESTROYING(name, Object) \
+    static VKAPI_ATTR void VKAPI_CALL instead_of_##name(VkDevice device, Object object, ALLOCATOR) { \
+        take((uint64_t)object); \
+        real.name(device, object, allocator); \
+    }
+DESTROYING_FUNCTIONS(DESTROYING)
+
+static VKAPI_ATTR void VKAPI_CALL instead_of_vkDestroyDevice(VkDevice device, ALLOCATOR) {
+    misplaced += alive(false);
+    take((uint64_t)device);
+    real.vkDestroyDevice(device, allocator);
+}
+
+static VKAPI_ATTR void VKAPI_CALL instead_of_vkDestroyInstance(VkInstance instance, ALLOCATOR) {
+    misplaced += alive(true) - 1;
+    take((uint64_t)instance);
+    real.vkDestroyInstance(instance, allocator);
+}
+
+static VKAPI_ATTR void VKAPI_CALL instead_of_vkDestroyDebugUtilsMessengerEXT(
+    VkInstance instance, VkDebugUtilsMessengerEXT messenger, ALLOCATOR) {
+    take((uint64_t)messenger);
+    real.vkDestroyDebugUtilsMessengerEXT(instance, messenger, allocator);
+}
+
+static VKAPI_ATTR void VKAPI_CALL instead_of_vkGetPhysicalDeviceMemoryProperties2(
+    VkPhysicalDevice device, VkPhysicalDeviceMemoryProperties2 *properties) {
+    real.vkGetPhysicalDeviceMemoryProperties2(device, properties);
+    if (!window.heap_byte_count) return;
+    VkPhysicalDeviceMemoryProperties *memory = &properties->memoryProperties;
+    for (uint32_t i = 0; i < memory->memoryHeapCount; i++)
+        memory->memoryHeaps[i].size = window.heap_byte_count;
+    VkBaseOutStructure *next = properties->pNext;
+    for (; next; next = next->pNext) {
+        if (next->sType != VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT) continue;
+        VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget = (void *)next;
+        for (uint32_t i = 0; i < memory->memoryHeapCount; i++) {
+            budget->heapBudget[i] = window.heap_byte_count;
+            budget->heapUsage[i] = 0;
+        }
+    }
+}
+
+static VKAPI_ATTR void VKAPI_CALL instead_of_vkGetPhysicalDeviceProperties2(
+    VkPhysicalDevice device, VkPhysicalDeviceProperties2 *properties) {
+    real.vkGetPhysicalDeviceProperties2(device, properties);
+    if (window.is_discrete) properties->properties.deviceType = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+}
+
+// MARK: How they are put in place
+
+static PFN_vkVoidFunction replaced(const char *name, PFN_vkVoidFunction found);
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL instead_of_vkGetDeviceProcAddr(
+    VkDevice device, const char *name) {
+    return replaced(name, real.vkGetDeviceProcAddr(device, name));
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL instead_of_vkGetInstanceProcAddr(
+    VkInstance instance, const char *name) {
+    return replaced(name, real.vkGetInstanceProcAddr(instance, name));
+}
+
+static PFN_vkVoidFunction replaced(const char *name, PFN_vkVoidFunction found) {
+    if (!found || (window.hidden && strcmp(window.hidden, name) == 0)) return NULL;
+#define REPLACE(function, ...) \
+    if (strcmp(name, #function) == 0) { \
+        real.function = (PFN_##function)found; \
+        return (PFN_vkVoidFunction)instead_of_##function; \
+    }
+    PLAIN_FUNCTIONS(REPLACE)
+    MAKING_FUNCTIONS(REPLACE)
+    DESTROYING_FUNCTIONS(REPLACE)
+    REPLACE(vkDestroyDevice)
+    REPLACE(vkDestroyInstance)
+    REPLACE(vkDestroyDebugUtilsMessengerEXT)
+    REPLACE(vkGetDeviceProcAddr)
+    REPLACE(vkGetPhysicalDeviceMemoryProperties2)
+    REPLACE(vkGetPhysicalDeviceProperties2)
+    return found;
+}
+
+void vulkan_faults_install(struct thimble_vulkan *vulkan) {
+    // Everything else is found through the first.
+#define INSTALL(name) \
+    if (vulkan->name != instead_of_##name) { \
+        real.name = vulkan->name; \
+        vulkan->name = instead_of_##name; \
+    }
+    INSTALL(vkGetInstanceProcAddr)
+    INSTALL(vkCreateInstance)
+    INSTALL(vkEnumerateInstanceVersion)
+    INSTALL(vkEnumerateInstanceLayerProperties)
+}
+
+// MARK: What tests ask
+
+int32_t vulkan_fault_function_count(void) { return FUNCTIONS; }
+const char *vulkan_fault_function_name(int32_t function) { return functions[function].name; }
+uint32_t vulkan_fault_errors(int32_t function) { return functions[function].errors; }
+
+VkResult vulkan_fault_result(uint32_t error) {
+    switch (error) {
+    case VULKAN_FAULT_HOST_MEMORY: return VK_ERROR_OUT_OF_HOST_MEMORY;
+    case VULKAN_FAULT_DEVICE_MEMORY: return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    case VULKAN_FAULT_LOST: return VK_ERROR_DEVICE_LOST;
+    case VULKAN_FAULT_INITIALIZATION: return VK_ERROR_INITIALIZATION_FAILED;
+    case VULKAN_FAULT_DRIVER: return VK_ERROR_INCOMPATIBLE_DRIVER;
+    case VULKAN_FAULT_OBJECTS: return VK_ERROR_TOO_MANY_OBJECTS;
+    case VULKAN_FAULT_MAPPING: return VK_ERROR_MEMORY_MAP_FAILED;
+    }
+    return VK_ERROR_UNKNOWN;
+}
+
+static bool is_known(const char *name) {
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+        if (strcmp(harmless[i], name) == 0) return true;
+#define KNOWN(function, ...) \
+    if (strcmp(name, #function) == 0) return true;
+    PLAIN_FUNCTIONS(KNOWN)
+    MAKING_FUNCTIONS(KNOWN)
+    DESTROYING_FUNCTIONS(KNOWN)
+    KNOWN(vkDestroyDevice)
+    KNOWN(vkDestroyInstance)
+    KNOWN(vkDestroyDebugUtilsMessengerEXT)
+    KNOWN(vkGetDeviceProcAddr)
+    KNOWN(vkGetPhysicalDeviceMemoryProperties2)
+    KNOWN(vkGetPhysicalDeviceProperties2)
+    return false;
+}
+
+const char *vulkan_fault_table_name(int32_t index) {
+#define NAME(name) #name,
+    static const char *const names[] = {
+        THIMBLE_VULKAN_INSTANCE_FUNCTIONS(NAME) THIMBLE_VULKAN_DEVICE_FUNCTIONS(NAME) NULL};
+    return names[index];
+}
+
+const char *vulkan_fault_unknown_function(void) {
+    int32_t index = 0;
+    while (vulkan_fault_table_name(index) && is_known(vulkan_fault_table_name(index))) index++;
+    return vulkan_fault_table_name(index);
+}
+
+void vulkan_fault_begin(int32_t function, int64_t first, uint32_t error, bool is_lasting) {
+    window.function = function;
+    window.first = first;
+    window.error = error;
+    window.is_lasting = is_lasting;
+    calls = injected = misplaced = 0;
+    is_failing = false;
+}
+
+void vulkan_fault_hide(const char *name) { window.hidden = name; }
+
+void vulkan_fault_pretend_discrete(bool is_discrete) { window.is_discrete = is_discrete; }
+
+void vulkan_fault_limit_heaps(uint64_t byte_count) { window.heap_byte_count = byte_count; }
+
+struct vulkan_fault_report vulkan_fault_end(void) {
+    const struct vulkan_fault_report report = {calls, injected, alive(true), misplaced};
+    window.function = -1;
+    is_failing = false;
+    return report;
+}
