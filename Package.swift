@@ -49,7 +49,8 @@ let package = Package(
         .target(
             name: "Thimble",
             dependencies: [
-                "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend", "VulkanBackend",
+                "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend",
+                "VulkanBackend",
                 "VulkanCompute", "Tensors",
             ],
             swiftSettings: swift),
@@ -108,6 +109,12 @@ let package = Package(
         .testTarget(
             name: "FaultInjectionTests",
             dependencies: ["Thimble", "CImages", "CAllocationCounter", "CFaultInjection", "TestSupport"],
+            swiftSettings: swift),
+        // Stands between Thimble and the Vulkan driver.
+        .target(name: "CVulkanFaults", dependencies: ["CVulkan"], path: "Tests/VulkanFaults"),
+        .testTarget(
+            name: "VulkanFaultTests",
+            dependencies: ["CVulkan", "CVulkanFaults", "Thimble", "TestSupport", "VulkanCompute"],
             swiftSettings: swift),
         .testTarget(
             name: "ThimbleCLITests", dependencies: ["ThimbleCLI", "ModelFile", "TestSupport"],

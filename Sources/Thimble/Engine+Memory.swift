@@ -9,7 +9,8 @@ extension Engine {
     /// Opens a device that has the memory for the model; `automatic` goes to the CPU where a GPU has not.
     /// Throws `noDevice`, or `outOfMemory`, and `corrupt` where the file lacks tensors.
     static func openDevice(
-        _ choice: DeviceChoice, threadCount: Int, for file: ModelFile, contextLength: Int, _ vulkan: VulkanAccess
+        _ choice: DeviceChoice, threadCount: Int, for file: ModelFile, contextLength: Int,
+        _ vulkan: VulkanAccess
     ) throws(ThimbleError) -> OpenDevice {
         let opened = try OpenDevice(choice, threadCount: threadCount, vulkan: vulkan)
         do throws(ThimbleError) {
@@ -19,7 +20,8 @@ extension Engine {
             guard choice == .automatic, opened.availableByteCount != nil, error.code == .outOfMemory else {
                 throw error
             }
-            return try openDevice(.cpu, threadCount: threadCount, for: file, contextLength: contextLength, vulkan)
+            return try openDevice(
+                .cpu, threadCount: threadCount, for: file, contextLength: contextLength, vulkan)
         }
     }
 

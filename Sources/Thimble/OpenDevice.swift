@@ -51,7 +51,9 @@ struct OpenDevice {
                 guard
                     let device = devices.first(where: { $0.rejection == nil && $0.kind != .cpu })
                         ?? devices.first(where: { $0.rejection == nil })
-                else { throw ThimbleError(.noDevice, "no Vulkan device can be used; thimble devices says why") }
+                else {
+                    throw ThimbleError(.noDevice, "no Vulkan device can be used; thimble devices says why")
+                }
                 try self.init(device, threadCount: threadCount, vulkan.pipelines)
             }
         }

@@ -7,7 +7,8 @@ internal import VulkanCompute
 extension VulkanBackend: SteppingBackend {
     public func makeStepState(_ shape: StepShape) throws(BackendError) -> any StepState {
         do {
-            let state = try VulkanStepState(shape, splits: vectorTuning.splits(kvHeads: shape.kvHeads), on: device)
+            let state = try VulkanStepState(
+                shape, splits: vectorTuning.splits(kvHeads: shape.kvHeads), on: device)
             for buffer in [state.counts, state.drawScratch, state.arrived, state.links] { stream.zero(buffer) }
             writeSmall(shape.frequencies, to: state.rotary, at: 0)
             return state
@@ -49,6 +50,8 @@ extension VulkanBackend: SteppingBackend {
 
     public func setPages(_ pages: BlockTable, of state: any StepState) {
         let state = stepState(state)
+        if state.faultCount != faultCount { state.pages.removeAll(keepingCapacity: true) }
+        state.faultCount = faultCount
         let known = zip(state.pages, pages.pages).prefix { $0 == $1 }.count
         state.pages.removeLast(state.pages.count - known)
         guard known < pages.count else { return }
@@ -89,7 +92,8 @@ extension VulkanBackend: SteppingBackend {
         parameters.pairs = UInt32(state.shape.frequencies.count)
         dispatch(
             "begin_step", workgroup: Self.rowThreads,
-            constants: [UInt32(layout.format.type.bitCount), UInt32(max(layout.format.group, 32))], parameters,
+            constants: [UInt32(layout.format.type.bitCount), UInt32(max(layout.format.group, 32))],
+            parameters,
             groups: (8, 1, 1))
     }
 
@@ -104,9 +108,12 @@ extension VulkanBackend: SteppingBackend {
                 recordingState = nil
                 chain = nil
             }
-            let recording = try stream.record(body)
+            var recording: CommandStream.Recording?
+            do { recording = try stream.record(body) } catch { keep(error) }
             if let chain { writeSmall(chain.links, to: state.links, at: 0) }
-            if let fault { throw fault }
+            // The links are there, or there is no step.
+            try wait()
+            guard let recording else { preconditionFailure("there is a recording where no fault is") }
             return VulkanStep(recording, state)
         } catch { throw BackendError(error, doing: "while recording a step") }
     }
@@ -150,7 +157,8 @@ extension VulkanBackend: SteppingBackend {
             let run = numbers[start..<numbers.index(start, offsetBy: count)]
             unsafe write(count * stride, to: buffer, at: offset + done * stride) { bytes in
                 for (index, number) in run.enumerated() {
-                    unsafe bytes.storeBytes(of: number, toByteOffset: index * stride, as: Numbers.Element.self)
+                    unsafe bytes.storeBytes(
+                        of: number, toByteOffset: index * stride, as: Numbers.Element.self)
                 }
             }
             done += count

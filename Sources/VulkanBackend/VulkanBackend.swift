@@ -23,7 +23,9 @@ public final class VulkanBackend: Backend {
     /// Tokens on their way to an embedding.
     private var small: DeviceBuffer
     /// A fault outside the stream: a pipeline that could not be made.
-    private(set) var fault: VulkanError?
+    private var fault: VulkanError?
+    /// Counts faults. What was to be brought to the device before one may never have come there.
+    private(set) var faultCount = 0
     /// The state of the step that is being recorded.
     var recordingState: VulkanStepState?
     /// Whether dispatches of a step wait for each other by themselves where the device allows it. Off: it has
@@ -178,23 +180,25 @@ public final class VulkanBackend: Backend {
         do { try wait() } catch { throw BackendError(error, doing: "while computing") }
     }
 
-    private func wait() throws(VulkanError) {
-        var first = fault
-        fault = nil
-        do {
-            try stream.wait()
-            staging.releaseAll()
-        } catch {
-            first = first ?? error
-            // Uploads may be among what was dropped.
-            device.drain()
-            tables = BlockTableCache()
-        }
-        if let first { throw first }
+    func wait() throws(VulkanError) {
+        do { try stream.wait() } catch { keep(error) }
+        try throwFault()
+        staging.releaseAll()
+        windows.release()
     }
 
     /// Keeps the first fault of what cannot throw.
     func keep(_ error: VulkanError) { fault = fault ?? error }
+
+    /// Throws the fault that was kept, once.
+    private func throwFault() throws(VulkanError) {
+        guard let fault else { return }
+        self.fault = nil
+        faultCount += 1
+        device.drain()
+        tables = BlockTableCache()
+        throw fault
+    }
 
     // MARK: Dispatches
 

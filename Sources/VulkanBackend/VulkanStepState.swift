@@ -30,6 +30,8 @@ final class VulkanStepState: StepState {
     let splits: Int
     /// Pages that the device knows.
     var pages: [Int32] = []
+    /// The backend's when it learnt of them.
+    var faultCount = 0
 
     /// More than a run of steps draws.
     static let ringSize = 64

@@ -93,7 +93,8 @@ internal import CVulkan
         byteCount: Int
     ) {
         precondition(byteCount > 0 && sourceOffset >= 0 && targetOffset >= 0)
-        precondition(sourceOffset + byteCount <= source.byteCount && targetOffset + byteCount <= target.byteCount)
+        precondition(
+            sourceOffset + byteCount <= source.byteCount && targetOffset + byteCount <= target.byteCount)
         guard let commands = unsafe begin(isTransfer: true) else { return }
         var region = VkBufferCopy(
             srcOffset: UInt64(sourceOffset), dstOffset: UInt64(targetOffset), size: UInt64(byteCount))

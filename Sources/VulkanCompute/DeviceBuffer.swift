@@ -40,7 +40,9 @@ internal import CVulkan
             "allocating \(byteCount) bytes")
         unsafe self.buffer = buffer
         address = unsafe buffer.address
-        unsafe mapped = buffer.mapped.map { unsafe UnsafeMutableRawBufferPointer(start: $0, count: byteCount) }
+        unsafe mapped = buffer.mapped.map {
+            unsafe UnsafeMutableRawBufferPointer(start: $0, count: byteCount)
+        }
     }
 
     deinit { unsafe device.retire(.buffer(buffer)) }

@@ -125,8 +125,10 @@ internal import CVulkan
             (hasInt8, "8-bit integers"), (hasFloat16, "16-bit floats"),
             (details.integer_dot_product, "integer dot products"),
             (details.subgroup_size_control && details.full_subgroups, "control of the subgroup size"),
-            (details.subgroup_operations & Self.neededOperations == Self.neededOperations,
-                "subgroup arithmetic and shuffles"),
+            (
+                details.subgroup_operations & Self.neededOperations == Self.neededOperations,
+                "subgroup arithmetic and shuffles"
+            ),
         ]
         let missing = needed.filter { !$0.0 }.map(\.1)
         return missing.isEmpty ? nil : "it lacks " + missing.joined(separator: ", ")
@@ -155,10 +157,14 @@ internal import CVulkan
 
 /// Element `index` of a C array, which Swift sees as a tuple.
 private func element<Tuple, Element>(_ index: Int, of tuple: Tuple, as type: Element.Type) -> Element {
-    unsafe withUnsafeBytes(of: tuple) { unsafe $0.loadUnaligned(fromByteOffset: index * MemoryLayout<Element>.stride, as: type) }
+    unsafe withUnsafeBytes(of: tuple) {
+        unsafe $0.loadUnaligned(fromByteOffset: index * MemoryLayout<Element>.stride, as: type)
+    }
 }
 
-private func array<Tuple>(_ tuple: Tuple) -> [UInt8] { unsafe withUnsafeBytes(of: tuple) { unsafe Array($0) } }
+private func array<Tuple>(_ tuple: Tuple) -> [UInt8] {
+    unsafe withUnsafeBytes(of: tuple) { unsafe Array($0) }
+}
 
 /// The text of a C array of characters.
 private func string<Tuple>(_ tuple: Tuple) -> String {

@@ -38,8 +38,10 @@ internal import Synchronization
         }
         let functions = UnsafeMutablePointer<thimble_vulkan>.allocate(capacity: 1)
         unsafe functions.initialize(to: physical.instance.functions.pointee)
-        var made = unsafe (device: VkDevice?.none, queue: VkQueue?.none, timeline: VkSemaphore?.none,
-            layout: VkPipelineLayout?.none)
+        var made = unsafe (
+            device: VkDevice?.none, queue: VkQueue?.none, timeline: VkSemaphore?.none,
+            layout: VkPipelineLayout?.none
+        )
         do throws(VulkanError) {
             var details = physical.details
             try VulkanError.check(
@@ -51,7 +53,8 @@ internal import Synchronization
                 "vkCreateSemaphore")
             try VulkanError.check(
                 unsafe thimble_vulkan_create_layout(
-                    functions, made.device, UInt32(Self.pushByteCount), &made.layout), "vkCreatePipelineLayout")
+                    functions, made.device, UInt32(Self.pushByteCount), &made.layout),
+                "vkCreatePipelineLayout")
             var result = VK_SUCCESS
             let types = unsafe thimble_vulkan_buffer_memory_types(functions, made.device, &result)
             try VulkanError.check(result, "vkCreateBuffer")
@@ -156,7 +159,12 @@ internal import Synchronization
 
     /// Waits until nothing runs, whatever happens.
     public func drain() {
-        _ = unsafe functions.pointee.vkDeviceWaitIdle(handle)
+        // A lost device has nothing running. A driver that lacks memory to wait in one way may have it for
+        // another; there is no third.
+        let result = unsafe functions.pointee.vkDeviceWaitIdle(handle)
+        if result != VK_SUCCESS, result != VK_ERROR_DEVICE_LOST {
+            _ = unsafe thimble_vulkan_wait(functions, handle, timeline, submitted, UInt64.max)
+        }
         finished = submitted
         destroyRetiredIfIdle()
     }

@@ -25,7 +25,7 @@ private let arrows: [String: Set<String>] = [
 private let cTargets: Set<String> = [
     "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CShaders", "CVulkan",
     "CKernelConformance",
-    "CFaultInjection", "CLibFuzzer", "CAllocationCounter",
+    "CFaultInjection", "CVulkanFaults", "CLibFuzzer", "CAllocationCounter",
 ]
 
 /// What the platform brings, which every target may import.

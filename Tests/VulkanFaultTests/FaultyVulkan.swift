@@ -25,7 +25,9 @@ struct VulkanFault: CustomStringConvertible {
     }
 
     /// A call of the function of that name.
-    init(_ name: String, first: Int64 = 0, error: Int = VULKAN_FAULT_HOST_MEMORY, isLasting: Bool = false) throws {
+    init(_ name: String, first: Int64 = 0, error: Int = VULKAN_FAULT_HOST_MEMORY, isLasting: Bool = false)
+        throws
+    {
         let function = try #require((0..<vulkan_fault_function_count()).first { Self.name($0) == name })
         self.init(function: function, first: first, error: UInt32(error), isLasting: isLasting)
     }

@@ -1,6 +1,5 @@
 //! Compiled shaders between runs: what is damaged, or cannot be kept, costs time and nothing else.
 
-import CVulkanFaults
 import Foundation
 import TestSupport
 import Testing
@@ -88,26 +87,4 @@ private let device = "0123abcd"
         for await isWhole in group { #expect(isWhole) }
     }
     #expect(folder.contents.count == 1)
-}
-
-@Suite(.serialized, needsDevice())
-struct DamagedPipelineTests {
-    /// Whatever lies in the store, a model answers as without it, and a whole file is there afterwards.
-    @Test func anEngineBearsWhateverIsInTheStore() throws {
-        let vulkan = try FaultyVulkan()
-        let expected = try FaultyVulkan.answer(vulkan.engine())
-        let names = try FileManager.default.contentsOfDirectory(atPath: vulkan.pipelines.path)
-        let file = vulkan.pipelines.appending(path: try #require(names.first))
-        let good = [UInt8](try Data(contentsOf: file))
-        var flipped = good
-        flipped[good.count - 1] ^= 1
-        var another = good
-        another[25] ^= 0xff
-        let hostile = [[], Array(good.dropLast()), flipped, another, Array("no cache".utf8), good + good]
-        for bytes in hostile {
-            try Data(bytes).write(to: file)
-            #expect(try FaultyVulkan.answer(vulkan.engine()) == expected)
-            #expect(try Data(contentsOf: file) != Data(bytes), "it is written anew")
-        }
-    }
 }

@@ -87,7 +87,9 @@ struct VulkanFaultTests {
             defer { index += 1 }
             let word = unsafe String(cString: name)
             // Without these nobody could clean up; debugging is not asked for.
-            if ["vkDestroyInstance", "vkDestroyDevice"].contains(word) || word.contains("DebugUtils") { continue }
+            if ["vkDestroyInstance", "vkDestroyDevice"].contains(word) || word.contains("DebugUtils") {
+                continue
+            }
             unsafe vulkan_fault_hide(name)
             defer { vulkan_fault_hide(nil) }
             let none = VulkanFault(function: -1, first: 0, error: 0, isLasting: false)
@@ -125,7 +127,9 @@ struct VulkanFaultTests {
     @Test func anAutomaticChoiceGoesToTheCPUWhereNoDeviceOpens() throws {
         vulkan_fault_pretend_discrete(true)
         defer { vulkan_fault_pretend_discrete(false) }
-        for name in ["vkCreateInstance", "vkEnumeratePhysicalDevices", "vkCreateDevice", "vkCreateCommandPool"] {
+        for name in [
+            "vkCreateInstance", "vkEnumeratePhysicalDevices", "vkCreateDevice", "vkCreateCommandPool",
+        ] {
             let fault = try VulkanFault(name)
             let (result, report) = vulkan.window(fault) { try vulkan.engine(.automatic).device.name }
             #expect(try result.get() == "cpu", "\(name)")
@@ -143,6 +147,23 @@ struct VulkanFaultTests {
             }
             #expect(throws: VulkanError.self) { try result.get() }
             #expect(report.alive == 0 && report.misplaced == 0, "\(name): \(report)")
+        }
+    }
+
+    /// Whatever lies in the store, a model answers as without it, and a whole file is there afterwards.
+    @Test func anEngineBearsWhateverIsInTheStore() throws {
+        let names = try FileManager.default.contentsOfDirectory(atPath: vulkan.pipelines.path)
+        let file = vulkan.pipelines.appending(path: try #require(names.first))
+        let good = [UInt8](try Data(contentsOf: file))
+        var flipped = good
+        flipped[good.count - 1] ^= 1
+        var another = good
+        another[25] ^= 0xff
+        let hostile = [[], Array(good.dropLast()), flipped, another, Array("no cache".utf8), good + good]
+        for bytes in hostile {
+            try Data(bytes).write(to: file)
+            #expect(try FaultyVulkan.answer(vulkan.engine()) == expected)
+            #expect(try Data(contentsOf: file) != Data(bytes), "it is written anew")
         }
     }
 
