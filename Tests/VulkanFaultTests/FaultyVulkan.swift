@@ -55,7 +55,9 @@ struct VulkanFault: CustomStringConvertible {
     }
 
     /// Whether nobody need be told: the call has no result that is needed.
-    var isHarmless: Bool { ["vkDeviceWaitIdle", "vkGetPipelineCacheData"].contains(Self.name(function)) }
+    var isHarmless: Bool {
+        ["vkDeviceWaitIdle", "vkGetPipelineCacheData", "vkResetCommandBuffer"].contains(Self.name(function))
+    }
 }
 
 /// A folder with a tiny model of random weights, and Vulkan with `vulkan_faults_install` before the driver.
@@ -115,10 +117,12 @@ final class FaultyVulkan {
         return (result, vulkan_fault_end())
     }
 
-    /// How often `body` calls a function.
-    func calls(of function: Int32, _ body: () throws -> Void) rethrows -> Int64 {
+    /// How often `body` calls a function, `subject` being made before.
+    func calls<Subject>(
+        of function: Int32, with subject: Subject, _ body: (Subject) throws -> Void
+    ) rethrows -> Int64 {
         vulkan_fault_begin(function, .max, 0, false)
-        try body()
+        try body(subject)
         return vulkan_fault_end().calls
     }
 }
