@@ -5,7 +5,8 @@ internal import Synchronization
 public import Tensors
 
 extension CPUBackend {
-    /// Seconds that all threads together take to read every byte of `memories` once: the fastest of some passes.
+    /// Seconds that all threads together take to read every byte of `memories` once: the fastest of some
+    /// passes.
     ///
     /// Loads in order, nothing computed but a sum, every other pass with lines asked for ahead. Memories that
     /// fit a cache are read from there.

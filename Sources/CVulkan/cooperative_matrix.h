@@ -1,5 +1,5 @@
-//! Structures of VK_KHR_cooperative_matrix and VK_NV_cooperative_matrix2, which headers before 1.4 lack (Vulkan
-//! specification, sections on each; numbers from its registry).
+//! Structures of VK_KHR_cooperative_matrix and VK_NV_cooperative_matrix2, which headers before 1.4 lack
+//! (Vulkan specification, sections on each; numbers from its registry).
 #ifndef THIMBLE_COOPERATIVE_MATRIX_H
 #define THIMBLE_COOPERATIVE_MATRIX_H
 
@@ -22,7 +22,8 @@ struct thimble_cooperative_matrix_features {
 struct thimble_cooperative_matrix2_features {
     VkStructureType type;
     void *next;
-    VkBool32 workgroup_scope, flexible_dimensions, reductions, conversions, per_element_operations, tensor_addressing,
+    VkBool32 workgroup_scope, flexible_dimensions, reductions, conversions, per_element_operations,
+        tensor_addressing,
         block_loads;
 };
 

@@ -3,7 +3,8 @@
 #include <string.h>
 
 static const VkBufferUsageFlags buffer_usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
-    VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+    VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+    VK_BUFFER_USAGE_TRANSFER_DST_BIT;
 
 static VkResult create_unbound(
     const struct thimble_vulkan *vulkan, VkDevice device, uint64_t byte_count, VkBuffer *buffer) {
@@ -28,7 +29,8 @@ uint32_t thimble_vulkan_buffer_memory_types(
 }
 
 VkResult thimble_vulkan_create_buffer(
-    const struct thimble_vulkan *vulkan, VkDevice device, uint64_t byte_count, uint32_t memory_type, bool is_mapped,
+    const struct thimble_vulkan *vulkan, VkDevice device, uint64_t byte_count, uint32_t memory_type,
+    bool is_mapped,
     struct thimble_vulkan_buffer *buffer) {
     memset(buffer, 0, sizeof *buffer);
     VkResult result = create_unbound(vulkan, device, byte_count, &buffer->buffer);
@@ -70,7 +72,8 @@ void thimble_vulkan_destroy_buffer(
 }
 
 VkResult thimble_vulkan_create_layout(
-    const struct thimble_vulkan *vulkan, VkDevice device, uint32_t push_byte_count, VkPipelineLayout *layout) {
+    const struct thimble_vulkan *vulkan, VkDevice device, uint32_t push_byte_count,
+    VkPipelineLayout *layout) {
     const VkPushConstantRange range = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = push_byte_count};
     const VkPipelineLayoutCreateInfo information = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
@@ -132,7 +135,10 @@ VkResult thimble_vulkan_create_timeline(
         .sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
         .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE,
     };
-    const VkSemaphoreCreateInfo information = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &type};
+    const VkSemaphoreCreateInfo information = {
+        .sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
+        .pNext = &type,
+    };
     return vulkan->vkCreateSemaphore(device, &information, NULL, timeline);
 }
 
@@ -160,7 +166,8 @@ VkResult thimble_vulkan_submit(
 }
 
 VkResult thimble_vulkan_wait(
-    const struct thimble_vulkan *vulkan, VkDevice device, VkSemaphore timeline, uint64_t value, uint64_t nanoseconds) {
+    const struct thimble_vulkan *vulkan, VkDevice device, VkSemaphore timeline, uint64_t value,
+    uint64_t nanoseconds) {
     const VkSemaphoreWaitInfo information = {
         .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
         .semaphoreCount = 1,
@@ -171,7 +178,8 @@ VkResult thimble_vulkan_wait(
 }
 
 void thimble_vulkan_barrier(
-    const struct thimble_vulkan *vulkan, VkCommandBuffer commands, bool after_transfer, bool before_transfer) {
+    const struct thimble_vulkan *vulkan, VkCommandBuffer commands, bool after_transfer,
+    bool before_transfer) {
     VkMemoryBarrier barrier = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
         .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
@@ -197,6 +205,7 @@ void thimble_vulkan_host_barrier(const struct thimble_vulkan *vulkan, VkCommandB
         .dstAccessMask = VK_ACCESS_HOST_READ_BIT,
     };
     vulkan->vkCmdPipelineBarrier(
-        commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0,
+        commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+        VK_PIPELINE_STAGE_HOST_BIT, 0,
         1, &barrier, 0, NULL, 0, NULL);
 }

@@ -42,7 +42,8 @@ VkResult thimble_vulkan_create_instance(
         .pApplicationName = "thimble",
         .apiVersion = VK_API_VERSION_1_3,
     };
-    const VkValidationFeatureEnableEXT enabled[] = {VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
+    const VkValidationFeatureEnableEXT enabled[] = {
+        VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
     const VkValidationFeaturesEXT validation = {
         .sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
         .enabledValidationFeatureCount = 1,
@@ -87,7 +88,8 @@ VkResult thimble_vulkan_create_instance(
         .pfnUserCallback = hear,
         .pUserData = vulkan,
     };
-    result = vulkan->vkCreateDebugUtilsMessengerEXT(instance->instance, &messages, NULL, &instance->messenger);
+    result = vulkan->vkCreateDebugUtilsMessengerEXT(
+        instance->instance, &messages, NULL, &instance->messenger);
     if (result != VK_SUCCESS) {
         vulkan->vkDestroyInstance(instance->instance, NULL);
         instance->instance = NULL;

@@ -74,7 +74,8 @@ extension Glm4v {
     /// As many tokens as `stream` has rows, the first of which stands at `start`, through all layers. False
     /// when the caller asked to stop.
     func runLayers(
-        _ stream: inout ResidualStream, _ firstLayer: PagedKV, layerByteCount: Int, rotary: Rotary, start: Int,
+        _ stream: inout ResidualStream, _ firstLayer: PagedKV, layerByteCount: Int, rotary: Rotary,
+        start: Int,
         _ shouldStop: () -> Bool
     ) -> Bool {
         let text = configuration.text

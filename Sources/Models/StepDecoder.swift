@@ -5,8 +5,8 @@ public import Tensors
 
 /// Decodes one sequence at a time by recorded steps: the host hears of tokens only.
 ///
-/// A prompt goes through `Glm4v.forward(_:into:logits:)` with its logits `.kept`; `begin` draws from them, and
-/// `decode` goes on from there.
+/// A prompt goes through `Glm4v.forward(_:into:logits:)` with its logits `.kept`; `begin` draws from them,
+/// and `decode` goes on from there.
 public final class StepDecoder {
     private let model: Glm4v
     private let backend: any SteppingBackend
@@ -52,8 +52,8 @@ public final class StepDecoder {
     }
 
     /// Runs up to `count` steps, no more than the sequence has room for, and lends the tokens they drew. The
-    /// sequence then holds the token drawn before and all of these but the last. Tokens from a negative one on
-    /// could not be drawn.
+    /// sequence then holds the token drawn before and all of these but the last. Tokens from a negative one
+    /// on could not be drawn.
     ///
     /// Throws `contextFull` where there is room for none, `backend` for a fault of the device.
     /// Precondition: `begin` came before, and `sequence` has not changed since; `count` is positive.

@@ -15,7 +15,8 @@ public struct StepShape: Sendable {
 
     /// Precondition: all counts are positive.
     public init(
-        contextLength: Int, pageTokens: Int, vocabularySize: Int, queryHeads: Int, kvHeads: Int, headSize: Int,
+        contextLength: Int, pageTokens: Int, vocabularySize: Int, queryHeads: Int, kvHeads: Int,
+        headSize: Int,
         frequencies: [Float]
     ) {
         precondition(contextLength > 0 && pageTokens > 0 && vocabularySize > 0 && headSize > 0)
@@ -86,7 +87,8 @@ public protocol SteppingBackend: Backend {
     func makeStepState(_ shape: StepShape) throws(BackendError) -> any StepState
 
     /// Makes `state` that of a sequence of `length` positions whose next token is yet to be drawn, and will
-    /// stand at the rotary position `rotaryPosition`. `seen` are the tokens that the repetition penalty knows.
+    /// stand at the rotary position `rotaryPosition`. `seen` are the tokens that the repetition penalty
+    /// knows.
     ///
     /// Precondition: the table has room for every step until the next call of this or of `setPages`.
     func begin(

@@ -58,11 +58,11 @@ public struct BenchmarkResult: Sendable {
 }
 
 extension Engine {
-    /// Times prefill, decoding after it, and the encoding of an image. The tokens and the image are arbitrary:
-    /// speed does not depend on them.
+    /// Times prefill, decoding after it, and the encoding of an image. The tokens and the image are
+    /// arbitrary: speed does not depend on them.
     ///
-    /// Throws `invalidArgument` for counts below zero or nothing to measure, `contextFull` where the tokens do
-    /// not fit, and what an image or a device may throw.
+    /// Throws `invalidArgument` for counts below zero or nothing to measure, `contextFull` where the tokens
+    /// do not fit, and what an image or a device may throw.
     public func benchmark(_ options: BenchmarkOptions) throws(ThimbleError) -> BenchmarkResult {
         let counts = [options.promptTokens, options.generatedTokens, options.depth]
         let isNothing = counts[0] == 0 && counts[1] == 0 && options.imageSize == nil

@@ -43,7 +43,10 @@ struct BenchCommand: ParsableCommand {
         guard promptTokens >= 0, generatedTokens >= 0, depth >= 0, repetitions > 0,
             promptTokens > 0 || generatedTokens > 0 || image != nil
         else {
-            throw ValidationError("-p, -n and -d must be 0 or more, -p and -n not both 0 without --image, --repetitions 1 or more")
+            throw ValidationError(
+                "-p, -n and -d must be 0 or more, -p and -n not both 0 without --image, and "
+                    + "--repetitions 1 or more"
+            )
         }
     }
 
@@ -135,7 +138,9 @@ private struct BenchmarkReport: Encodable {
         if let rate = decodeTokensPerSecond {
             lines.append("decode        \(rate.fixed(1)) tokens/s over \(generatedTokens.of("token"))")
         }
-        if let secondsPerImage { lines.append("vision        \((secondsPerImage * 1000).fixed(1)) ms an image") }
+        if let secondsPerImage {
+            lines.append("vision        \((secondsPerImage * 1000).fixed(1)) ms an image")
+        }
         if let readBytesPerSecond {
             let share = decodeBandwidthShare.map { "; decode uses \(($0 * 100).fixed(0)) % of it" } ?? ""
             let rate = (readBytesPerSecond * 1e-9).fixed(1)

@@ -66,7 +66,8 @@ struct MatrixTuning {
     private func splits(_ tile: MatrixTile, tokens: Int, rows: Int, columns: Int) -> Int {
         let count = tile.count(tokens: tokens, rows: rows)
         let mayJoin = tokens <= Self.mostTokensWhenSplit && count <= Self.mostTilesWhenSplit
-        return mayJoin && count < processors * 3 / 2 && columns >= 4096 && (count < processors || columns > 8192)
+        return mayJoin && count < processors * 3 / 2 && columns >= 4096
+            && (count < processors || columns > 8192)
             ? 2 : 1
     }
 }

@@ -2,9 +2,9 @@
 
 internal import CShaders
 
-/// The links of a step. Where a device starts workgroups in the order asked, a one-row dispatch needs no barrier
-/// before it: its workgroups start when there is room, ask for their first weights, and wait until every
-/// workgroup of the dispatch before has raised its link.
+/// The links of a step. Where a device starts workgroups in the order asked, a one-row dispatch needs no
+/// barrier before it: its workgroups start when there is room, ask for their first weights, and wait until
+/// every workgroup of the dispatch before has raised its link.
 struct StepChain {
     /// Link `n`: how many workgroups dispatch `n` waits for.
     private(set) var expected: [UInt32] = []

@@ -35,7 +35,8 @@ extension VulkanBackend {
         let rows = queries.rows * (queries.columns / kv.headSize / kv.kvHeads)
         let tileRows = Int(THIMBLE_ATTENTION_TILE_ROWS)
         dispatch(
-            "attention", workgroup: Int(THIMBLE_ATTENTION_THREADS), constants: [UInt32(kv.headSize)], parameters,
+            "attention", workgroup: Int(THIMBLE_ATTENTION_THREADS), constants: [UInt32(kv.headSize)],
+            parameters,
             groups: ((rows + tileRows - 1) / tileRows, kv.kvHeads, 1))
     }
 

@@ -41,7 +41,8 @@ extension VulkanBackend {
         guard let matrices, matrices.shape == (16, 16, 16), subgroupSize == 32 else { return }
         let held = try DeviceBuffer(device, byteCount: 256 * 4, kind: .host)
         dispatch(
-            "coopmat_order", workgroup: subgroupSize, constants: [16, 16], thimble_coopmat_order(y: held.address),
+            "coopmat_order", workgroup: subgroupSize, constants: [16, 16],
+            thimble_coopmat_order(y: held.address),
             groups: (1, 1, 1))
         stream.publishToHost()
         try stream.wait()
@@ -148,7 +149,8 @@ extension VulkanBackend {
         ].map { UInt32($0) }
         dispatch(
             "matmul_coopmat", workgroup: tile.parts * subgroupSize,
-            constants: [UInt32(layout.format.type.bitCount), UInt32(max(layout.format.group, 32)), kind] + tiles
+            constants: [UInt32(layout.format.type.bitCount), UInt32(max(layout.format.group, 32)), kind]
+                + tiles
                 + [matrixOrder == nil ? 0 : 1],
             parameters,
             groups: (

@@ -13,7 +13,8 @@ extension VulkanBackend {
         parameters.tokens = unsafe stage(tokens.count * 4) { bytes in
             let ids = unsafe bytes.assumingMemoryBound(to: Int32.self)
             for index in tokens.indices {
-                precondition(tokens[index] >= 0 && tokens[index] < layout.rows, "a token is in the vocabulary")
+                precondition(
+                    tokens[index] >= 0 && tokens[index] < layout.rows, "a token is in the vocabulary")
                 unsafe ids[index] = tokens[index]
             }
         }
@@ -25,7 +26,8 @@ extension VulkanBackend {
         parameters.padded_columns = UInt32(layout.paddedColumns)
         dispatch(
             "embed", workgroup: Self.rowThreads,
-            constants: [UInt32(layout.format.type.bitCount), UInt32(max(layout.format.group, 32))], parameters,
+            constants: [UInt32(layout.format.type.bitCount), UInt32(max(layout.format.group, 32))],
+            parameters,
             groups: (y.rows, 1, 1))
     }
 

@@ -88,7 +88,8 @@ struct ImageMemory {
         func write(_ axis: ResamplingAxis, to memory: UnsafeMutableRawBufferPointer) -> Int32 {
             if axis.isIdentity { return 0 }
             func part<Element>(_ offset: Int, _ count: Int) -> UnsafeMutableBufferPointer<Element> {
-                let start = unsafe (memory.baseAddress! + offset).bindMemory(to: Element.self, capacity: count)
+                let start = unsafe (memory.baseAddress! + offset).bindMemory(
+                    to: Element.self, capacity: count)
                 return unsafe UnsafeMutableBufferPointer(start: start, count: count)
             }
             return unsafe axis.writeTaps(

@@ -10,7 +10,8 @@ extension VulkanBackend {
         case .projection(let rows, let layout, let storesAttentionInputs):
             usesMatrices(layout)
                 ? MatrixScratch(rows: rows, layout, storesAttentionInputs: storesAttentionInputs).byteCount
-                : ProjectionScratch(rows: rows, layout, storesAttentionInputs: storesAttentionInputs).byteCount
+                : ProjectionScratch(rows: rows, layout, storesAttentionInputs: storesAttentionInputs)
+                    .byteCount
         }
     }
 
@@ -117,7 +118,9 @@ extension VulkanBackend {
         let (tileRows, tileTokens) = (Int(THIMBLE_MATMUL_TILE_ROWS), Int(THIMBLE_MATMUL_TILE_TOKENS))
         dispatch(
             "matmul", workgroup: Int(THIMBLE_MATMUL_THREADS),
-            constants: [UInt32(layout.format.type.bitCount), UInt32(max(layout.format.group, 32)), UInt32(kind)],
+            constants: [
+                UInt32(layout.format.type.bitCount), UInt32(max(layout.format.group, 32)), UInt32(kind),
+            ],
             parameters,
             groups: ((layout.rows + tileRows - 1) / tileRows, (rows + tileTokens - 1) / tileTokens, 1))
     }

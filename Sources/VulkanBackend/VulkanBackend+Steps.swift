@@ -9,7 +9,9 @@ extension VulkanBackend: SteppingBackend {
         do {
             let state = try VulkanStepState(
                 shape, splits: vectorTuning.splits(kvHeads: shape.kvHeads), on: device)
-            for buffer in [state.counts, state.drawScratch, state.arrived, state.links] { stream.zero(buffer) }
+            for buffer in [state.counts, state.drawScratch, state.arrived, state.links] {
+                stream.zero(buffer)
+            }
             writeSmall(shape.frequencies, to: state.rotary, at: 0)
             return state
         } catch { throw BackendError(error, doing: "for decoding on the device") }

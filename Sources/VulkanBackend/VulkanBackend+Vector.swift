@@ -47,7 +47,8 @@ extension VulkanBackend {
         let type = layout.format.type
         // Attention inputs outside a step have no place on the device.
         if output.isAttentionInputs, recordingState == nil { return false }
-        let sharedBytes = layout.paddedColumns * (type.isQuantized ? 2 : 4) + vectorTuning.sharedByteCount(subgroupSize)
+        let sharedBytes =
+            layout.paddedColumns * (type.isQuantized ? 2 : 4) + vectorTuning.sharedByteCount(subgroupSize)
         guard sharedBytes <= device.physical.sharedMemoryByteCount else { return false }
 
         var parameters = thimble_project_vector()

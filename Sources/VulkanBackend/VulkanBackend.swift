@@ -6,8 +6,8 @@ public import VulkanCompute
 /// Runs operations on a device, in the order asked, each after what the one before wrote.
 ///
 /// Not safe to call from several threads at a time. A fault of the device while operations are queued is
-/// kept, and thrown by the next `read` or `synchronize`: what was asked in between is not done. After that the
-/// backend computes again, unless the device is lost.
+/// kept, and thrown by the next `read` or `synchronize`: what was asked in between is not done. After that
+/// the backend computes again, unless the device is lost.
 public final class VulkanBackend: Backend {
     public let device: VulkanDevice
     let stream: CommandStream
@@ -48,8 +48,8 @@ public final class VulkanBackend: Backend {
     private static let readbackByteCount = 1 << 20
     private static let smallByteCount = 1 << 20
 
-    /// Computes on `device`. `pipelines` is what `pipelineCache()` of an earlier run gave; nothing is lost but
-    /// time without it.
+    /// Computes on `device`. `pipelines` is what `pipelineCache()` of an earlier run gave; nothing is lost
+    /// but time without it.
     public init(_ device: VulkanDevice, pipelines: [UInt8] = []) throws(VulkanError) {
         self.device = device
         stream = try CommandStream(device)

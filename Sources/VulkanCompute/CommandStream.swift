@@ -5,8 +5,8 @@ internal import CVulkan
 /// Commands in the order asked for, each after what the one before has written.
 ///
 /// Recording cannot fail for the caller: the first fault is kept, what follows is dropped, and `submit` or
-/// `wait` throws it, once: then commands are taken again, unless the device is lost. Nothing is allocated once
-/// the stream is made.
+/// `wait` throws it, once: then commands are taken again, unless the device is lost. Nothing is allocated
+/// once the stream is made.
 @safe public final class CommandStream {
     public let device: VulkanDevice
     private let pool: VkCommandPool
@@ -65,8 +65,8 @@ internal import CVulkan
 
     /// Runs `pipeline` over `groups` workgroups.
     ///
-    /// Precondition: the parameters are as the shader declares them, at most 128 bytes; no group count is above
-    /// 65,535 but the first, which may be 2^31 - 1 at most where the device allows it.
+    /// Precondition: the parameters are as the shader declares them, at most 128 bytes; no group count is
+    /// above 65,535 but the first, which may be 2^31 - 1 at most where the device allows it.
     public func dispatch<Parameters: BitwiseCopyable>(
         _ pipeline: ComputePipeline, _ parameters: Parameters, groups: (Int, Int, Int)
     ) {
@@ -248,8 +248,8 @@ internal import CVulkan
         }
     }
 
-    /// Records what `body` asks of this stream, instead of running it. What the commands use must live as long
-    /// as the recording runs.
+    /// Records what `body` asks of this stream, instead of running it. What the commands use must live as
+    /// long as the recording runs.
     public func record(_ body: () -> Void) throws(VulkanError) -> Recording {
         precondition(recording == nil)
         try submit()

@@ -18,7 +18,8 @@ internal import CVulkan
         var pipeline: VkPipeline?
         try device.check(
             unsafe thimble_vulkan_create_pipeline(
-                device.functions, device.handle, cache.handle, device.layout, code.baseAddress, code.count * 4,
+                device.functions, device.handle, cache.handle, device.layout, code.baseAddress,
+                code.count * 4,
                 constants, UInt32(constants.count), UInt32(subgroupSize), &pipeline),
             "vkCreateComputePipelines")
         self.device = device

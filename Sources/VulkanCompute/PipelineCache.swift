@@ -7,8 +7,8 @@ internal import CVulkan
     private let device: VulkanDevice
     let handle: VkPipelineCache
 
-    /// A cache that starts with what `saved` holds: bytes of `data()` of an earlier run. Bytes that are damaged,
-    /// or another driver's, count as none: a driver need not survive them.
+    /// A cache that starts with what `saved` holds: bytes of `data()` of an earlier run. Bytes that are
+    /// damaged, or another driver's, count as none: a driver need not survive them.
     public init(_ device: VulkanDevice, saved: [UInt8] = []) throws(VulkanError) {
         let content = Self.content(of: saved, for: device.physical.driverIdentity)
         var information = unsafe VkPipelineCacheCreateInfo()
@@ -52,7 +52,8 @@ internal import CVulkan
     /// The content of a file whole, and made by the same driver; else nothing.
     static func content(of file: [UInt8], for identity: [UInt8]) -> [UInt8] {
         let start = mark.count + identity.count
-        guard file.count > start + 8, file.starts(with: mark), file[mark.count..<start].elementsEqual(identity)
+        guard file.count > start + 8, file.starts(with: mark),
+            file[mark.count..<start].elementsEqual(identity)
         else { return [] }
         let content = Array(file[(start + 8)...])
         return file[start..<start + 8].elementsEqual(checksum(identity, content)) ? content : []

@@ -117,8 +117,8 @@ internal import Synchronization
                 among: types, with: VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT, VK_MEMORY_PROPERTY_HOST_COHERENT_BIT)
     }
 
-    /// Bytes of device memory that this process may still take, as it was when the device was listed: what the
-    /// driver says, else all there is.
+    /// Bytes of device memory that this process may still take, as it was when the device was listed: what
+    /// the driver says, else all there is.
     public var availableByteCount: Int {
         let heap = physical.heap(ofType: deviceMemoryType)
         return max((heap.budget ?? heap.byteCount) - (heap.usage ?? 0), 0)

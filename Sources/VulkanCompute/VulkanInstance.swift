@@ -11,7 +11,8 @@ public import CVulkan
     /// Puts a test's functions in the place of Vulkan's, once they are found.
     let replace: (UnsafeMutablePointer<thimble_vulkan>) -> Void
 
-    /// Opens Vulkan. With a listener, the Khronos validation layer checks every call, synchronisation included.
+    /// Opens Vulkan. With a listener, the Khronos validation layer checks every call, synchronisation
+    /// included.
     ///
     /// Throws `unavailable` where this machine has no Vulkan or, with a listener, no validation layer.
     public convenience init(listener: ValidationListener? = nil) throws(VulkanError) {

@@ -1,5 +1,5 @@
-//! Every call of Vulkan fails in turn, in every way it may: an error each, nothing left behind, and the engine
-//! opens again and answers.
+//! Every call of Vulkan fails in turn, in every way it may: an error each, nothing left behind, and the
+//! engine opens again and answers.
 
 import CVulkanFaults
 import Foundation

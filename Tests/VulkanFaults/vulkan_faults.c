@@ -93,7 +93,8 @@
 /// Functions that are left as they are, for they cannot fail and make nothing.
 static const char *const harmless[] = {
     "vkGetPhysicalDeviceFeatures2", "vkGetPhysicalDeviceQueueFamilyProperties", "vkGetDeviceQueue",
-    "vkGetBufferMemoryRequirements", "vkGetBufferDeviceAddress", "vkCmdBindPipeline", "vkCmdPushConstants", "vkCmdDispatch",
+    "vkGetBufferMemoryRequirements", "vkGetBufferDeviceAddress", "vkCmdBindPipeline", "vkCmdPushConstants",
+    "vkCmdDispatch",
     "vkCmdDispatchIndirect", "vkCmdPipelineBarrier", "vkCmdCopyBuffer", "vkCmdFillBuffer",
     "vkCmdUpdateBuffer", "vkCmdResetQueryPool", "vkCmdWriteTimestamp",
 };

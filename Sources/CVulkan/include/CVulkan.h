@@ -1,4 +1,5 @@
-//! Vulkan as Thimble uses it: the functions, found when the program runs, and calls that fill nested structures.
+//! Vulkan as Thimble uses it: the functions, found when the program runs, and calls that fill nested
+//! structures.
 #ifndef CVULKAN_H
 #define CVULKAN_H
 
@@ -86,8 +87,8 @@ struct thimble_vulkan {
 #undef X
 };
 
-/// Opens the system's Vulkan loader, libvulkan.so.1, and finds what needs no instance. False where there is none.
-/// The library stays open for as long as the process lives.
+/// Opens the system's Vulkan loader, libvulkan.so.1, and finds what needs no instance. False where there is
+/// none. The library stays open for as long as the process lives.
 bool thimble_vulkan_open(struct thimble_vulkan *vulkan);
 
 struct thimble_vulkan_instance {
@@ -96,8 +97,8 @@ struct thimble_vulkan_instance {
 };
 
 /// Makes an instance and finds its functions. With a listener, the Khronos validation layer must be there, is
-/// enabled with synchronisation validation, and every warning and error it has is told. `vulkan` must then stay
-/// where it is until the instance is destroyed.
+/// enabled with synchronisation validation, and every warning and error it has is told. `vulkan` must then
+/// stay where it is until the instance is destroyed.
 VkResult thimble_vulkan_create_instance(
     struct thimble_vulkan *vulkan, thimble_vulkan_listener listener, void *user,
     struct thimble_vulkan_instance *instance);
@@ -141,12 +142,14 @@ struct thimble_vulkan_description {
 };
 
 VkResult thimble_vulkan_describe(
-    const struct thimble_vulkan *vulkan, VkPhysicalDevice device, struct thimble_vulkan_description *description);
+    const struct thimble_vulkan *vulkan, VkPhysicalDevice device,
+    struct thimble_vulkan_description *description);
 
-/// Makes a device with one queue of the family described and every feature described, and finds its functions.
-/// On failure nothing is left behind.
+/// Makes a device with one queue of the family described and every feature described, and finds its
+/// functions. On failure nothing is left behind.
 VkResult thimble_vulkan_create_device(
-    struct thimble_vulkan *vulkan, VkPhysicalDevice physical, const struct thimble_vulkan_description *description,
+    struct thimble_vulkan *vulkan, VkPhysicalDevice physical,
+    const struct thimble_vulkan_description *description,
     VkDevice *device, VkQueue *queue);
 
 struct thimble_vulkan_buffer {
@@ -160,7 +163,8 @@ struct thimble_vulkan_buffer {
 /// Makes a buffer of `byte_count` bytes in memory of the type of that index, mapped if the host can see it.
 /// On failure nothing is left behind.
 VkResult thimble_vulkan_create_buffer(
-    const struct thimble_vulkan *vulkan, VkDevice device, uint64_t byte_count, uint32_t memory_type, bool is_mapped,
+    const struct thimble_vulkan *vulkan, VkDevice device, uint64_t byte_count, uint32_t memory_type,
+    bool is_mapped,
     struct thimble_vulkan_buffer *buffer);
 
 /// The memory types that a buffer may lie in, as bits. Zero on failure, with `result` saying which.
@@ -174,8 +178,8 @@ void thimble_vulkan_destroy_buffer(
 VkResult thimble_vulkan_create_layout(
     const struct thimble_vulkan *vulkan, VkDevice device, uint32_t push_byte_count, VkPipelineLayout *layout);
 
-/// A compute pipeline from SPIR-V with the entry point `main`. Specialisation constant `i` gets `constants[i]`.
-/// `subgroup_size` is required with full subgroups; 0 leaves it to the driver.
+/// A compute pipeline from SPIR-V with the entry point `main`. Specialisation constant `i` gets
+/// `constants[i]`. `subgroup_size` is required with full subgroups; 0 leaves it to the driver.
 VkResult thimble_vulkan_create_pipeline(
     const struct thimble_vulkan *vulkan, VkDevice device, VkPipelineCache cache, VkPipelineLayout layout,
     const uint32_t *words, size_t byte_count, const uint32_t *constants, uint32_t constant_count,
@@ -191,7 +195,8 @@ VkResult thimble_vulkan_submit(
 
 /// Waits until the timeline reaches `value`.
 VkResult thimble_vulkan_wait(
-    const struct thimble_vulkan *vulkan, VkDevice device, VkSemaphore timeline, uint64_t value, uint64_t nanoseconds);
+    const struct thimble_vulkan *vulkan, VkDevice device, VkSemaphore timeline, uint64_t value,
+    uint64_t nanoseconds);
 
 /// Makes later commands wait for, and see, what earlier ones did. Shaders always; transfers where said: each
 /// stage that is not named costs less.
