@@ -105,7 +105,9 @@ extension VulkanBackend: SteppingBackend {
         let state = stepState(state)
         do throws(VulkanError) {
             recordingState = state
-            if chainsSteps, device.physical.startsWorkgroupsInOrder { chain = StepChain(address: state.links.address) }
+            if chainsSteps, device.physical.startsWorkgroupsInOrder {
+                chain = StepChain(address: state.links.address)
+            }
             defer {
                 recordingState = nil
                 chain = nil
