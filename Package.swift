@@ -36,11 +36,14 @@ let package = Package(
         .target(name: "CShaders", exclude: ["spirv"]),
         // MARK: Swift
         .target(name: "Tensors", swiftSettings: swift),
+        .target(name: "Threads", swiftSettings: swift),
         .target(name: "Tokenizers", swiftSettings: swift),
-        .target(name: "ModelFile", dependencies: ["Tensors", "CZstd", "CXXHash"], swiftSettings: swift),
-        .target(name: "Checkpoints", dependencies: ["Tensors", "ModelFile"], swiftSettings: swift),
+        .target(
+            name: "ModelFile", dependencies: ["Tensors", "Threads", "CZstd", "CXXHash"], swiftSettings: swift),
+        .target(
+            name: "Checkpoints", dependencies: ["Tensors", "Threads", "ModelFile"], swiftSettings: swift),
         .target(name: "Documents", dependencies: ["CFreeType", "CImages"], swiftSettings: swift),
-        .target(name: "CPUBackend", dependencies: ["Tensors", "CKernels"], swiftSettings: swift),
+        .target(name: "CPUBackend", dependencies: ["Tensors", "Threads", "CKernels"], swiftSettings: swift),
         .target(name: "VulkanCompute", dependencies: ["CVulkan"], swiftSettings: swift),
         .target(
             name: "VulkanBackend", dependencies: ["Tensors", "VulkanCompute", "CShaders"],
@@ -70,14 +73,16 @@ let package = Package(
         .target(name: "CFaultInjection", path: "Tests/FaultInjection"),
         .testTarget(name: "TidyTests", swiftSettings: swift),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"], swiftSettings: swift),
+        .testTarget(name: "ThreadsTests", dependencies: ["Threads"], swiftSettings: swift),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "TokenizersTests", dependencies: ["Tokenizers", "TestSupport"], swiftSettings: swift),
         .testTarget(
-            name: "ModelFileTests", dependencies: ["ModelFile", "Tensors", "TestSupport"],
+            name: "ModelFileTests", dependencies: ["ModelFile", "Tensors", "Threads", "TestSupport"],
             swiftSettings: swift),
         .testTarget(
-            name: "CheckpointsTests", dependencies: ["Checkpoints", "ModelFile", "Tensors", "TestSupport"],
+            name: "CheckpointsTests",
+            dependencies: ["Checkpoints", "ModelFile", "Tensors", "Threads", "TestSupport"],
             swiftSettings: swift),
         .testTarget(
             name: "DocumentsTests", dependencies: ["Documents", "TestSupport"], swiftSettings: swift),

@@ -3,6 +3,7 @@
 internal import CKernels
 internal import Glibc
 internal import Synchronization
+internal import Threads
 
 /// A fixed set of threads. `run` splits a loop over them and the caller; between loops they spin briefly, for
 /// the next loop of a forward pass comes within microseconds, and then sleep.
@@ -31,9 +32,9 @@ internal import Synchronization
     private let joined = LoneAtomic()
     private let stops = Atomic<Bool>(false)
     private let sleepers = Atomic<Int>(0)
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private let wake: UnsafeMutablePointer<pthread_cond_t>
-    private var threads: [pthread_t] = []
+    /// Where helpers sleep until there is another generation.
+    private let bed = Monitor(())
+    private var helpers = JoinedThreads()
 
     /// A loop as the threads see it.
     @safe private struct OpenLoop {
@@ -49,22 +50,19 @@ internal import Synchronization
     init(threadCount: Int) {
         precondition(threadCount >= 1)
         prices = LoopCost.Kind.allCases.map(Self.firstPrice)
-        unsafe mutex = .allocate(capacity: 1)
-        unsafe wake = .allocate(capacity: 1)
-        unsafe pthread_mutex_init(mutex, nil)
-        unsafe pthread_cond_init(wake, nil)
-        while self.threadCount < threadCount, start(self.threadCount) { self.threadCount += 1 }
+        // They are joined before the pool goes, so they need not keep it alive.
+        unowned(unsafe) let pool = self
+        for worker in 1..<threadCount {
+            guard helpers.start({ unsafe pool.help(worker) }) else { break }
+            self.threadCount += 1
+        }
     }
 
     deinit {
         stops.store(true, ordering: .releasing)
         generation.value.wrappingAdd(1, ordering: .sequentiallyConsistent)
         wakeSleepers()
-        for thread in threads { pthread_join(thread, nil) }
-        unsafe pthread_cond_destroy(wake)
-        unsafe pthread_mutex_destroy(mutex)
-        unsafe wake.deallocate()
-        unsafe mutex.deallocate()
+        helpers.join()
     }
 
     /// What a unit is taken to cost before the first is measured: dear, so that first loops are shared.
@@ -151,39 +149,7 @@ internal import Synchronization
 
     private func wakeSleepers() {
         if sleepers.load(ordering: .sequentiallyConsistent) == 0 { return }
-        unsafe pthread_mutex_lock(mutex)
-        unsafe pthread_cond_broadcast(wake)
-        unsafe pthread_mutex_unlock(mutex)
-    }
-
-    /// Starts one helper; returns whether the system allowed it.
-    private func start(_ worker: Int) -> Bool {
-        let context = unsafe Unmanaged.passRetained(Start(pool: self, worker: worker))
-        var thread = pthread_t()
-        let status = unsafe pthread_create(
-            &thread, nil,
-            { argument in
-                let start = unsafe Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
-                let (pool, worker) = (unsafe start.pool, start.worker)
-                pool.help(worker)
-                return nil
-            }, context.toOpaque())
-        guard status == 0 else {
-            unsafe context.release()
-            return false
-        }
-        threads.append(thread)
-        return true
-    }
-
-    /// What a new thread is told. The pool joins its threads before it goes, so they need not keep it alive.
-    private final class Start {
-        unowned(unsafe) let pool: ThreadPool
-        let worker: Int
-        init(pool: ThreadPool, worker: Int) {
-            unsafe self.pool = pool
-            self.worker = worker
-        }
+        bed.withLock(waking: .all) { _ in }
     }
 
     /// What a helper does all its life.
@@ -207,14 +173,12 @@ internal import Synchronization
             if current != seen { return current }
             wait.look()
         }
-        unsafe pthread_mutex_lock(mutex)
         sleepers.wrappingAdd(1, ordering: .sequentiallyConsistent)
-        while generation.value.load(ordering: .sequentiallyConsistent) == seen {
-            unsafe pthread_cond_wait(wake, mutex)
+        defer { sleepers.wrappingSubtract(1, ordering: .relaxed) }
+        return bed.wait { _ in
+            let current = generation.value.load(ordering: .sequentiallyConsistent)
+            return current == seen ? nil : current
         }
-        sleepers.wrappingSubtract(1, ordering: .relaxed)
-        unsafe pthread_mutex_unlock(mutex)
-        return generation.value.load(ordering: .acquiring)
     }
 }
 

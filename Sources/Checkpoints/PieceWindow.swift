@@ -1,8 +1,8 @@
 //! The parallel part of a conversion: pieces of a matrix are made by many threads and taken in order by one.
 
-import Dispatch
 import ModelFile
 import Tensors
+import Threads
 
 /// One piece in the tiled layout, made by a worker.
 ///
@@ -12,8 +12,8 @@ import Tensors
     private let scalesRoom: HostBuffer
     private var codesByteCount = 0
     private var scalesByteCount = 0
-    private var result: Result<Float, CheckpointError> = .success(0)
-    private let isDone = DispatchSemaphore(value: 0)
+    /// What came of making it, until somebody has waited for that.
+    private let result = Monitor<Result<Float, CheckpointError>?>(nil)
 
     /// Throws `outOfMemory`, which names `file`.
     init(for file: String) throws(ModelFileError) {
@@ -37,6 +37,7 @@ import Tensors
     ) {
         codesByteCount = piece.codesByteCount(layout)
         scalesByteCount = piece.scalesByteCount(layout)
+        let result: Result<Float, CheckpointError>
         do throws(CheckpointError) {
             var peak: Float = 0
             for (index, tile) in piece.tiles.enumerated() {
@@ -55,13 +56,12 @@ import Tensors
             }
             result = .success(peak)
         } catch { result = .failure(error) }
-        isDone.signal()
+        self.result.withLock(waking: .one) { $0 = result }
     }
 
     /// Waits until the piece is made; returns the largest magnitude in it.
     func wait() throws(CheckpointError) -> Float {
-        isDone.wait()
-        return try result.get()
+        try result.wait { $0.take() }.get()
     }
 }
 

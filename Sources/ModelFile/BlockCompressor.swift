@@ -1,18 +1,18 @@
 //! Compresses a stream of bytes into blocks, several at a time on several threads.
 
 import CZstd
-import Dispatch
+import Threads
 
 /// One block on its way from raw to stored bytes.
 ///
-/// Unchecked: one thread fills it, hands it to a worker, and looks again when `isDone` has been signalled.
+/// Unchecked: one thread fills it, hands it to a worker, and looks again when `isDone` says so.
 @safe final class CompressedBlock: @unchecked Sendable {
     private let rawRoom: HostBuffer
     private let frameRoom: HostBuffer
     private(set) var rawByteCount = 0
     private var frameByteCount = 0
     private var checksum: UInt64 = 0
-    private let isDone = DispatchSemaphore(value: 0)
+    private let isDone = Monitor(false)
 
     /// Throws `outOfMemory`, which names `file`.
     init(for file: String) throws(ModelFileError) {
@@ -44,10 +44,17 @@ import Dispatch
             rebasing: frameRoom.bytes[..<(rawByteCount * 95 / 100)])
         frameByteCount = unsafe context.frame(of: content, into: room) ?? 0
         checksum = unsafe ContainerFormat.checksum(stored)
-        isDone.signal()
+        isDone.withLock(waking: .one) { $0 = true }
     }
 
-    func wait() { isDone.wait() }
+    /// Waits until the block is compressed; once for each time that it is.
+    func wait() {
+        isDone.wait { isDone -> Void? in
+            guard isDone else { return nil }
+            isDone = false
+            return ()
+        }
+    }
 
     /// The stored bytes: a frame, or the content where compression gains nothing.
     var stored: UnsafeRawBufferPointer {

@@ -1,8 +1,5 @@
 //! Reading the raw image of a segment, whole or block by block.
 
-internal import Dispatch
-internal import Synchronization
-
 extension ModelFile {
     /// Reads block `index` of `segment` into `destination`, which has exactly the block's `rawByteCount`
     /// bytes.
@@ -39,35 +36,12 @@ extension ModelFile {
         }
     }
 
-    /// Reads the whole raw image of `segment` into `image`, which has exactly `entry.imageByteCount` bytes,
-    /// on up to `threadCount` threads: decompression, not the disk, is what takes time.
-    ///
-    /// Of several faults, one is thrown.
+    /// Reads the whole raw image of `segment` into `image`, which has exactly `entry.imageByteCount` bytes.
+    /// `SegmentReader` does it on several threads.
     public func read(
-        _ segment: Segment, into image: UnsafeMutableRawBufferPointer, threadCount: Int = 1
+        _ segment: Segment, into image: UnsafeMutableRawBufferPointer
     ) throws(ModelFileError) {
-        precondition(image.count == segment.entry.imageByteCount, "the destination has the image's size")
-        let next = Atomic<Int>(0)
-        let fault = Mutex<ModelFileError?>(nil)
-        // Blocks do not overlap in the image, and each is taken by one thread.
-        nonisolated(unsafe) let image = unsafe image
-        DispatchQueue.concurrentPerform(iterations: max(1, min(threadCount, segment.blocks.count))) { _ in
-            do throws(ModelFileError) {
-                let scratch = try BlockScratch(for: path)
-                while true {
-                    let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-                    guard index < segment.blocks.count, fault.withLock({ $0 == nil }) else { return }
-                    let block = segment.blocks[index]
-                    let range = block.imageOffset..<(block.imageOffset + block.rawByteCount)
-                    unsafe try readBlock(
-                        index, of: segment, into: UnsafeMutableRawBufferPointer(rebasing: image[range]),
-                        scratch: scratch)
-                }
-            } catch {
-                fault.withLock { $0 = $0 ?? error }
-            }
-        }
-        if let fault = fault.withLock({ $0 }) { throw fault }
+        unsafe try SegmentReader(of: self, threadCount: 1).read(segment, into: image)
     }
 
     /// The bytes of the data segment of that name.

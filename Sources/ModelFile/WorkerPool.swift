@@ -1,45 +1,48 @@
 //! Threads that do tasks while the thread that gave them goes on.
 
-import Dispatch
-import Glibc
-import Synchronization
+import Threads
 
 /// A fixed set of threads that take tasks in the order in which they were given, urgent ones first. Whoever
 /// gives a task says in the task itself how its end is told.
-@safe package final class WorkerPool: Sendable {
+package final class WorkerPool: Sendable {
     /// What a thread does; `worker` is below `threadCount` and tells the threads apart.
     package typealias Task = @Sendable (_ worker: Int) -> Void
 
-    /// More threads than these only wait: one thread copies and writes what they make, at some gigabytes a
-    /// second. So the memory that threads hold has a bound.
+    /// More threads than these only wait: for the one that writes what they make, at some gigabytes a second,
+    /// or for the disk. So the memory that threads hold has a bound.
     package static let maximumThreadCount = 32
 
     /// Threads that do tasks: as many as asked for, or as the system allows.
     package let threadCount: Int
-    private let threads: [pthread_t]
-    private let state: State
+    private let queue: Queue
+    private let threads: JoinedThreads
 
     /// What the threads share. They hold it, and not the pool, which ends them when it goes.
-    private final class State: Sendable {
-        struct Queue {
+    private final class Queue: Sendable {
+        struct Tasks {
             var urgent: [Task] = []
             var ordinary: [Task] = []
+            /// Whether a thread that finds no task is to end.
+            var isClosed = false
+
+            /// Takes the next task. The queues are as short as the windows of those who fill them, so taking
+            /// from the front is cheap.
+            mutating func next() -> Task? {
+                if !urgent.isEmpty { return urgent.removeFirst() }
+                return ordinary.isEmpty ? nil : ordinary.removeFirst()
+            }
         }
 
-        let queue = Mutex(Queue())
-        /// Counts the tasks that wait. A thread that finds none is told to end.
-        let waiting = DispatchSemaphore(value: 0)
+        let tasks = Monitor(Tasks())
 
         func work(_ worker: Int) {
+            enum Step { case work(Task), end }
             while true {
-                waiting.wait()
-                // The queues are as short as the windows of those who fill them, so taking from the front is
-                // cheap.
-                let task = queue.withLock { queue -> Task? in
-                    if !queue.urgent.isEmpty { return queue.urgent.removeFirst() }
-                    return queue.ordinary.isEmpty ? nil : queue.ordinary.removeFirst()
+                let step = tasks.wait { tasks -> Step? in
+                    if let task = tasks.next() { return .work(task) }
+                    return tasks.isClosed ? .end : nil
                 }
-                guard let task else { return }
+                guard case .work(let task) = step else { return }
                 task(worker)
             }
         }
@@ -49,60 +52,26 @@ import Synchronization
     /// Precondition: at least one is asked for.
     package init(threadCount: Int, for file: String) throws(ModelFileError) {
         precondition(threadCount >= 1)
-        let state = State()
-        var threads: [pthread_t] = []
-        while threads.count < min(threadCount, Self.maximumThreadCount),
-            let thread = Self.start(state, worker: threads.count)
-        {
-            threads.append(thread)
+        let queue = Queue()
+        var threads = JoinedThreads()
+        for worker in 0..<min(threadCount, Self.maximumThreadCount) {
+            guard threads.start({ queue.work(worker) }) else { break }
         }
-        guard !threads.isEmpty else {
+        guard threads.count > 0 else {
             throw ModelFileError(.outOfMemory, file: file, "the system allows no thread")
         }
-        self.state = state
-        self.threads = threads
+        self.queue = queue
         self.threadCount = threads.count
+        self.threads = threads
     }
 
-    /// Waits until the tasks that were given are done.
-    deinit {
-        for _ in threads { state.waiting.signal() }
-        for thread in threads { pthread_join(thread, nil) }
-    }
+    /// The threads end once the tasks that were given are done; they are joined as the last property goes.
+    deinit { queue.tasks.withLock(waking: .all) { $0.isClosed = true } }
 
     /// Has a thread do `task`; an urgent one before all that are not.
     package func submit(urgently isUrgent: Bool = false, _ task: @escaping Task) {
-        state.queue.withLock { queue in
-            if isUrgent { queue.urgent.append(task) } else { queue.ordinary.append(task) }
-        }
-        state.waiting.signal()
-    }
-
-    /// Starts one thread; nil where the system does not allow it.
-    private static func start(_ state: State, worker: Int) -> pthread_t? {
-        let context = unsafe Unmanaged.passRetained(Start(state: state, worker: worker))
-        var thread = pthread_t()
-        let status = unsafe pthread_create(
-            &thread, nil,
-            { argument in
-                let start = unsafe Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
-                start.state.work(start.worker)
-                return nil
-            }, context.toOpaque())
-        guard status == 0 else {
-            unsafe context.release()
-            return nil
-        }
-        return thread
-    }
-
-    /// What a new thread is told.
-    private final class Start {
-        let state: State
-        let worker: Int
-        init(state: State, worker: Int) {
-            self.state = state
-            self.worker = worker
+        queue.tasks.withLock(waking: .one) { tasks in
+            if isUrgent { tasks.urgent.append(task) } else { tasks.ordinary.append(task) }
         }
     }
 }

@@ -63,8 +63,10 @@ public final class Glm4v {
         angles = DecoderAngles(text)
         let total = file.segments.reduce(0) { $0 + ($1.entry.kind == .weights ? $1.entry.imageByteCount : 0) }
         var done = 0
+        let reader: SegmentReader
+        do { reader = try SegmentReader(of: file, threadCount: threadCount) } catch { throw .file(error) }
         func load(_ name: String) throws(ModelError) -> LoadedSegment {
-            let segment = try LoadedSegment(name, of: file, on: backend, threadCount: threadCount)
+            let segment = try LoadedSegment(name, of: file, on: backend, reader)
             done += segment.entry.imageByteCount
             progress(Double(done) / Double(max(total, 1)))
             return segment

@@ -8,9 +8,9 @@ struct LoadedSegment {
     let entry: SegmentEntry
     let memory: any BackendMemory
 
-    /// Reads the segment of that name whole. Its memory image is what the file's blocks decompress to.
+    /// Reads the segment of that name whole, by a reader of `file`. Its memory image is what the file's blocks decompress to.
     init(
-        _ name: String, of file: ModelFile, on backend: any Backend, threadCount: Int
+        _ name: String, of file: ModelFile, on backend: any Backend, _ reader: SegmentReader
     ) throws(ModelError) {
         guard let segment = file.segment(named: name) else {
             throw .mismatch("the model file has no segment \(name); convert the model again")
@@ -23,7 +23,7 @@ struct LoadedSegment {
         }
         do {
             try unsafe backend.fill(memory, 0..<memory.byteCount) { (bytes) throws(ModelFileError) in
-                try unsafe file.read(segment, into: bytes, threadCount: threadCount)
+                try unsafe reader.read(segment, into: bytes)
             }
         } catch {
             throw .file(error)

@@ -1,10 +1,10 @@
 //! A converted checkpoint computes what the reference computes.
 
 import Foundation
-import Synchronization
 import Tensors
 import TestSupport
 import Testing
+import Threads
 
 @testable import Checkpoints
 @testable import ModelFile
@@ -324,7 +324,7 @@ struct AlteredSource: TensorSource {
 /// The tiny checkpoint, which counts the elements that are read.
 final class CountingSource: TensorSource {
     let base = try! SafetensorsFolder(path: Fixtures.path("glm4v"))
-    let readCount = Mutex(0)
+    let readCount = Monitor(0)
 
     var configuration: ModelConfiguration { base.configuration }
     var location: String { base.location }

@@ -1,6 +1,7 @@
 //! Image files that are made to exhaust memory, to take for ever, or to lie.
 
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Documents
@@ -68,7 +69,9 @@ enum HostileImages {
 }
 
 /// Memory and time, in child processes.
-@Suite(.serialized) struct LargeImageTests {
+@Suite(
+    .serialized, .enabled(if: !isThreadSanitized, "one thread in shadowed memory: neither is to be seen"))
+struct LargeImageTests {
     /// 100 megapixels are refused by their header, before anything is taken for them.
     @Test func aHundredMegapixelsAreRefusedWithoutMemory() async throws {
         await #expect(processExitsWith: .success) {

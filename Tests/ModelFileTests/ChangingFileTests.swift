@@ -2,9 +2,9 @@
 //! signal and never a mixture.
 
 import Foundation
-import Synchronization
 import TestSupport
 import Testing
+import Threads
 
 @testable import ModelFile
 
@@ -40,6 +40,14 @@ private enum Change: String, CaseIterable {
 
     /// Whether who has the file open still has all of it.
     var leavesTheOpenFile: Bool { self == .replaced || self == .removed }
+}
+
+/// What one who reads and one who changes the file tell each other.
+private final class Race: Sendable {
+    let state = Monitor((reads: 0, failure: String?.none))
+
+    func endRead() { state.withLock(waking: .all) { $0.reads += 1 } }
+    func waitForReads(_ count: Int) { state.wait { $0.reads >= count ? () : nil } }
 }
 
 @Suite struct ChangingFileTests {
@@ -95,17 +103,17 @@ private enum Change: String, CaseIterable {
         for round in 0..<60 {
             try Data(original).write(to: URL(filePath: path))
             let file = try ModelFile(path: path)
-            let reads = Atomic<Int>(0)
-            let group = DispatchGroup()
+            let race = Race()
             let (path, other) = (path, other)
-            let failure = Mutex<String?>(nil)
-            DispatchQueue.global().async(group: group) {
+            var changer = JoinedThreads()
+            let isStarted = changer.start {
                 // Another moment each round, by counted reads: no clock says when.
-                while reads.load(ordering: .acquiring) < round % 6 {}
+                race.waitForReads(round % 6)
                 do { try change.apply(to: path, other: other) } catch {
-                    failure.withLock { $0 = "\(error)" }
+                    race.state.withLock { $0.failure = "\(error)" }
                 }
             }
+            try #require(isStarted)
             for _ in 0..<6 {
                 do throws(ModelFileError) {
                     let checksums = try file.loadedChecksums()
@@ -115,10 +123,10 @@ private enum Change: String, CaseIterable {
                     #expect([.changed, .damaged, .truncated].contains(error.code), "\(error)")
                     errors += 1
                 }
-                reads.wrappingAdd(1, ordering: .releasing)
+                race.endRead()
             }
-            group.wait()
-            #expect(failure.withLock { $0 } == nil)
+            changer.join()
+            #expect(race.state.withLock { $0.failure } == nil)
         }
         #expect(loads > 0)
         #expect((errors == 0) == (change.leavesTheOpenFile || change == .grown))
@@ -133,21 +141,22 @@ private enum Change: String, CaseIterable {
         let wholeOther = try ModelFile(path: path).loadedChecksums()
         for round in 0..<60 {
             try Data(original).write(to: URL(filePath: path))
-            let opens = Atomic<Int>(0)
-            let group = DispatchGroup()
+            let race = Race()
             let (path, other) = (path, other)
-            DispatchQueue.global().async(group: group) {
-                while opens.load(ordering: .acquiring) < round % 4 {}
+            var changer = JoinedThreads()
+            let isStarted = changer.start {
+                race.waitForReads(round % 4)
                 try? change.apply(to: path, other: other)
             }
+            try #require(isStarted)
             for _ in 0..<8 {
                 do throws(ModelFileError) {
                     let checksums = try ModelFile(path: path).loadedChecksums()
                     #expect(checksums == whole || checksums == wholeOther)
                 } catch { #expect(!error.detail.isEmpty) }
-                opens.wrappingAdd(1, ordering: .releasing)
+                race.endRead()
             }
-            group.wait()
+            changer.join()
         }
     }
 }

@@ -60,13 +60,13 @@ final class DamagedCopy {
 }
 
 extension ModelFile {
-    /// The raw image of a segment.
-    func image(of segment: Segment, threadCount: Int = 2) throws(ModelFileError) -> [UInt8] {
+    /// The raw image of a segment, by a reader of this file.
+    func image(of segment: Segment, _ reader: SegmentReader) throws(ModelFileError) -> [UInt8] {
         var image = [UInt8](repeating: 0, count: segment.entry.imageByteCount)
         var fault: ModelFileError?
         unsafe image.withUnsafeMutableBytes { buffer in
             do throws(ModelFileError) {
-                unsafe try read(segment, into: buffer, threadCount: threadCount)
+                unsafe try reader.read(segment, into: buffer)
             } catch { fault = error }
         }
         if let fault { throw fault }
@@ -75,9 +75,10 @@ extension ModelFile {
 
     /// The checksum of every segment's raw image: what a whole load gives.
     func loadedChecksums(threadCount: Int = 2) throws(ModelFileError) -> [UInt64] {
+        let reader = try SegmentReader(of: self, threadCount: threadCount)
         var checksums: [UInt64] = []
         for segment in segments {
-            checksums.append(ContainerFormat.checksum(try image(of: segment, threadCount: threadCount)[...]))
+            checksums.append(ContainerFormat.checksum(try image(of: segment, reader)[...]))
         }
         return checksums
     }

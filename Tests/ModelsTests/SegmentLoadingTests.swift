@@ -21,7 +21,7 @@ private func image(of segment: Segment, in file: ModelFile, threads: Int) throws
         byteCount: segment.entry.imageByteCount, alignment: 64)
     defer { unsafe buffer.deallocate() }
     unsafe buffer.initializeMemory(as: UInt8.self, repeating: 0xEE)
-    try unsafe file.read(segment, into: buffer, threadCount: threads)
+    try unsafe SegmentReader(of: file, threadCount: threads).read(segment, into: buffer)
     return unsafe Array(buffer)
 }
 

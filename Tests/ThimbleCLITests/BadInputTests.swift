@@ -99,6 +99,10 @@ private func copy(of name: String, in directory: borrowing TemporaryDirectory) t
             directory.path("model.thimble"),
         ]
         shell.standardError = errors
+        // The thread sanitizer begins by writing a file among the temporary ones, where there is a folder for
+        // them, and does not survive the limit.
+        shell.environment = ProcessInfo.processInfo.environment
+            .merging(["TMPDIR": directory.path("none")]) { $1 }
         try shell.run()
         let text = String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
         shell.waitUntilExit()

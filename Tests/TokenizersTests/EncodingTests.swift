@@ -1,5 +1,6 @@
 //! Encoding and decoding against the `tokenizers` package: every code point, pairs, random strings and ids.
 
+import TestSupport
 import Testing
 
 @testable import Tokenizers
@@ -20,7 +21,8 @@ struct EncodingTests {
         _ variant: Encodings.Variant, _ subject: Encodings.Subject
     ) throws {
         let tokenizer = try variant.tokenizer()
-        for (run, expected) in variant.runs[subject.rawValue, default: []].enumerated() {
+        let runs = variant.runs[subject.rawValue, default: []]
+        for (run, expected) in runs.prefix(caseCount(runs.count)).enumerated() {
             var hash = IDHash()
             Self.encodings.forEachCase(of: subject, run: run, tokenizer) { hash.add($1) }
             guard hash.hexadecimal != expected else { continue }
