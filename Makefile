@@ -55,15 +55,11 @@ demo: build ## read a document and answer a question about it (DEMO_DOCUMENT, DE
 test: test-deps lint ## check the formatting, and run every test
 	$(TEST)
 
-# By their files. docs/security.md says why no others.
-THREAD_TESTS := \
-	/(ThreadPool|Operations|Attention|Patch|BackendMemory|Decoder|KVCache|ImagePreprocessor)Tests\.swift
-
 test-address: test-deps check-swift ## run every test under the address sanitizer, and look for leaks
 	Scripts/test-sanitized address .build-address $(SWIFT)
 
-test-thread: test-deps check-swift ## run the tests of computing on several threads under the thread sanitizer
-	Scripts/test-sanitized thread .build-thread $(SWIFT) --filter '$(THREAD_TESTS)'
+test-thread: test-deps check-swift ## run the tests under the thread sanitizer, and look for races
+	Scripts/test-sanitized thread .build-thread $(SWIFT)
 
 fuzz: test-deps check-swift ## fuzz each parser for FUZZ_SECONDS
 	@program=$$(Scripts/build-fuzz $(FUZZ_BUILD) $(SWIFT)) && \
