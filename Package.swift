@@ -44,7 +44,7 @@ let package = Package(
             name: "Checkpoints", dependencies: ["Tensors", "Threads", "ModelFile"], swiftSettings: swift),
         .target(name: "Documents", dependencies: ["CFreeType", "CImages"], swiftSettings: swift),
         .target(name: "CPUBackend", dependencies: ["Tensors", "Threads", "CKernels"], swiftSettings: swift),
-        .target(name: "VulkanCompute", dependencies: ["CVulkan"], swiftSettings: swift),
+        .target(name: "VulkanCompute", dependencies: ["CVulkan", "Threads"], swiftSettings: swift),
         .target(
             name: "VulkanBackend", dependencies: ["Tensors", "VulkanCompute", "CShaders"],
             swiftSettings: swift),
@@ -92,7 +92,7 @@ let package = Package(
             swiftSettings: swift),
         .testTarget(
             name: "VulkanComputeTests",
-            dependencies: ["VulkanCompute", "CVulkan", "CShaders", "TestSupport"], swiftSettings: swift),
+            dependencies: ["VulkanCompute", "CVulkan", "CShaders", "Threads", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "VulkanBackendTests",
             dependencies: [

@@ -1,7 +1,7 @@
 //! An opened device: its queue, its timeline, and the kinds of its memory.
 
 internal import CVulkan
-internal import Synchronization
+internal import Threads
 
 /// A device that computes. Everything made on it keeps it open.
 ///
@@ -29,7 +29,7 @@ internal import Synchronization
     private var finished: UInt64 = 0
     /// Streams with commands that are not submitted yet.
     private var openStreams = 0
-    private let retirement = Mutex(Retirement())
+    private let retirement = Monitor(Retirement())
 
     /// Opens `physical`. Throws `unavailable` where it cannot be used, else what the driver says.
     public init(_ physical: PhysicalDevice) throws(VulkanError) {

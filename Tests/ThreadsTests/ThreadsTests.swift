@@ -14,7 +14,7 @@ private final class Shared<State>: Sendable {
 /// Runs `body` on `count` threads, and waits for all.
 private func run(on count: Int, _ body: @escaping @Sendable () -> Void) {
     var threads = JoinedThreads()
-    for _ in 0..<count { #expect(threads.start(body)) }
+    for _ in 0..<count where !threads.start(body) { Issue.record("the system allows no thread") }
     threads.join()
 }
 

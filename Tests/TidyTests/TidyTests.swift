@@ -12,7 +12,7 @@ private let arrows: [String: Set<String>] = [
     "ModelFile": ["Tensors", "Threads", "CZstd", "CXXHash"],
     "Checkpoints": ["Tensors", "Threads", "ModelFile"],
     "CPUBackend": ["Tensors", "Threads", "CKernels"],
-    "VulkanCompute": ["CVulkan"],
+    "VulkanCompute": ["CVulkan", "Threads"],
     "VulkanBackend": ["Tensors", "VulkanCompute", "CShaders"],
     "Models": ["Tensors", "ModelFile"],
     "Thimble": [

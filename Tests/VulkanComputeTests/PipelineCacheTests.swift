@@ -1,15 +1,15 @@
 //! What is saved of a pipeline cache is used again, and nothing that is damaged or another driver's.
 
 import CVulkan
-import Synchronization
 import TestSupport
 import Testing
+import Threads
 
 @testable import VulkanCompute
 
 /// Watches what a driver is given to start a pipeline cache with.
 private enum GivenBytes {
-    private static let given = Mutex<[UInt8]?>(nil)
+    private static let given = Monitor<[UInt8]?>(nil)
     static var last: [UInt8]? { given.withLock { $0 } }
     nonisolated(unsafe) private static var original: PFN_vkCreatePipelineCache?
 

@@ -1,13 +1,13 @@
 //! Holds the watch over all tests of Vulkan: what the validation layer would find is heard.
 
-import Synchronization
 import TestSupport
 import Testing
+import Threads
 import VulkanCompute
 
 /// What a listener was told.
 private final class Messages: Sendable {
-    private let heard = Mutex<[String]>([])
+    private let heard = Monitor<[String]>([])
     var all: [String] { heard.withLock { $0 } }
     func add(_ message: String) { heard.withLock { $0.append(message) } }
 }
