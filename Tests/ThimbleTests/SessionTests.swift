@@ -227,9 +227,9 @@ func aSecondTurnEqualsAFreshSession(hasImages: Bool) throws {
 @Test func aBenchmarkLongerThanAnyContextIsAnError() throws {
     let engine = try Fixture().engine
     for (prompt, generated) in [(Int.max, Int.max), (513, 0), (1, 512)] {
-        let error = #expect(throws: ThimbleError.self) {
-            try engine.benchmark(promptTokens: prompt, generatedTokens: generated)
-        }
+        var options = BenchmarkOptions()
+        (options.promptTokens, options.generatedTokens) = (prompt, generated)
+        let error = #expect(throws: ThimbleError.self) { try engine.benchmark(options) }
         #expect(error?.code == .contextFull)
     }
 }
