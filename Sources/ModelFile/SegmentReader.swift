@@ -51,8 +51,9 @@ public final class SegmentReader {
     }
 }
 
-/// One segment on its way into memory. Unchecked: blocks do not overlap in the image, and each is taken by one
-/// thread.
+/// One segment on its way into memory.
+///
+/// Unchecked: blocks do not overlap in the image, and each is taken by one thread.
 @safe private final class Reading: @unchecked Sendable {
     private let segment: Segment
     private let file: ModelFile
