@@ -92,7 +92,8 @@ let package = Package(
             swiftSettings: swift),
         .testTarget(
             name: "VulkanComputeTests",
-            dependencies: ["VulkanCompute", "CVulkan", "CShaders", "Threads", "TestSupport"], swiftSettings: swift),
+            dependencies: ["VulkanCompute", "CVulkan", "CShaders", "Threads", "TestSupport"],
+            swiftSettings: swift),
         .testTarget(
             name: "VulkanBackendTests",
             dependencies: [

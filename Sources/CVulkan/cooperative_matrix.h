@@ -23,8 +23,7 @@ struct thimble_cooperative_matrix2_features {
     VkStructureType type;
     void *next;
     VkBool32 workgroup_scope, flexible_dimensions, reductions, conversions, per_element_operations,
-        tensor_addressing,
-        block_loads;
+        tensor_addressing, block_loads;
 };
 
 struct thimble_cooperative_matrix_properties {

@@ -12,8 +12,7 @@ static bool has(const VkExtensionProperties *list, uint32_t count, const char *n
 }
 
 /// The family that computes and does nothing else if there is one, for others may wait behind a screen.
-static void find_queue_family(
-    const struct thimble_vulkan *vulkan, VkPhysicalDevice device,
+static void find_queue_family(const struct thimble_vulkan *vulkan, VkPhysicalDevice device,
     struct thimble_vulkan_description *description) {
     VkQueueFamilyProperties families[64];
     uint32_t count = 64;
@@ -30,8 +29,7 @@ static void find_queue_family(
     }
 }
 
-static void find_matrix_shapes(
-    const struct thimble_vulkan *vulkan, VkPhysicalDevice device,
+static void find_matrix_shapes(const struct thimble_vulkan *vulkan, VkPhysicalDevice device,
     struct thimble_vulkan_description *description) {
     const PFN_thimble_cooperative_matrix_properties list =
         (PFN_thimble_cooperative_matrix_properties)vulkan->vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR;
@@ -47,14 +45,13 @@ static void find_matrix_shapes(
             if (description->matrix_shape_count == THIMBLE_VULKAN_MATRIX_SHAPES) break;
             description->matrix_shapes[description->matrix_shape_count++] =
                 (struct thimble_vulkan_matrix_shape){
-                shapes[i].m, shapes[i].n, shapes[i].k, shapes[i].a_type, shapes[i].result_type};
+                    shapes[i].m, shapes[i].n, shapes[i].k, shapes[i].a_type, shapes[i].result_type};
         }
     }
     free(shapes);
 }
 
-VkResult thimble_vulkan_describe(
-    const struct thimble_vulkan *vulkan, VkPhysicalDevice device,
+VkResult thimble_vulkan_describe(const struct thimble_vulkan *vulkan, VkPhysicalDevice device,
     struct thimble_vulkan_description *description) {
     memset(description, 0, sizeof *description);
     description->queue_family = UINT32_MAX;
@@ -134,9 +131,8 @@ VkResult thimble_vulkan_describe(
     description->integer_dot_product = features13.shaderIntegerDotProduct;
     description->cooperative_matrix = has_matrix && matrix.cooperative_matrix && description->memory_model;
     description->cooperative_matrix2 = description->cooperative_matrix && has_matrix2 &&
-        matrix2.workgroup_scope && matrix2.flexible_dimensions && matrix2.reductions &&
-        matrix2.conversions && matrix2.per_element_operations &&
-        matrix2.tensor_addressing && matrix2.block_loads;
+        matrix2.workgroup_scope && matrix2.flexible_dimensions && matrix2.reductions && matrix2.conversions &&
+        matrix2.per_element_operations && matrix2.tensor_addressing && matrix2.block_loads;
     if (description->cooperative_matrix) find_matrix_shapes(vulkan, device, description);
 
     VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
@@ -152,10 +148,8 @@ VkResult thimble_vulkan_describe(
     return VK_SUCCESS;
 }
 
-VkResult thimble_vulkan_create_device(
-    struct thimble_vulkan *vulkan, VkPhysicalDevice physical,
-    const struct thimble_vulkan_description *description,
-    VkDevice *device, VkQueue *queue) {
+VkResult thimble_vulkan_create_device(struct thimble_vulkan *vulkan, VkPhysicalDevice physical,
+    const struct thimble_vulkan_description *description, VkDevice *device, VkQueue *queue) {
     const float priority = 1;
     const VkDeviceQueueCreateInfo queues = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
@@ -165,9 +159,13 @@ VkResult thimble_vulkan_create_device(
     };
     const struct thimble_cooperative_matrix2_features matrix2 = {
         .type = THIMBLE_COOPERATIVE_MATRIX2_FEATURES,
-        .workgroup_scope = VK_TRUE, .flexible_dimensions = VK_TRUE, .reductions = VK_TRUE,
+        .workgroup_scope = VK_TRUE,
+        .flexible_dimensions = VK_TRUE,
+        .reductions = VK_TRUE,
         .conversions = VK_TRUE,
-        .per_element_operations = VK_TRUE, .tensor_addressing = VK_TRUE, .block_loads = VK_TRUE,
+        .per_element_operations = VK_TRUE,
+        .tensor_addressing = VK_TRUE,
+        .block_loads = VK_TRUE,
     };
     const struct thimble_cooperative_matrix_features matrix = {
         .type = THIMBLE_COOPERATIVE_MATRIX_FEATURES,

@@ -28,10 +28,8 @@ uint32_t thimble_vulkan_buffer_memory_types(
     return requirements.memoryTypeBits;
 }
 
-VkResult thimble_vulkan_create_buffer(
-    const struct thimble_vulkan *vulkan, VkDevice device, uint64_t byte_count, uint32_t memory_type,
-    bool is_mapped,
-    struct thimble_vulkan_buffer *buffer) {
+VkResult thimble_vulkan_create_buffer(const struct thimble_vulkan *vulkan, VkDevice device,
+    uint64_t byte_count, uint32_t memory_type, bool is_mapped, struct thimble_vulkan_buffer *buffer) {
     memset(buffer, 0, sizeof *buffer);
     VkResult result = create_unbound(vulkan, device, byte_count, &buffer->buffer);
     if (result != VK_SUCCESS) return result;
@@ -71,9 +69,8 @@ void thimble_vulkan_destroy_buffer(
     vulkan->vkFreeMemory(device, buffer->memory, NULL);
 }
 
-VkResult thimble_vulkan_create_layout(
-    const struct thimble_vulkan *vulkan, VkDevice device, uint32_t push_byte_count,
-    VkPipelineLayout *layout) {
+VkResult thimble_vulkan_create_layout(const struct thimble_vulkan *vulkan, VkDevice device,
+    uint32_t push_byte_count, VkPipelineLayout *layout) {
     const VkPushConstantRange range = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = push_byte_count};
     const VkPipelineLayoutCreateInfo information = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
@@ -83,10 +80,9 @@ VkResult thimble_vulkan_create_layout(
     return vulkan->vkCreatePipelineLayout(device, &information, NULL, layout);
 }
 
-VkResult thimble_vulkan_create_pipeline(
-    const struct thimble_vulkan *vulkan, VkDevice device, VkPipelineCache cache, VkPipelineLayout layout,
-    const uint32_t *words, size_t byte_count, const uint32_t *constants, uint32_t constant_count,
-    uint32_t subgroup_size, VkPipeline *pipeline) {
+VkResult thimble_vulkan_create_pipeline(const struct thimble_vulkan *vulkan, VkDevice device,
+    VkPipelineCache cache, VkPipelineLayout layout, const uint32_t *words, size_t byte_count,
+    const uint32_t *constants, uint32_t constant_count, uint32_t subgroup_size, VkPipeline *pipeline) {
     const VkShaderModuleCreateInfo code = {
         .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
         .codeSize = byte_count,
@@ -142,9 +138,8 @@ VkResult thimble_vulkan_create_timeline(
     return vulkan->vkCreateSemaphore(device, &information, NULL, timeline);
 }
 
-VkResult thimble_vulkan_submit(
-    const struct thimble_vulkan *vulkan, VkQueue queue, VkCommandBuffer commands, uint32_t repetitions,
-    VkSemaphore timeline, uint64_t value) {
+VkResult thimble_vulkan_submit(const struct thimble_vulkan *vulkan, VkQueue queue, VkCommandBuffer commands,
+    uint32_t repetitions, VkSemaphore timeline, uint64_t value) {
     enum { most = 64 };
     VkCommandBuffer repeated[most];
     if (repetitions > most) repetitions = most;
@@ -165,9 +160,8 @@ VkResult thimble_vulkan_submit(
     return vulkan->vkQueueSubmit(queue, 1, &information, VK_NULL_HANDLE);
 }
 
-VkResult thimble_vulkan_wait(
-    const struct thimble_vulkan *vulkan, VkDevice device, VkSemaphore timeline, uint64_t value,
-    uint64_t nanoseconds) {
+VkResult thimble_vulkan_wait(const struct thimble_vulkan *vulkan, VkDevice device, VkSemaphore timeline,
+    uint64_t value, uint64_t nanoseconds) {
     const VkSemaphoreWaitInfo information = {
         .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
         .semaphoreCount = 1,
@@ -177,9 +171,8 @@ VkResult thimble_vulkan_wait(
     return vulkan->vkWaitSemaphores(device, &information, nanoseconds);
 }
 
-void thimble_vulkan_barrier(
-    const struct thimble_vulkan *vulkan, VkCommandBuffer commands, bool after_transfer,
-    bool before_transfer) {
+void thimble_vulkan_barrier(const struct thimble_vulkan *vulkan, VkCommandBuffer commands,
+    bool after_transfer, bool before_transfer) {
     VkMemoryBarrier barrier = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
         .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
@@ -204,8 +197,7 @@ void thimble_vulkan_host_barrier(const struct thimble_vulkan *vulkan, VkCommandB
         .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
         .dstAccessMask = VK_ACCESS_HOST_READ_BIT,
     };
-    vulkan->vkCmdPipelineBarrier(
-        commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
-        VK_PIPELINE_STAGE_HOST_BIT, 0,
+    vulkan->vkCmdPipelineBarrier(commands,
+        VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0,
         1, &barrier, 0, NULL, 0, NULL);
 }

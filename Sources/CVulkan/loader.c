@@ -21,9 +21,8 @@ bool thimble_vulkan_open(struct thimble_vulkan *vulkan) {
 
 static const char validation_layer[] = "VK_LAYER_KHRONOS_validation";
 
-static VKAPI_ATTR VkBool32 VKAPI_CALL hear(
-    VkDebugUtilsMessageSeverityFlagBitsEXT severity, VkDebugUtilsMessageTypeFlagsEXT types,
-    const VkDebugUtilsMessengerCallbackDataEXT *data, void *user) {
+static VKAPI_ATTR VkBool32 VKAPI_CALL hear(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
+    VkDebugUtilsMessageTypeFlagsEXT types, const VkDebugUtilsMessengerCallbackDataEXT *data, void *user) {
     (void)severity, (void)types;
     const struct thimble_vulkan *vulkan = user;
     vulkan->listener(vulkan->listener_user, data->pMessage);
@@ -33,9 +32,8 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL hear(
 /// Functions of an extension that only a listener asks for.
 static bool is_of_debugging(const char *name) { return strstr(name, "DebugUtils") != NULL; }
 
-VkResult thimble_vulkan_create_instance(
-    struct thimble_vulkan *vulkan, thimble_vulkan_listener listener, void *user,
-    struct thimble_vulkan_instance *instance) {
+VkResult thimble_vulkan_create_instance(struct thimble_vulkan *vulkan, thimble_vulkan_listener listener,
+    void *user, struct thimble_vulkan_instance *instance) {
     memset(instance, 0, sizeof *instance);
     const VkApplicationInfo application = {
         .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
@@ -81,10 +79,10 @@ VkResult thimble_vulkan_create_instance(
     vulkan->listener_user = user;
     const VkDebugUtilsMessengerCreateInfoEXT messages = {
         .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
-        .messageSeverity =
-            VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
-        .messageType =
-            VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_TYPE_PERFORMANCE_BIT_EXT,
+        .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT |
+            VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
+        .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT |
+            VK_DEBUG_UTILS_MESSAGE_TYPE_PERFORMANCE_BIT_EXT,
         .pfnUserCallback = hear,
         .pUserData = vulkan,
     };

@@ -8,8 +8,8 @@ struct LoadedSegment {
     let entry: SegmentEntry
     let memory: any BackendMemory
 
-    /// Reads the segment of that name whole, by a reader of `file`. Its memory image is what the file's blocks
-    /// decompress to.
+    /// Reads the segment of that name whole, by a reader of `file`. Its memory image is what the file's
+    /// blocks decompress to.
     init(
         _ name: String, of file: ModelFile, on backend: any Backend, _ reader: SegmentReader
     ) throws(ModelError) {

@@ -45,8 +45,7 @@ extension VulkanBackend {
             thimble_coopmat_order(y: held.address),
             groups: (1, 1, 1))
         stream.publishToHost()
-        try stream.wait()
-        if let fault { throw fault }
+        try wait()
         guard let mapped = unsafe held.mapped else { preconditionFailure("the host sees host memory") }
         let elements = unsafe mapped.bindMemory(to: UInt32.self)
         var places = [UInt32?](repeating: nil, count: 256)
