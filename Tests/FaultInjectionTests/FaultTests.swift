@@ -34,6 +34,8 @@ private final class Workplace {
 
     private func engine(threadCount: Int) throws -> Engine {
         var options = EngineOptions()
+        // Without Vulkan, whose loader bears faults in its own ways.
+        options.device = .cpu
         options.threadCount = threadCount
         options.contextLength = 256
         return try Engine(modelPath: model, options: options)

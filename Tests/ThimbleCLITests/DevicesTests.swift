@@ -111,7 +111,7 @@ func aModelAnswersOnAVulkanDevice() throws {
     }
     for device in ["vulkan", "vulkan:0"] {
         try ProgramRun.of("run", model.path, "hello", "--device", device, environment: environment)
-            .expectError(69, "vulkan", "--device cpu")
+            .expectError(69, "Vulkan", "--device cpu")
     }
 }
 
@@ -125,6 +125,8 @@ func aDeviceThatCannotBeIsNamed(device: String) throws {
 
 @Test(.enabled(if: !usable.isEmpty, "no Vulkan device here will do"))
 func aNumberBeyondTheDevicesPointsToTheList() throws {
-    try ProgramRun.of("run", TinyModel(contextLength: 256).path, "hello", "--device", "vulkan:99")
+    let model = try TinyModel(contextLength: 256)
+    try ProgramRun.of("run", model.path, "hello", "--device", "vulkan:99")
         .expectError(69, "vulkan:99", "thimble devices")
+    withExtendedLifetime(model) {}
 }
