@@ -5,9 +5,20 @@ internal import Tensors
 internal import VulkanBackend
 internal import VulkanCompute
 
+/// This process's way into Vulkan, opened when it is first asked for and never left: a driver that is
+/// unloaded leaves memory behind, and takes its time to start again.
+private enum SystemVulkan {
+    // Made once, and only read from then on.
+    private nonisolated(unsafe) static let opened = Result { () throws(VulkanError) in
+        try VulkanInstance()
+    }
+
+    static func open() throws(VulkanError) -> VulkanInstance { unsafe try opened.get() }
+}
+
 /// How to get at Vulkan: the system's, unless a test gives another.
 struct VulkanAccess {
-    var open: () throws(VulkanError) -> VulkanInstance = { () throws(VulkanError) in try VulkanInstance() }
+    var open: () throws(VulkanError) -> VulkanInstance = SystemVulkan.open
     var pipelines = PipelineStore()
 }
 

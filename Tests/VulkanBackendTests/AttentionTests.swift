@@ -85,6 +85,7 @@ extension VulkanBackendTests {
             }
             expectClose(
                 numbers, width: shape.headSize, tolerance: Self.rounding * max(1, min(size, 10)),
+                byMatrices: true,
                 "\(shape), \(tokens) tokens, \(length) keys, causal \(isCausal)",
                 sourceLocation: sourceLocation)
         }
@@ -146,7 +147,7 @@ extension VulkanBackendTests {
                         return try bench.values(y)
                     }
                     expectClose(
-                        numbers, width: shape.headSize, tolerance: Self.rounding,
+                        numbers, width: shape.headSize, tolerance: Self.rounding, byMatrices: true,
                         "\(value) in a \(place), causal \(isCausal)")
                 }
             }
