@@ -28,7 +28,7 @@ private struct RandomFile {
     func read(_ range: Range<Int>, by file: DirectFile) throws -> [UInt8] {
         let count = DirectFile.bufferByteCount(for: range.count)
         let buffer = try HostBuffer(byteCount: count, for: "a test", of: path)
-        return Array(unsafe try file.read(range, into: buffer.bytes))
+        return unsafe Array(try file.read(range, into: buffer.bytes))
     }
 
     /// Whether the file system takes an aligned direct read, asked without the reader's help.
