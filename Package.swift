@@ -114,7 +114,9 @@ let package = Package(
             swiftSettings: swift),
         .testTarget(
             name: "FaultInjectionTests",
-            dependencies: ["Thimble", "CImages", "CAllocationCounter", "CFaultInjection", "TestSupport"],
+            dependencies: [
+                "Thimble", "ModelFile", "CImages", "CAllocationCounter", "CFaultInjection", "TestSupport",
+            ],
             swiftSettings: swift),
         // Stands between Thimble and the Vulkan driver.
         .target(name: "CVulkanFaults", dependencies: ["CVulkan"], path: "Tests/VulkanFaults"),

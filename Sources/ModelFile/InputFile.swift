@@ -40,7 +40,7 @@ package final class InputFile: Sendable {
     package let path: String
     /// Bytes in the file when it was opened.
     package let byteCount: Int
-    private let descriptor: Int32
+    let descriptor: Int32
     private let identity: Identity
 
     /// What changes when somebody writes to the file.
