@@ -43,18 +43,19 @@ let package = Package(
         .target(
             name: "Checkpoints", dependencies: ["Tensors", "Threads", "ModelFile"], swiftSettings: swift),
         .target(name: "Documents", dependencies: ["CFreeType", "CImages"], swiftSettings: swift),
+        .target(name: "Memory", dependencies: ["Tensors", "Threads", "ModelFile"], swiftSettings: swift),
         .target(name: "CPUBackend", dependencies: ["Tensors", "Threads", "CKernels"], swiftSettings: swift),
         .target(name: "VulkanCompute", dependencies: ["CVulkan", "Threads"], swiftSettings: swift),
         .target(
             name: "VulkanBackend", dependencies: ["Tensors", "VulkanCompute", "CShaders"],
             swiftSettings: swift),
-        .target(name: "Models", dependencies: ["Tensors", "ModelFile"], swiftSettings: swift),
+        .target(
+            name: "Models", dependencies: ["Tensors", "Threads", "ModelFile", "Memory"], swiftSettings: swift),
         .target(
             name: "Thimble",
             dependencies: [
                 "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend",
-                "VulkanBackend",
-                "VulkanCompute", "Tensors",
+                "VulkanBackend", "VulkanCompute", "Memory", "Tensors",
             ],
             swiftSettings: swift),
         .executableTarget(
@@ -87,6 +88,10 @@ let package = Package(
         .testTarget(
             name: "DocumentsTests", dependencies: ["Documents", "TestSupport"], swiftSettings: swift),
         .testTarget(
+            name: "MemoryTests",
+            dependencies: ["Memory", "Checkpoints", "ModelFile", "Tensors", "TestSupport"],
+            swiftSettings: swift),
+        .testTarget(
             name: "CPUBackendTests",
             dependencies: ["CPUBackend", "CKernels", "CKernelConformance", "Tensors", "TestSupport"],
             swiftSettings: swift),
@@ -102,7 +107,9 @@ let package = Package(
             swiftSettings: swift),
         .testTarget(
             name: "ModelsTests",
-            dependencies: ["Models", "CPUBackend", "Checkpoints", "ModelFile", "Tensors", "TestSupport"],
+            dependencies: [
+                "Models", "CPUBackend", "Checkpoints", "Memory", "ModelFile", "Tensors", "TestSupport",
+            ],
             swiftSettings: swift),
         // Takes the place of malloc in the program of all tests, so that a test can count.
         .target(name: "CAllocationCounter", path: "Tests/AllocationCounter"),

@@ -11,15 +11,17 @@ public import Tensors
     let kernels: UnsafePointer<thimble_kernels>
     let pool: ThreadPool
     private var scratch: (memory: any BackendMemory, bytes: Range<Int>)?
+    private let account: (any MemoryAccount)?
 
     /// The kernel variants this machine can run, the definition first, the preferred one last.
     public static var variants: [String] {
         unsafe availableTables().map { unsafe String(cString: $0.pointee.name) }
     }
 
-    /// `variant` names one of `variants`; nil picks the preferred one.
+    /// `variant` names one of `variants`; nil picks the preferred one. All memory is drawn from `account`.
     /// Precondition: `threadCount` is positive, `variant` is one of `variants`.
-    public init(threadCount: Int, variant: String? = nil) {
+    public init(threadCount: Int, variant: String? = nil, account: (any MemoryAccount)? = nil) {
+        self.account = account
         let tables = unsafe Self.availableTables()
         if let variant {
             guard
@@ -47,7 +49,7 @@ public import Tensors
     public func makeMemory(
         byteCount: Int, label: String, use: MemoryUse
     ) throws(BackendError) -> any BackendMemory {
-        try HostMemory(byteCount: byteCount, label: label, use: use)
+        try HostMemory(byteCount: byteCount, label: label, use: use, account: account)
     }
 
     public func scratchByteCount(of operation: OperationShape) -> Int {

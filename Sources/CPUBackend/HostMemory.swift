@@ -9,14 +9,20 @@ internal import Tensors
     let byteCount: Int
     /// Valid for `byteCount` bytes as long as the object lives.
     let base: UnsafeMutableRawPointer
+    private let drawn: DrawnBytes
 
     /// The pages come zeroed from the kernel and count only once they are touched, so a KV cache of a long
     /// context costs what its tokens take.
     ///
     /// Weights are touched whole, and reading them is what decoding waits for: they ask for huge pages, whose
     /// addresses cost less to look up. Where the system gives none, nothing is lost.
-    init(byteCount: Int, label: String, use: MemoryUse = .working) throws(BackendError) {
+    ///
+    /// Drawn from `account` first. Throws `outOfMemory`.
+    init(
+        byteCount: Int, label: String, use: MemoryUse = .working, account: (any MemoryAccount)? = nil
+    ) throws(BackendError) {
         precondition(byteCount >= 0)
+        drawn = try DrawnBytes(byteCount, of: .host, for: label, from: account)
         let alignment = use == .weights && byteCount >= Self.hugePage ? Self.hugePage : 0
         let (size, overflows) = max(byteCount, 1).addingReportingOverflow(alignment)
         guard !overflows,

@@ -22,16 +22,32 @@ extension ModelFile {
         } catch {
             throw input.modelFileError(error, at: block.fileOffset)
         }
-        let checksum = unsafe ContainerFormat.checksum(UnsafeRawBufferPointer(stored))
-        guard checksum == block.checksum else {
+        unsafe try check(UnsafeRawBufferPointer(stored), isBlock: index, of: segment)
+        guard !block.isStoredRaw else { return }
+        unsafe try decompress(
+            UnsafeRawBufferPointer(stored), block: index, of: segment, into: destination, scratch)
+    }
+
+    /// Throws `damaged`, or `changed`, unless `stored` are the bytes that were written for the block.
+    func check(
+        _ stored: UnsafeRawBufferPointer, isBlock index: Int, of segment: Segment
+    ) throws(ModelFileError) {
+        let block = segment.blocks[index]
+        guard unsafe ContainerFormat.checksum(stored) == block.checksum else {
             throw input.damage(
                 at: block.fileOffset,
                 "block \(index) of segment \(segment.entry.name) does not match its checksum")
         }
-        guard !block.isStoredRaw else { return }
-        if let fault = unsafe scratch.decompress(UnsafeRawBufferPointer(stored), into: destination) {
+    }
+
+    /// Decompresses the block's checked bytes into `destination`, which has its raw size.
+    func decompress(
+        _ stored: UnsafeRawBufferPointer, block index: Int, of segment: Segment,
+        into destination: UnsafeMutableRawBufferPointer, _ scratch: borrowing BlockScratch
+    ) throws(ModelFileError) {
+        if let fault = unsafe scratch.decompress(stored, into: destination) {
             throw input.damage(
-                at: block.fileOffset,
+                at: segment.blocks[index].fileOffset,
                 "block \(index) of segment \(segment.entry.name) cannot be decompressed: \(fault)")
         }
     }

@@ -1,19 +1,17 @@
 //! The activations of a model, sized for the longest chunk and the largest image it will compute.
 
+public import Memory
 public import ModelFile
 public import Tensors
 
 /// Sizes and places of everything that a forward pass and the vision tower compute on, the backend's scratch
 /// included. Weights, keys and values, and visual features are not part of it.
 public struct ActivationPlan: Sendable {
-    /// Tokens that go through the decoder's layers together.
-    static let chunkTokens = 512
-    /// Positions whose logits are computed together.
-    static let logitRows = 64
     /// Tokens of a page of the tower's keys and values.
     static let visionPageTokens = 16
 
     public let arena: ArenaPlan
+    public let limits: ActivationLimits
     /// The most patches that an image may have: what the model's image settings allow, and the context holds.
     /// 0 for a text-only model.
     public let patchCapacity: Int
@@ -33,11 +31,16 @@ public struct ActivationPlan: Sendable {
     ///
     /// Precondition: `contextLength` is positive, and `file` has the tensors that its configuration calls
     /// for.
-    public init(_ file: ModelFile, contextLength: Int, on backend: any Backend) {
+    public init(
+        _ file: ModelFile, contextLength: Int, _ limits: ActivationLimits = ActivationLimits(),
+        on backend: any Backend
+    ) {
         precondition(contextLength > 0)
         let configuration = file.configuration
-        patchCapacity = Self.patchCapacity(configuration, contextLength: contextLength)
-        var regions = Self.decoder(configuration.text)
+        self.limits = limits
+        patchCapacity = Self.patchCapacity(
+            configuration, mostTokens: min(contextLength, limits.imageTokens ?? .max))
+        var regions = Self.decoder(configuration.text, limits)
         var operations = [
             OperationShape.attention(
                 queryHeads: configuration.text.headCount, kvHeads: configuration.text.kvHeadCount,
@@ -56,7 +59,7 @@ public struct ActivationPlan: Sendable {
             for tensor in segment.entry.tensors where tensor.kind == .matrix {
                 operations.append(
                     .projection(
-                        rows: isVision ? patchCapacity : Self.chunkTokens, tensor.layout,
+                        rows: isVision ? patchCapacity : limits.chunkTokens, tensor.layout,
                         storesAttentionInputs: tensor.name == "qkv"))
             }
         }
@@ -66,8 +69,8 @@ public struct ActivationPlan: Sendable {
     }
 
     /// Shapes: a chunk's tokens by the widths of the decoder.
-    private static func decoder(_ text: TextConfiguration) -> [ArenaRegion] {
-        let (rows, queryWidth) = (chunkTokens, text.headCount * text.headSize)
+    private static func decoder(_ text: TextConfiguration, _ limits: ActivationLimits) -> [ArenaRegion] {
+        let (rows, queryWidth) = (limits.chunkTokens, text.headCount * text.headSize)
         let layers = Phase.decoder...Phase.decoder
         return [
             floats("residual stream", rows, text.hiddenSize, Phase.decoder...Phase.logits),
@@ -78,7 +81,7 @@ public struct ActivationPlan: Sendable {
             floats("MLP", rows, text.intermediateSize, layers),
             floats("rotary cosines", rows, text.rotaryPairs, layers),
             floats("rotary sines", rows, text.rotaryPairs, layers),
-            floats("logits", logitRows, text.vocabularySize, Phase.logits...Phase.logits),
+            floats("logits", limits.logitRows, text.vocabularySize, Phase.logits...Phase.logits),
         ]
     }
 
@@ -133,7 +136,7 @@ public struct ActivationPlan: Sendable {
     /// Resizing keeps an image within the most pixels allowed, but for its rounding to whole visual tokens of
     /// `unit` pixels a side: an image that is grown to the fewest pixels may gain a unit on each side, one
     /// that is shrunk keeps a unit's height at an aspect of 200 at most.
-    private static func patchCapacity(_ configuration: ModelConfiguration, contextLength: Int) -> Int {
+    private static func patchCapacity(_ configuration: ModelConfiguration, mostTokens: Int) -> Int {
         guard let vision = configuration.vision, let image = configuration.image else { return 0 }
         let unit = Double(vision.patchSize * vision.mergeSize)
         let aspect = Double(ImagePreprocessor.maximumAspectRatio)
@@ -143,6 +146,6 @@ public struct ActivationPlan: Sendable {
         let shrunk = max(most, unit * (most * aspect).squareRoot() + unit * unit)
         let area = min(max(grown, shrunk), Double(ImagePreprocessor.maximumArea))
         let tokens = Int((area / (unit * unit)).rounded(.up))
-        return min(tokens, contextLength) * vision.mergeSize * vision.mergeSize
+        return min(tokens, mostTokens) * vision.mergeSize * vision.mergeSize
     }
 }

@@ -37,7 +37,7 @@ struct DecoderWork {
     let attended: Activation
     let mlp: Activation
     let rotary: Rotary
-    /// `[ActivationPlan.logitRows, vocabulary]`
+    /// `[logit rows of the plan, vocabulary]`
     let logits: Activation
 
     init(_ text: TextConfiguration, in arena: Arena) {

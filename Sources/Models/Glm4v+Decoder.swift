@@ -1,5 +1,6 @@
 //! The decoder: GLM-4's four-norm layers over paged keys and values.
 
+internal import Memory
 internal import ModelFile
 internal import Tensors
 
@@ -18,7 +19,7 @@ extension Glm4v {
     ///
     /// `receive` gets runs of logits, `[rows, vocabulary]` float32, in order of position: one row for
     /// `.last`. On a full context nothing has changed; after any other error the sequence holds the chunks
-    /// that were done. `shouldStop` is asked before each layer of each chunk of 512 positions; when it says
+    /// that were done. `shouldStop` is asked before each layer of each chunk of positions; when it says
     /// so, the chunk and the rest are left for a later call and no last logits come.
     ///
     /// Throws `tokenOutOfRange`, `contextFull`, or `backend` for a fault of the device.
@@ -35,21 +36,19 @@ extension Glm4v {
         try sequence.reserve(inputs.count - sequence.length)
         defer { sequence.releaseReserve() }
         while sequence.length < inputs.count {
-            let chunk = sequence.length..<min(sequence.length + ActivationPlan.chunkTokens, inputs.count)
-            guard let stream = run(inputs, chunk, sequence, shouldStop) else { return }
-            do throws(BackendError) {
-                switch rows {
-                case .all:
-                    try unsafe computeLogits(stream, receive)
-                case .last where chunk.upperBound == inputs.count:
-                    let last = chunk.count - 1..<chunk.count
-                    try unsafe computeLogits(stream.rows(last), receive)
-                case .kept where chunk.upperBound == inputs.count:
-                    keepLogits(stream.rows(chunk.count - 1..<chunk.count))
-                case .last, .kept:
-                    try backend.synchronize()
-                }
-            } catch { throw .backend(error) }
+            let chunk = sequence.length..<min(sequence.length + activations.limits.chunkTokens, inputs.count)
+            guard let stream = try run(inputs, chunk, sequence, shouldStop) else { return }
+            switch rows {
+            case .all:
+                try unsafe computeLogits(stream, receive)
+            case .last where chunk.upperBound == inputs.count:
+                let last = chunk.count - 1..<chunk.count
+                try unsafe computeLogits(stream.rows(last), receive)
+            case .kept where chunk.upperBound == inputs.count:
+                try keepLogits(stream.rows(chunk.count - 1..<chunk.count))
+            case .last, .kept:
+                do { try backend.synchronize() } catch { throw .backend(error) }
+            }
             sequence.commit(chunk.count)
         }
     }
@@ -58,14 +57,15 @@ extension Glm4v {
     /// caller asked to stop.
     private func run(
         _ inputs: InputSequence, _ chunk: Range<Int>, _ sequence: KVSequence, _ shouldStop: () -> Bool
-    ) -> ResidualStream? {
+    ) throws(ModelError) -> ResidualStream? {
         let count = chunk.count
         var stream = ResidualStream(work, rows: count)
-        embed(inputs, chunk, into: stream.residual)
+        store?.begin(.decoder)
+        try embed(inputs, chunk, into: stream.residual)
         let rotary = work.rotary.prefix(count)
         angles.write(inputs.positions[chunk], into: rotary, on: backend)
 
-        let isDone = runLayers(
+        let isDone = try runLayers(
             &stream, sequence.firstLayer, layerByteCount: sequence.pool.layerByteCount, rotary: rotary,
             start: chunk.lowerBound, shouldStop)
         return isDone ? stream : nil
@@ -75,9 +75,8 @@ extension Glm4v {
     /// when the caller asked to stop.
     func runLayers(
         _ stream: inout ResidualStream, _ firstLayer: PagedKV, layerByteCount: Int, rotary: Rotary,
-        start: Int,
-        _ shouldStop: () -> Bool
-    ) -> Bool {
+        start: Int, _ shouldStop: () -> Bool
+    ) throws(ModelError) -> Bool {
         let text = configuration.text
         let count = stream.delta.rows
         let (queries, attended) = (work.queries.rows(0..<count), work.attended.rows(0..<count))
@@ -87,18 +86,17 @@ extension Glm4v {
             if shouldStop() { return false }
             let kv = firstLayer.moved(to: index * layerByteCount)
             backend.project(
-                joined(&stream, previous?.postMLPNorm, then: layer.inputNorm), layer.qkv,
+                joined(&stream, previous?.postMLPNorm, then: layer.inputNorm), try here(layer.qkv),
                 .attentionInputs(
                     queries: queries, bias: layer.qkvBias, rotary: rotary, kv: kv, start: start))
             backend.attention(
                 queries: queries, kv: kv, start: start, length: start + count, isCausal: true,
                 scale: 1 / Float(text.headSize).squareRoot(), into: attended)
-            backend.project(.plain(attended), layer.o, .store(stream.delta, bias: nil))
+            backend.project(.plain(attended), try here(layer.o), .store(stream.delta, bias: nil))
             backend.project(
                 joined(&stream, layer.postSelfAttentionNorm, then: layer.postAttentionNorm),
-                layer.gateUp,
-                .swiglu(mlp))
-            backend.project(.plain(mlp), layer.down, .store(stream.delta, bias: nil))
+                try here(layer.gateUp), .swiglu(mlp))
+            backend.project(.plain(mlp), try here(layer.down), .store(stream.delta, bias: nil))
             previous = layer
         }
         return true
@@ -108,7 +106,6 @@ extension Glm4v {
     private func joined(
         _ stream: inout ResidualStream, _ deltaNorm: Vector?, then norm: Vector
     ) -> Prologue {
-        let epsilon = configuration.text.rmsNormEpsilon
         guard let deltaNorm else { return .rmsNorm(stream.residual, weight: norm, epsilon: epsilon) }
         defer { stream.advance() }
         return .residual(
@@ -117,8 +114,10 @@ extension Glm4v {
     }
 
     /// Token embeddings, with visual features in place of the placeholders'.
-    private func embed(_ inputs: InputSequence, _ chunk: Range<Int>, into residual: Activation) {
-        backend.embed(inputs.tokens.span.extracting(chunk), table: embedding, into: residual)
+    private func embed(
+        _ inputs: InputSequence, _ chunk: Range<Int>, into residual: Activation
+    ) throws(ModelError) {
+        try embedding.look(up: inputs.tokens.span.extracting(chunk), into: residual)
         for image in inputs.images {
             let visible = chunk.clamped(to: image.start..<image.end)
             if visible.isEmpty { continue }
@@ -131,29 +130,46 @@ extension Glm4v {
     }
 
     /// The logits of one position into `work.logits`; nothing is waited for.
-    func keepLogits(_ stream: ResidualStream) {
-        guard let last = layers.last else { preconditionFailure("a decoder has layers") }
-        var stream = stream
-        backend.project(
-            joined(&stream, last.postMLPNorm, then: finalNorm), head,
-            .store(work.logits.rows(0..<1), bias: nil))
+    func keepLogits(_ stream: ResidualStream) throws(ModelError) {
+        try projectHead(stream)
     }
 
     /// Waits for the device before each run of logits, and so for everything before it.
     private func computeLogits(
         _ stream: ResidualStream, _ receive: (UnsafeBufferPointer<Float>) -> Void
-    ) throws(BackendError) {
-        guard let last = layers.last else { preconditionFailure("a decoder has layers") }
-        for start in stride(from: 0, to: stream.delta.rows, by: ActivationPlan.logitRows) {
-            let rows = start..<min(start + ActivationPlan.logitRows, stream.delta.rows)
-            var stream = stream.rows(rows)
-            let logits = work.logits.rows(0..<rows.count)
-            backend.project(
-                joined(&stream, last.postMLPNorm, then: finalNorm), head,
-                .store(logits, bias: nil))
-            try unsafe backend.read(logits, receive)
+    ) throws(ModelError) {
+        // Pieces of the output matrix give logits of a row apart from those of the next.
+        let most = head.count == 1 ? activations.limits.logitRows : 1
+        for start in stride(from: 0, to: stream.delta.rows, by: most) {
+            let rows = start..<min(start + most, stream.delta.rows)
+            // Each run of rows goes through the pieces from the first on.
+            if start > 0 { store?.begin(.decoder) }
+            try projectHead(stream.rows(rows))
+            do { try unsafe backend.read(work.logits.rows(0..<rows.count), receive) } catch {
+                throw .backend(error)
+            }
         }
     }
+
+    /// The logits of `stream`'s rows into `work.logits`. Precondition: one row where the head has pieces.
+    private func projectHead(_ stream: ResidualStream) throws(ModelError) {
+        guard let last = layers.last else { preconditionFailure("a decoder has layers") }
+        var stream = stream
+        let logits = work.logits.rows(0..<stream.delta.rows)
+        let input = joined(&stream, last.postMLPNorm, then: finalNorm)
+        if head.count == 1 {
+            return backend.project(input, try here(head[0]), .store(logits, bias: nil))
+        }
+        var first = 0
+        for piece in head {
+            backend.project(
+                first == 0 ? input : .rmsNorm(stream.residual, weight: finalNorm, epsilon: epsilon),
+                try here(piece), .store(logits.columns(first..<first + piece.layout.rows), bias: nil))
+            first += piece.layout.rows
+        }
+    }
+
+    private var epsilon: Float { configuration.text.rmsNormEpsilon }
 }
 
 /// The residual stream on its way through the layers.

@@ -7,7 +7,7 @@ internal import Tensors
 struct VisionTower {
     let configuration: VisionConfiguration
     /// `[V, channels * frames * patch * patch]`
-    let patchEmbed: Matrix
+    let patchEmbed: WeightMatrix
     let patchEmbedBias: Vector
     let postConvNorm: Vector
     /// Float32 `[grid * grid, V]`
@@ -15,30 +15,30 @@ struct VisionTower {
     let blocks: [Block]
     let postNorm: Vector
     /// `[H, merge * merge * V]`: a strided convolution over the patches of one visual token.
-    let downsample: Matrix
+    let downsample: WeightMatrix
     let downsampleBias: Vector
     /// `[H, H]`
-    let mergerProjection: Matrix
+    let mergerProjection: WeightMatrix
     let mergerNorm: Vector
     let mergerNormBias: Vector
     /// `[2M, H]`: gate and up rows alternate.
-    let mergerGateUp: Matrix
+    let mergerGateUp: WeightMatrix
     /// `[H, M]`
-    let mergerDown: Matrix
+    let mergerDown: WeightMatrix
     let angles: VisionAngles
 
     struct Block {
         let norm1: Vector
         /// `[3V, V]`
-        let qkv: Matrix
+        let qkv: WeightMatrix
         let qkvBias: Vector?
         /// `[V, V]`
-        let projection: Matrix
+        let projection: WeightMatrix
         let norm2: Vector
         /// `[2H, V]`: gate and up rows alternate.
-        let gateUp: Matrix
+        let gateUp: WeightMatrix
         /// `[V, H]`
-        let down: Matrix
+        let down: WeightMatrix
     }
 
     init(
@@ -112,18 +112,21 @@ extension Glm4v {
                 needed: visualGrid.count, capacity: activations.patchCapacity / (merge * merge))
         }
         let work = allWork.prefix(patches: grid.count, tokens: visualGrid.count)
+        self.store?.begin(.vision)
         try cutPatches(pixels, cut, into: work.patches)
-        embedPatches(tower, cut, work)
+        try embedPatches(tower, cut, work)
         for block in tower.blocks {
             if shouldStop() { return nil }
-            run(block, tower, work)
+            try run(block, tower, work)
         }
         let before = store.count
         let values = try store.take(visualGrid.count)
-        mergePatches(tower, work, into: values)
-        do { try backend.synchronize() } catch {
+        do throws(ModelError) {
+            try mergePatches(tower, work, into: values)
+            do { try backend.synchronize() } catch { throw ModelError.backend(error) }
+        } catch {
             store.truncate(to: before)
-            throw .backend(error)
+            throw error
         }
         return VisualFeatures(values: values, grid: visualGrid)
     }
@@ -141,10 +144,12 @@ extension Glm4v {
         arena.lendScratch("operation scratch", to: backend)
     }
 
-    private func embedPatches(_ tower: VisionTower, _ cut: PatchCut, _ work: VisionWork) {
+    private func embedPatches(
+        _ tower: VisionTower, _ cut: PatchCut, _ work: VisionWork
+    ) throws(ModelError) {
         let vision = tower.configuration
         backend.project(
-            .plain(work.patches), tower.patchEmbed, .store(work.hidden, bias: tower.patchEmbedBias))
+            .plain(work.patches), try here(tower.patchEmbed), .store(work.hidden, bias: tower.patchEmbedBias))
         backend.rmsNorm(
             work.hidden, weight: tower.postConvNorm, epsilon: vision.rmsNormEpsilon, into: work.hidden)
         writePositions(cut, positionGridSize: vision.positionGridSize, into: work.positions, on: backend)
@@ -152,37 +157,42 @@ extension Glm4v {
         tower.angles.write(cut, into: work.rotary, on: backend)
     }
 
-    private func run(_ block: VisionTower.Block, _ tower: VisionTower, _ work: VisionWork) {
+    private func run(
+        _ block: VisionTower.Block, _ tower: VisionTower, _ work: VisionWork
+    ) throws(ModelError) {
         let vision = tower.configuration
         let epsilon = vision.rmsNormEpsilon
         backend.project(
-            .rmsNorm(work.hidden, weight: block.norm1, epsilon: epsilon), block.qkv,
+            .rmsNorm(work.hidden, weight: block.norm1, epsilon: epsilon), try here(block.qkv),
             .attentionInputs(
                 queries: work.queries, bias: block.qkvBias, rotary: work.rotary, kv: work.kv, start: 0))
         backend.attention(
             queries: work.queries, kv: work.kv, start: 0, length: work.hidden.rows, isCausal: false,
             scale: 1 / Float(vision.headSize).squareRoot(), into: work.attended)
-        backend.project(.plain(work.attended), block.projection, .add(work.hidden))
+        backend.project(.plain(work.attended), try here(block.projection), .add(work.hidden))
         backend.project(
-            .rmsNorm(work.hidden, weight: block.norm2, epsilon: epsilon), block.gateUp, .swiglu(work.mlp))
-        backend.project(.plain(work.mlp), block.down, .add(work.hidden))
+            .rmsNorm(work.hidden, weight: block.norm2, epsilon: epsilon), try here(block.gateUp),
+            .swiglu(work.mlp))
+        backend.project(.plain(work.mlp), try here(block.down), .add(work.hidden))
     }
 
     /// Patches to visual tokens.
-    private func mergePatches(_ tower: VisionTower, _ work: VisionWork, into visual: Activation) {
+    private func mergePatches(
+        _ tower: VisionTower, _ work: VisionWork, into visual: Activation
+    ) throws(ModelError) {
         let vision = tower.configuration
         let patchesPerToken = vision.mergeSize * vision.mergeSize
         let (merged, mlp) = (work.merged, work.mergerMLP)
         backend.rmsNorm(
             work.hidden, weight: tower.postNorm, epsilon: vision.rmsNormEpsilon, into: work.attended)
         backend.project(
-            .plain(work.attended.joiningRows(patchesPerToken)), tower.downsample,
+            .plain(work.attended.joiningRows(patchesPerToken)), try here(tower.downsample),
             .store(visual, bias: tower.downsampleBias))
-        backend.project(.plain(visual), tower.mergerProjection, .store(merged, bias: nil))
+        backend.project(.plain(visual), try here(tower.mergerProjection), .store(merged, bias: nil))
         backend.layerNormGELU(
             merged, weight: tower.mergerNorm, bias: tower.mergerNormBias, epsilon: Self.layerNormEpsilon,
             into: merged)
-        backend.project(.plain(merged), tower.mergerGateUp, .swiglu(mlp))
-        backend.project(.plain(mlp), tower.mergerDown, .store(visual, bias: nil))
+        backend.project(.plain(merged), try here(tower.mergerGateUp), .swiglu(mlp))
+        backend.project(.plain(mlp), try here(tower.mergerDown), .store(visual, bias: nil))
     }
 }

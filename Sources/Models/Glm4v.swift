@@ -1,5 +1,6 @@
 //! GLM-4 with eyes: the weights of a Glm4v (or of a text-only Glm4) and where they come from.
 
+public import Memory
 public import ModelFile
 public import Tensors
 
@@ -11,10 +12,13 @@ public import Tensors
 public final class Glm4v {
     public let configuration: ModelConfiguration
     public let backend: any Backend
-    let embedding: Matrix
+    let embedding: EmbeddingTable
     let layers: [DecoderLayer]
     let finalNorm: Vector
-    let head: Matrix
+    /// The output matrix, in runs of its rows: one run where it is held.
+    let head: [WeightMatrix]
+    /// What brings the weights that are not resident; nil where all are.
+    let store: WeightStore?
     let vision: VisionTower?
     /// Where everything is that a pass computes on. Its memory is made at load: a pass allocates none.
     public let activations: ActivationPlan
@@ -27,27 +31,30 @@ public final class Glm4v {
     struct DecoderLayer {
         let inputNorm: Vector
         /// `[Q + 2K, H]`: query, key and value rows.
-        let qkv: Matrix
+        let qkv: WeightMatrix
         let qkvBias: Vector?
         /// `[H, Q]`
-        let o: Matrix
+        let o: WeightMatrix
         let postSelfAttentionNorm: Vector
         let postAttentionNorm: Vector
         /// `[2I, H]`: gate and up rows alternate.
-        let gateUp: Matrix
+        let gateUp: WeightMatrix
         /// `[H, I]`
-        let down: Matrix
+        let down: WeightMatrix
         let postMLPNorm: Vector
     }
 
-    /// Makes room to compute on prompts, images included, of at most `contextLength` tokens; then reads all
-    /// weights, on `threadCount` threads. `progress` hears the share of the bytes read so far.
+    /// Makes room to compute on prompts, images included, of at most `contextLength` tokens; then reads the
+    /// resident weights, on `threadCount` threads, and begins to bring the others, which those threads go on
+    /// with. `progress` hears the share of the resident bytes read so far.
     ///
     /// Throws `file` for a fault of the file, `mismatch` where it lacks what its configuration calls for,
     /// `backend` where memory is refused.
-    /// Precondition: `contextLength` is positive.
+    /// Precondition: `contextLength` is positive; `residency` was made for the file, and is whole where the
+    /// backend's memory is not the host's.
     public init(
-        file: ModelFile, contextLength: Int, on backend: any Backend, threadCount: Int = 1,
+        file: ModelFile, contextLength: Int, activations limits: ActivationLimits = ActivationLimits(),
+        residency: Residency? = nil, on backend: any Backend, threadCount: Int = 1,
         progress: (Double) -> Void = { _ in }
     ) throws(ModelError) {
         do { try file.checkSchema() } catch { throw .file(error) }
@@ -55,26 +62,34 @@ public final class Glm4v {
         self.configuration = configuration
         self.backend = backend
         let text = configuration.text
-        activations = ActivationPlan(file, contextLength: contextLength, on: backend)
+        activations = ActivationPlan(file, contextLength: contextLength, limits, on: backend)
         do { arena = try Arena(activations.arena, on: backend) } catch { throw .backend(error) }
         let arena = self.arena
         work = DecoderWork(text, in: arena)
         visionWork = configuration.vision.map { VisionWork($0, in: arena) }
         angles = DecoderAngles(text)
-        let total = file.segments.reduce(0) { $0 + ($1.entry.kind == .weights ? $1.entry.imageByteCount : 0) }
-        var done = 0
-        let reader: SegmentReader
-        do { reader = try SegmentReader(of: file, threadCount: threadCount) } catch { throw .file(error) }
+        let inventory = WeightInventory(file)
+        let residency = residency ?? .whole(inventory)
+        // First of all: its threads read while the rest is loaded.
+        store =
+            residency.arenaByteCount > 0
+            ? try WeightStore(
+                residency, of: file, on: backend, threadCount: max(threadCount, WeightStore.leastThreads))
+            : nil
+        var loader = try SegmentLoader(file, residency, on: backend, threadCount: threadCount)
         func load(_ name: String) throws(ModelError) -> LoadedSegment {
-            let segment = try LoadedSegment(name, of: file, on: backend, reader)
-            done += segment.entry.imageByteCount
-            progress(Double(done) / Double(max(total, 1)))
-            return segment
+            try loader.load(name, progress: progress)
         }
-
-        let embedding = try load("embedding").matrix(
-            "embed_tokens", rows: text.vocabularySize, columns: text.hiddenSize)
-        self.embedding = embedding
+        let embedded = try load("embedding")
+        if let tiles = residency.embeddingTiles {
+            embedding = try EmbeddingTable(
+                file.segments[inventory.embedding], of: file, tileCount: tiles,
+                tokenCount: limits.chunkTokens, on: backend)
+        } else {
+            embedding = EmbeddingTable(
+                try embedded.residentMatrix(
+                    "embed_tokens", rows: text.vocabularySize, columns: text.hiddenSize), on: backend)
+        }
         var layers: [DecoderLayer] = []
         for index in 0..<text.layerCount {
             layers.append(try DecoderLayer(try load("layers.\(index)"), text))
@@ -82,14 +97,20 @@ public final class Glm4v {
         self.layers = layers
         let head = try load("head")
         finalNorm = try head.vector("norm", count: text.hiddenSize)
-        self.head =
-            text.tiesEmbedding
-            ? embedding : try head.matrix("lm_head", rows: text.vocabularySize, columns: text.hiddenSize)
+        let output = text.tiesEmbedding ? embedded : head
+        self.head = try output.pieces(
+            of: inventory.head.tensor, rows: text.vocabularySize, columns: text.hiddenSize)
         if let vision = configuration.vision {
             self.vision = try VisionTower(vision, load: load)
         } else {
             vision = nil
         }
+    }
+
+    /// The matrix where it is now. Throws `file` for a fault of the file.
+    func here(_ weight: WeightMatrix) throws(ModelError) -> Matrix {
+        if let store { return try store.matrix(weight) }
+        return weight.resident
     }
 }
 

@@ -40,7 +40,7 @@ public final class KVPool {
         guard let byteCount, pageCount <= Int32.max else {
             throw BackendError(.outOfMemory, "no memory is large enough for \(label)")
         }
-        memory = try backend.makeMemory(byteCount: byteCount, label: label)
+        memory = try backend.makeMemory(byteCount: byteCount, label: "keys and values")
         free = (0..<Int32(pageCount)).reversed()
     }
 

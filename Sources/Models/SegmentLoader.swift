@@ -1,27 +1,51 @@
-//! Brings a segment of a model file into a backend's memory and hands out its tensors, shapes checked.
+//! Brings a model's weights to where its residency has them, and hands out its tensors, shapes checked.
 
+internal import Memory
 internal import ModelFile
 internal import Tensors
 
-/// A segment in memory.
-struct LoadedSegment {
-    let entry: SegmentEntry
-    let memory: any BackendMemory
+/// Loads segments as a residency says: whole, or their vectors only, whose matrices come and go.
+public struct SegmentLoader {
+    private let file: ModelFile
+    private let backend: any Backend
+    private let residency: Residency
+    private let reader: SegmentReader
+    private let total: Int
+    private var done = 0
+    /// By segment: its units, with their indices in the cycle.
+    private var units: [Int: [(index: Int, unit: WeightUnit)]] = [:]
 
-    /// Reads the segment of that name whole, by a reader of `file`. Its memory image is what the file's
-    /// blocks decompress to.
+    /// What reading weights takes at most, before and while a model runs, in bytes: each thread's buffers.
+    public static func scratchByteCount(threadCount: Int) -> Int {
+        let threads = max(threadCount, WeightStore.leastThreads)
+        return (threads + 2) * RunReader.Scratch.byteCount
+    }
+
+    /// Reads on `threadCount` threads.
     init(
-        _ name: String, of file: ModelFile, on backend: any Backend, _ reader: SegmentReader
+        _ file: ModelFile, _ residency: Residency, on backend: any Backend, threadCount: Int
     ) throws(ModelError) {
-        guard let segment = file.segment(named: name) else {
+        self.file = file
+        self.backend = backend
+        self.residency = residency
+        do { reader = try SegmentReader(of: file, threadCount: threadCount) } catch { throw .file(error) }
+        total = residency.resident.reduce(0) { $0 + file.segments[$1].entry.imageByteCount }
+        for cycle in [residency.decoder, residency.vision] {
+            for (index, unit) in cycle.units.enumerated() {
+                units[unit.segment, default: []].append((index, unit))
+            }
+        }
+    }
+
+    /// The segment of that name, in memory as far as it is resident. `progress` hears the share of the
+    /// resident bytes that are there.
+    mutating func load(_ name: String, progress: (Double) -> Void) throws(ModelError) -> LoadedSegment {
+        guard let index = file.segments.firstIndex(where: { $0.entry.name == name }) else {
             throw .mismatch("the model file has no segment \(name); convert the model again")
         }
-        entry = segment.entry
-        do {
-            memory = try backend.makeMemory(byteCount: entry.imageByteCount, label: name, use: .weights)
-        } catch {
-            throw .backend(error)
-        }
+        let segment = file.segments[index]
+        guard residency.resident.contains(index) else { return try parted(segment, units[index] ?? []) }
+        let memory = try makeMemory(segment.entry.imageByteCount, "weights, resident")
         do {
             try unsafe backend.fill(memory, 0..<memory.byteCount) { (bytes) throws(ModelFileError) in
                 try unsafe reader.read(segment, into: bytes)
@@ -29,28 +53,115 @@ struct LoadedSegment {
         } catch {
             throw .file(error)
         }
+        done += segment.entry.imageByteCount
+        progress(Double(done) / Double(max(total, 1)))
+        return LoadedSegment(entry: segment.entry, place: .whole(memory))
+    }
+
+    /// The vectors in a memory of their own, one after another.
+    private func parted(
+        _ segment: Segment, _ units: [(index: Int, unit: WeightUnit)]
+    ) throws(ModelError) -> LoadedSegment {
+        var offsets: [String: Int] = [:]
+        var end = 0
+        for tensor in segment.entry.tensors where tensor.kind == .vector {
+            offsets[tensor.name] = end
+            end += (tensor.codesByteCount + 63) / 64 * 64
+        }
+        let memory = try makeMemory(end, "norms and biases")
+        let runs = RunReader(file)
+        do {
+            let scratch = try RunReader.Scratch(for: file.path)
+            for tensor in segment.entry.tensors where tensor.kind == .vector {
+                let start = offsets[tensor.name] ?? 0
+                let part = ImagePart(
+                    codes: tensor.codesOffset..<tensor.codesOffset + tensor.codesByteCount, scales: 0..<0)
+                try unsafe backend.fill(memory, start..<start + part.byteCount) {
+                    (bytes) throws(ModelFileError) in
+                    try unsafe runs.read(part, of: segment, into: bytes, scratch)
+                }
+            }
+        } catch { throw .file(error) }
+        return LoadedSegment(
+            entry: segment.entry, place: .parted(vectors: memory, offsets: offsets, units: units))
+    }
+
+    private func makeMemory(_ byteCount: Int, _ label: String) throws(ModelError) -> any BackendMemory {
+        do { return try backend.makeMemory(byteCount: byteCount, label: label, use: .weights) } catch {
+            throw .backend(error)
+        }
+    }
+}
+
+/// A segment, and where its tensors are.
+struct LoadedSegment {
+    let entry: SegmentEntry
+    fileprivate let place: Place
+
+    fileprivate enum Place {
+        /// Its raw image in one memory.
+        case whole(any BackendMemory)
+        /// Vectors at `offsets`, matrices in units of the cycle that they are used in.
+        case parted(
+            vectors: any BackendMemory, offsets: [String: Int], units: [(index: Int, unit: WeightUnit)])
     }
 
     /// The matrix of that name, which must be `rows` by `columns`.
-    func matrix(_ name: String, rows: Int, columns: Int) throws(ModelError) -> Matrix {
-        let tensor = try tensor(name, .matrix, rows: rows, columns: columns)
-        return Matrix(
-            layout: tensor.layout, memory: memory, codesOffset: tensor.codesOffset,
-            scalesOffset: tensor.scalesOffset ?? 0)
+    func matrix(_ name: String, rows: Int, columns: Int) throws(ModelError) -> WeightMatrix {
+        let pieces = try pieces(of: name, rows: rows, columns: columns)
+        precondition(pieces.count == 1, "only an output matrix is cut in pieces")
+        return pieces[0]
+    }
+
+    /// The matrix of that name as runs of its rows, one after another: one run where it is not cut.
+    func pieces(of name: String, rows: Int, columns: Int) throws(ModelError) -> [WeightMatrix] {
+        let (index, tensor) = try tensor(name, .matrix, rows: rows, columns: columns)
+        let layout = tensor.layout
+        let (codes, scales) = (tensor.codesOffset, tensor.scalesOffset ?? 0)
+        switch place {
+        case .whole(let memory):
+            return [
+                WeightMatrix(
+                    Matrix(layout: layout, memory: memory, codesOffset: codes, scalesOffset: scales))
+            ]
+        case .parted(_, _, let units):
+            return units.filter { $0.unit.tensors.contains(index) }.map { position, unit in
+                let tiles = unit.tiles ?? 0..<layout.tileCount
+                let firstRow = tiles.lowerBound * WeightLayout.tileRows
+                let piece = WeightLayout(
+                    rows: min(tiles.upperBound * WeightLayout.tileRows, rows) - firstRow, columns: columns,
+                    format: layout.format)
+                return WeightMatrix(
+                    layout: piece, unit: position,
+                    codes: codes + tiles.lowerBound * layout.tileByteCount - unit.codes.lowerBound,
+                    scales: unit.codes.count + scales + tiles.lowerBound * layout.tileScalesByteCount
+                        - unit.scales.lowerBound)
+            }
+        }
+    }
+
+    /// The matrix of that name where it is held from load to end. Precondition: it is.
+    func residentMatrix(_ name: String, rows: Int, columns: Int) throws(ModelError) -> Matrix {
+        try matrix(name, rows: rows, columns: columns).resident
     }
 
     /// The vector of that name, which must have `count` elements.
     func vector(_ name: String, count: Int) throws(ModelError) -> Vector {
-        let tensor = try tensor(name, .vector, rows: count, columns: 1)
-        return Vector(memory, offset: tensor.codesOffset, count: count)
+        let (_, tensor) = try tensor(name, .vector, rows: count, columns: 1)
+        switch place {
+        case .whole(let memory): return Vector(memory, offset: tensor.codesOffset, count: count)
+        case .parted(let memory, let offsets, _):
+            return Vector(memory, offset: offsets[name] ?? 0, count: count)
+        }
     }
 
     private func tensor(
         _ name: String, _ kind: TensorEntry.Kind, rows: Int, columns: Int
-    ) throws(ModelError) -> TensorEntry {
-        guard let tensor = entry.tensor(named: name) else {
+    ) throws(ModelError) -> (index: Int, tensor: TensorEntry) {
+        guard let index = entry.tensors.firstIndex(where: { $0.name == name }) else {
             throw .mismatch("segment \(entry.name) has no tensor \(name); convert the model again")
         }
+        let tensor = entry.tensors[index]
         guard tensor.kind == kind, tensor.rows == rows, tensor.columns == columns else {
             throw .mismatch(
                 "tensor \(name) of segment \(entry.name) is a \(tensor.kind.rawValue) of \(tensor.rows) x "
@@ -58,6 +169,6 @@ struct LoadedSegment {
                     + "\(columns)"
             )
         }
-        return tensor
+        return (index, tensor)
     }
 }

@@ -83,16 +83,21 @@ public final class StepDecoder {
     ) throws(ModelError) -> any RecordedStep {
         if let step = steps[kind] { return step }
         let (model, backend, state) = (self.model, self.backend, self.state)
+        guard let table = model.embedding.matrix else { preconditionFailure("a step's weights are resident") }
         do {
+            var fault: ModelError?
             let step = try backend.record(state) {
-                var stream = ResidualStream(model.work, rows: 1)
-                backend.beginStep(state, table: model.embedding, into: stream.residual)
-                _ = model.runLayers(
-                    &stream, sequence.firstLayer, layerByteCount: sequence.pool.layerByteCount,
-                    rotary: model.work.rotary.prefix(1), start: 0, { false })
-                model.keepLogits(stream)
-                backend.draw(from: model.work.logits.rows(0..<1), kind, state)
+                do throws(ModelError) {
+                    var stream = ResidualStream(model.work, rows: 1)
+                    backend.beginStep(state, table: table, into: stream.residual)
+                    _ = try model.runLayers(
+                        &stream, sequence.firstLayer, layerByteCount: sequence.pool.layerByteCount,
+                        rotary: model.work.rotary.prefix(1), start: 0, { false })
+                    try model.keepLogits(stream)
+                    backend.draw(from: model.work.logits.rows(0..<1), kind, state)
+                } catch { fault = error }
             }
+            precondition(fault == nil, "nothing is read from the file for resident weights")
             steps[kind] = step
             return step
         } catch { throw .backend(error) }

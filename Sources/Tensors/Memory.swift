@@ -32,6 +32,12 @@ public struct Activation: Sendable {
             memory, offset: offset + range.lowerBound * columns * 4, rows: range.count, columns: columns)
     }
 
+    /// Some of the columns of a single row.
+    public func columns(_ range: Range<Int>) -> Activation {
+        precondition(rows == 1 && range.lowerBound >= 0 && range.upperBound <= columns)
+        return Activation(memory, offset: offset + range.lowerBound * 4, rows: 1, columns: range.count)
+    }
+
     /// The same numbers with `count` rows joined into one.
     public func joiningRows(_ count: Int) -> Activation {
         precondition(rows % count == 0)

@@ -1,6 +1,7 @@
 //! Whether a model's weights fit in memory, before any are read.
 
 internal import CPUBackend
+internal import Memory
 internal import ModelFile
 internal import Models
 internal import Tensors
@@ -9,26 +10,31 @@ extension Engine {
     /// Opens a device that has the memory for the model; `automatic` goes to the CPU where a GPU has not.
     /// Throws `noDevice`, or `outOfMemory`, and `corrupt` where the file lacks tensors.
     static func openDevice(
-        _ choice: DeviceChoice, threadCount: Int, for file: ModelFile, contextLength: Int,
+        _ options: EngineOptions, threadCount: Int, for file: ModelFile, _ ledger: Ledger,
         _ vulkan: VulkanAccess
     ) throws(ThimbleError) -> OpenDevice {
-        let opened = try OpenDevice(choice, threadCount: threadCount, vulkan: vulkan)
+        let opened = try OpenDevice(options.device, threadCount: threadCount, ledger, vulkan: vulkan)
         do throws(ThimbleError) {
-            try requireMemory(of: opened, for: file, contextLength: contextLength)
+            try requireMemory(of: opened, for: file, options)
             return opened
         } catch {
-            guard choice == .automatic, opened.availableByteCount != nil, error.code == .outOfMemory else {
-                throw error
-            }
-            return try openDevice(
-                .cpu, threadCount: threadCount, for: file, contextLength: contextLength, vulkan)
+            guard options.device == .automatic, opened.availableByteCount != nil, error.code == .outOfMemory
+            else { throw error }
+            var options = options
+            options.device = .cpu
+            return try openDevice(options, threadCount: threadCount, for: file, ledger, vulkan)
         }
     }
 
     private static func requireMemory(
-        of device: OpenDevice, for file: ModelFile, contextLength: Int
+        of device: OpenDevice, for file: ModelFile, _ options: EngineOptions
     ) throws(ThimbleError) {
-        guard let available = device.availableByteCount else { return try requireMemory(forWeightsOf: file) }
+        guard let available = device.availableByteCount else {
+            // A limit on the host's memory is the plan's to keep.
+            if options.limits.host ?? options.limits.total != nil { return }
+            return try requireMemory(forWeightsOf: file)
+        }
+        let contextLength = options.contextLength ?? file.configuration.text.maximumPositions
         // What a device has is taken at once, touched or not.
         try translating { () throws(ModelFileError) in try file.checkSchema() }
         let weights = weightByteCount(of: file)
@@ -60,7 +66,7 @@ extension Engine {
             throw ThimbleError(
                 .outOfMemory,
                 "\(file.path): its weights take \(needed) bytes of memory, more than the \(available) bytes "
-                    + "that this process may use")
+                    + "that this process may use; give --host-memory, and they are read as they are used")
         }
     }
 }

@@ -3,6 +3,7 @@
 internal import CPUBackend
 public import Documents
 internal import Foundation
+public import Memory
 public import ModelFile
 internal import Models
 internal import Tensors
@@ -16,6 +17,14 @@ public struct EngineOptions: Sendable {
     public var threadCount: Int?
     /// The longest prompt and answer together, in tokens; nil takes what the model was made for.
     public var contextLength: Int?
+    /// How much memory may be taken. On the CPU, weights that do not fit are read from the file as they are
+    /// used.
+    public var limits = LedgerLimits()
+    /// Tokens of a prompt that are computed together; nil takes as many as are fast and fit.
+    public var chunkTokens: Int?
+    /// The most visual tokens that an image may become: larger ones are shrunk; nil takes what the model was
+    /// made for.
+    public var imageTokens: Int?
 
     public init() {}
 }
@@ -38,6 +47,10 @@ public final class Engine {
     public let contextLength: Int
     /// Seconds from opening the file to being ready.
     public let loadSeconds: Double
+    /// How the model runs within its limits; nil where a GPU holds it.
+    public let plan: Plan?
+    /// Every large piece of memory that this engine and its sessions hold.
+    public let ledger: Ledger
     private let opened: OpenDevice
     /// The device that this engine runs on.
     public var device: DeviceDescription { opened.description }
@@ -56,26 +69,31 @@ public final class Engine {
         let clock = ContinuousClock()
         let start = clock.now
         path = modelPath
-        let threads = options.threadCount ?? CoreCount.available
-        guard (1...1024).contains(threads) else {
-            throw ThimbleError(.invalidArgument, "\(threads) threads; it must be in 1...1024")
-        }
+        let threads = try Self.threadCount(options)
         let file = try translating { () throws(ModelFileError) in try ModelFile(path: modelPath) }
         self.file = file
-        contextLength = try Self.contextLength(options, of: file)
+        let asked = try Self.contextLength(options, of: file)
         tokenizer = try Self.tokenizer(of: file)
         chatFormat = file.manifest.model.chatFormat.flatMap { ChatFormat(rawValue: $0) }
-        preprocessor = try Self.preprocessor(of: file)
-        let opened = try Self.openDevice(
-            options.device, threadCount: threads, for: file, contextLength: contextLength, vulkan)
+        preprocessor = try Self.preprocessor(of: file, imageTokens: options.imageTokens)
+        let ledger = Ledger(options.limits)
+        self.ledger = ledger
+        let opened = try Self.openDevice(options, threadCount: threads, for: file, ledger, vulkan)
         self.opened = opened
         let backend = opened.backend
+        let plan = try (backend as? CPUBackend).map { (backend) throws(ThimbleError) in
+            try Self.plan(options, for: file, on: backend)
+        }
+        self.plan = plan
+        let contextLength = plan?.contextLength ?? asked ?? file.configuration.text.maximumPositions
+        self.contextLength = contextLength
+        if let plan { try Self.draw(plan, from: ledger, modelPath) }
         pool = try Self.pool(tokenCapacity: contextLength, of: file, on: backend)
-        let contextLength = self.contextLength
         model = try translating(modelPath) { () throws(ModelError) in
             try Glm4v(
-                file: file, contextLength: contextLength, on: backend, threadCount: threads,
-                progress: progress)
+                file: file, contextLength: contextLength,
+                activations: plan?.activations ?? ActivationLimits(imageTokens: options.imageTokens),
+                residency: plan?.residency, on: backend, threadCount: threads, progress: progress)
         }
         let model = self.model
         stepDecoder = try translating(modelPath) { () throws(ModelError) in
@@ -91,16 +109,37 @@ public final class Engine {
 
     deinit { opened.savePipelines() }
 
-    private static func contextLength(_ options: EngineOptions, of file: ModelFile) throws(ThimbleError)
-        -> Int
-    {
+    /// The threads that compute. Throws `invalidArgument` for a number that cannot be.
+    static func threadCount(_ options: EngineOptions) throws(ThimbleError) -> Int {
+        let threads = options.threadCount ?? CoreCount.available
+        guard (1...1024).contains(threads) else {
+            throw ThimbleError(.invalidArgument, "\(threads) threads; it must be in 1...1024")
+        }
+        return threads
+    }
+
+    /// The context asked for, which the model must take; nil where none is.
+    static func contextLength(
+        _ options: EngineOptions, of file: ModelFile
+    ) throws(ThimbleError) -> Int? {
         let longest = file.configuration.text.maximumPositions
-        let length = options.contextLength ?? longest
+        guard let length = options.contextLength else { return nil }
         guard (1...longest).contains(length) else {
             throw ThimbleError(
                 .invalidArgument, "a context of \(length) tokens; \(file.path) takes 1...\(longest)")
         }
         return length
+    }
+
+    /// Draws what is held beside the backend's memory.
+    private static func draw(_ plan: Plan, from ledger: Ledger, _ path: String) throws(ThimbleError) {
+        try translating(path) { () throws(ModelError) in
+            do throws(BackendError) {
+                for item in plan.items where Plan.heldByProcess.contains(item.name) {
+                    try ledger.draw(item.byteCount, of: item.place, for: item.name)
+                }
+            } catch { throw .backend(error) }
+        }
     }
 
     private static func pool(
@@ -133,8 +172,16 @@ public final class Engine {
         return tokenizer
     }
 
-    private static func preprocessor(of file: ModelFile) throws(ThimbleError) -> ImagePreprocessor? {
-        guard let vision = file.configuration.vision, let image = file.configuration.image else { return nil }
+    private static func preprocessor(
+        of file: ModelFile, imageTokens: Int?
+    ) throws(ThimbleError) -> ImagePreprocessor? {
+        guard let vision = file.configuration.vision, var image = file.configuration.image else { return nil }
+        if let imageTokens {
+            let side = vision.patchSize * vision.mergeSize
+            let pixels = imageTokens * side * side * vision.temporalPatchSize
+            image.maximumPixels = min(image.maximumPixels, pixels)
+            image.minimumPixels = min(image.minimumPixels, image.maximumPixels)
+        }
         do { return try ImagePreprocessor(settings: image, vision: vision) } catch {
             throw ThimbleError(.corrupt, "\(file.path): \(error)")
         }

@@ -1,6 +1,7 @@
 //! Opens what a model shall run on.
 
 internal import CPUBackend
+internal import Memory
 internal import Tensors
 internal import VulkanBackend
 internal import VulkanCompute
@@ -33,10 +34,12 @@ struct OpenDevice {
 
     /// Opens the device of that choice. Throws `noDevice` where there is none, or it cannot be used, and
     /// `outOfMemory`.
-    init(_ choice: DeviceChoice, threadCount: Int, vulkan: VulkanAccess) throws(ThimbleError) {
+    init(
+        _ choice: DeviceChoice, threadCount: Int, _ ledger: Ledger, vulkan: VulkanAccess
+    ) throws(ThimbleError) {
         switch choice {
         case .cpu:
-            self.init(cpuThreads: threadCount)
+            self.init(cpuThreads: threadCount, ledger)
         case .automatic:
             // A driver that computes on the CPU is slower than our kernels there.
             let devices = (try? vulkan.open().devices()) ?? []
@@ -45,7 +48,7 @@ struct OpenDevice {
             {
                 self = opened
             } else {
-                self.init(cpuThreads: threadCount)
+                self.init(cpuThreads: threadCount, ledger)
             }
         case .vulkan(let index):
             let devices: [PhysicalDevice]
@@ -70,8 +73,8 @@ struct OpenDevice {
         }
     }
 
-    private init(cpuThreads: Int) {
-        let backend = CPUBackend(threadCount: cpuThreads)
+    private init(cpuThreads: Int, _ ledger: Ledger) {
+        let backend = CPUBackend(threadCount: cpuThreads, account: ledger)
         self.backend = backend
         pipelines = PipelineStore(folder: nil)
         description = DeviceDescription(

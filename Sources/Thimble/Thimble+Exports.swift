@@ -2,4 +2,8 @@
 
 @_exported public import struct Documents.PageSettings
 @_exported public import struct Documents.RGBImage
+@_exported public import struct Memory.LedgerEntry
+@_exported public import struct Memory.LedgerLimits
+@_exported public import struct Memory.Plan
 @_exported public import struct ModelFile.ModelDescription
+@_exported public import enum Tensors.MemoryPlace

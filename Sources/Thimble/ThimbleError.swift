@@ -24,6 +24,8 @@ public struct ThimbleError: Error, Sendable, CustomStringConvertible {
         case cancelled = 9
         /// An output that cannot be made where it is asked for.
         case cannotCreate = 11
+        /// What was asked for does not fit the memory that it may take.
+        case budgetExceeded = 12
         /// A fault of this program.
         case `internal` = 10
     }

@@ -6,6 +6,8 @@ import Thimble
 enum ExitStatus: Int32 {
     case success = 0
     case failure = 1
+    /// What was asked for does not fit the memory budget.
+    case budgetExceeded = 3
     /// A command line that cannot be (EX_USAGE).
     case usage = 64
     /// A damaged or unsupported model, image or document (EX_DATAERR).
@@ -33,6 +35,7 @@ enum ExitStatus: Int32 {
         case .inputMissing: self = .inputMissing
         case .corrupt, .unsupported: self = .badData
         case .contextFull, .outOfMemory: self = .failure
+        case .budgetExceeded: self = .budgetExceeded
         case .io: self = .inputOutput
         case .cannotCreate: self = .cannotCreate
         case .noDevice: self = .noDevice

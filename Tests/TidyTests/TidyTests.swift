@@ -14,10 +14,11 @@ private let arrows: [String: Set<String>] = [
     "CPUBackend": ["Tensors", "Threads", "CKernels"],
     "VulkanCompute": ["CVulkan", "Threads"],
     "VulkanBackend": ["Tensors", "VulkanCompute", "CShaders"],
-    "Models": ["Tensors", "ModelFile"],
+    "Memory": ["Tensors", "Threads", "ModelFile"],
+    "Models": ["Tensors", "Threads", "ModelFile", "Memory"],
     "Thimble": [
         "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend", "VulkanBackend",
-        "VulkanCompute", "Tensors",
+        "VulkanCompute", "Memory", "Tensors",
     ],
     "ThimbleCLI": ["Thimble", "ArgumentParser"],
 ]

@@ -1,0 +1,135 @@
+//! Weights that are not all in memory at once: where each lives, and who waits for it.
+
+internal import Memory
+internal import ModelFile
+internal import Tensors
+internal import Threads
+
+/// A matrix of a model, wherever it lives.
+struct WeightMatrix {
+    let layout: WeightLayout
+    let place: Place
+
+    enum Place {
+        /// Held from load to end.
+        case resident(any BackendMemory, codes: Int, scales: Int)
+        /// In a unit of the phase that uses it; offsets from the unit's start.
+        case unit(Int, codes: Int, scales: Int)
+    }
+
+    init(_ matrix: Matrix) {
+        layout = matrix.layout
+        place = .resident(matrix.memory, codes: matrix.codesOffset, scales: matrix.scalesOffset)
+    }
+
+    /// The matrix of one that is held. Precondition: it is.
+    var resident: Matrix {
+        guard case .resident(let memory, let codes, let scales) = place else {
+            preconditionFailure("without a store every matrix is resident")
+        }
+        return Matrix(layout: layout, memory: memory, codesOffset: codes, scalesOffset: scales)
+    }
+
+    init(layout: WeightLayout, unit: Int, codes: Int, scales: Int) {
+        self.layout = layout
+        place = .unit(unit, codes: codes, scales: scales)
+    }
+}
+
+/// What shares the arena in turn.
+enum WeightPhase: Int, CaseIterable {
+    case decoder, vision
+}
+
+/// The arena of weights that come and go, and the threads that fill it ahead of their use.
+///
+/// A pass begins with `begin` and asks for units in the order of its cycle; each is valid until the next is
+/// asked for. Behind the pass the threads go round and round: past its end they read what the next pass will
+/// begin with, so that a token does not wait for the disk more than the disk makes it.
+///
+/// One thread asks. The backend's operations have used a unit before the next one is asked for.
+final class WeightStore {
+    let arena: any BackendMemory
+    private let state: LoadState
+    private var threads: JoinedThreads
+    private var phase = WeightPhase.decoder
+    /// Threads that read, at least: most of the time each waits for the disk, which wants several reads.
+    static let leastThreads = 4
+
+    /// Where the pass at hand begins in the order that never ends.
+    private var first = 0
+    /// The unit asked for last.
+    private var current = -1
+
+    /// Reads into an arena of `backend`, by `threadCount` threads or as many as the system allows.
+    ///
+    /// Throws `backend` where memory is refused, `file` where there are no threads.
+    /// Precondition: the backend's memory is the host's, and its operations are done when they return.
+    init(
+        _ residency: Residency, of file: ModelFile, on backend: any Backend, threadCount: Int
+    ) throws(ModelError) {
+        do {
+            arena = try backend.makeMemory(
+                byteCount: residency.arenaByteCount, label: "weights that take turns", use: .weights)
+        } catch { throw .backend(error) }
+        var base = unsafe UnsafeMutableRawBufferPointer(start: nil, count: 0)
+        unsafe backend.fill(arena, 0..<residency.arenaByteCount) { unsafe base = unsafe $0 }
+        let state = unsafe LoadState(residency, of: file, base: base)
+        var threads = JoinedThreads()
+        for _ in 0..<threadCount {
+            let scratch: RunScratch
+            do { scratch = try RunScratch(for: file.path) } catch {
+                state.close()
+                throw .file(error)
+            }
+            guard threads.start({ state.work(scratch) }) else { break }
+        }
+        guard threads.count > 0 else {
+            throw .file(ModelFileError(.outOfMemory, file: file.path, "the system allows no thread"))
+        }
+        self.state = state
+        self.threads = threads
+    }
+
+    deinit {
+        state.close()
+        // The arena must outlive them.
+        threads.join()
+    }
+
+    /// States that a pass through the units of `phase` begins: from the first one on.
+    func begin(_ phase: WeightPhase) {
+        let count = state.cycles[phase.rawValue].count
+        if phase == self.phase, current == first + count - 1 {
+            // The next round of the same pass: what was read ahead is what it begins with.
+            first += count
+        } else {
+            first = 0
+            state.restart(phase)
+        }
+        self.phase = phase
+        current = first - 1
+    }
+
+    /// Waits until a unit of the phase is in memory; returns where it begins in the arena.
+    ///
+    /// Throws `file` for a fault of the file: the pass is over then, and the next one tries again.
+    /// Precondition: units are asked for in order; some may be left out.
+    func unit(_ index: Int) throws(ModelError) -> Int {
+        let sequence = first + index
+        precondition(sequence >= current, "units come in order")
+        current = sequence
+        do { return try state.wait(for: sequence) } catch {
+            current = -2
+            throw .file(error)
+        }
+    }
+
+    /// The matrix where it lies now; valid until one of another unit is asked for.
+    func matrix(_ weight: WeightMatrix) throws(ModelError) -> Matrix {
+        guard case .unit(let index, let codes, let scales) = weight.place else { return weight.resident }
+        let base = try unit(index)
+        return Matrix(
+            layout: weight.layout, memory: arena, codesOffset: base + codes, scalesOffset: base + scales)
+    }
+}
