@@ -43,6 +43,7 @@ let package = Package(
         .target(
             name: "Checkpoints", dependencies: ["Tensors", "Threads", "ModelFile"], swiftSettings: swift),
         .target(name: "Documents", dependencies: ["CFreeType", "CImages"], swiftSettings: swift),
+        .target(name: "Memory", dependencies: ["Tensors", "ModelFile"], swiftSettings: swift),
         .target(name: "CPUBackend", dependencies: ["Tensors", "Threads", "CKernels"], swiftSettings: swift),
         .target(name: "VulkanCompute", dependencies: ["CVulkan", "Threads"], swiftSettings: swift),
         .target(
@@ -86,6 +87,7 @@ let package = Package(
             swiftSettings: swift),
         .testTarget(
             name: "DocumentsTests", dependencies: ["Documents", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "MemoryTests", dependencies: ["Memory", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "CPUBackendTests",
             dependencies: ["CPUBackend", "CKernels", "CKernelConformance", "Tensors", "TestSupport"],
@@ -134,7 +136,9 @@ if Context.environment["THIMBLE_FUZZ"] != nil {
         .systemLibrary(name: "CLibFuzzer", path: "Fuzz/CLibFuzzer"),
         .executableTarget(
             name: "Fuzz",
-            dependencies: ["CLibFuzzer", "Checkpoints", "Documents", "ModelFile", "Tensors", "Tokenizers"],
+            dependencies: [
+                "CLibFuzzer", "Checkpoints", "Documents", "Memory", "ModelFile", "Tensors", "Tokenizers",
+            ],
             path: "Fuzz/Targets", swiftSettings: swift),
     ]
 }

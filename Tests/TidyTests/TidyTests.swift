@@ -11,6 +11,7 @@ private let arrows: [String: Set<String>] = [
     "Documents": ["CFreeType", "CImages"],
     "ModelFile": ["Tensors", "Threads", "CZstd", "CXXHash"],
     "Checkpoints": ["Tensors", "Threads", "ModelFile"],
+    "Memory": ["Tensors", "ModelFile"],
     "CPUBackend": ["Tensors", "Threads", "CKernels"],
     "VulkanCompute": ["CVulkan", "Threads"],
     "VulkanBackend": ["Tensors", "VulkanCompute", "CShaders"],
