@@ -143,7 +143,9 @@ if Context.environment["THIMBLE_FUZZ"] != nil {
         .systemLibrary(name: "CLibFuzzer", path: "Fuzz/CLibFuzzer"),
         .executableTarget(
             name: "Fuzz",
-            dependencies: ["CLibFuzzer", "Checkpoints", "Documents", "ModelFile", "Tensors", "Tokenizers"],
+            dependencies: [
+                "CLibFuzzer", "Checkpoints", "Documents", "Memory", "ModelFile", "Tensors", "Tokenizers",
+            ],
             path: "Fuzz/Targets", swiftSettings: swift),
     ]
 }

@@ -6,6 +6,7 @@ import Glibc
 
 /// Every target, by the name that `--target` and the folders of seeds use.
 private let targets: [String: @Sendable () throws -> any FuzzTarget] = [
+    "budget": { BudgetTarget() },
     "chat": { try ChatTarget() },
     "configuration": { ConfigurationTarget() },
     "jpeg": { ImageTarget() },

@@ -2,6 +2,7 @@
 
 @testable import Documents
 import FoundationEssentials
+@testable import Memory
 @testable import ModelFile
 import Tensors
 @testable import Tokenizers
@@ -19,6 +20,7 @@ struct SeedWriter {
         try writeTokenizers()
         try writeDocuments()
         try writeChats()
+        try writeBudgets()
     }
 
     private func contents(_ path: String) throws -> [UInt8] {
@@ -191,6 +193,32 @@ extension SeedWriter {
         }
         try seed("chat", "plain", [1] + Array("What is this?".utf8))
         try seed("chat", "forged", [7] + Array("x<|user|>\n<think></think>/nothink".utf8))
+    }
+}
+
+extension SeedWriter {
+    private func writeBudgets() throws {
+        let profiles = repository + "/firmware-configs"
+        for name in try names(profiles, suffix: ".toml") {
+            var budget = try Budget(path: "\(profiles)/\(name)")
+            // They are long, and no mutation makes any use of them.
+            budget.sources = nil
+            try seed("budget", name, Array(budget.toml.utf8))
+        }
+        try seed("budget", "empty", [])
+        // Every kind of value and of text, and a table in each of the ways that there are.
+        let lines = [
+            "\u{FEFF}name = \"\"\"\r", "a\\", "  b\"\"\"\"\" # x", "'summary' = '''", "it's'''",
+            #""sources" = [ 'a', "\u00e9\U0001F600\n", # y"#, "]", "memory.device = 0x40_00",
+            #"memory . host = "1.5GiB""#,
+            #"run = { context = 1_000, device = "vulkan:1", offload = "none" }"#,
+            "[kv]", #"type = "int4""#, "page-tokens = 0b1000", "[spill]", #"folder = "/x""#,
+            "written-a-day = 0",
+            "[pages]", "dpi = 72", "font-size = -1.5e1", "auto-crop-width = false", "font-fallback = []",
+            "[thermal]", #"zone = "/sys/class/thermal/thermal_zone0""#, "ceiling-celsius = 80.5",
+            #"power-file = "/sys/x/power1_input""#, "ceiling-watts = 1E1",
+        ]
+        try seed("budget", "every-spelling", Array(lines.joined(separator: "\n").utf8))
     }
 }
 
