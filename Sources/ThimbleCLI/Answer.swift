@@ -72,6 +72,7 @@ struct AnswerReport: Encodable {
     var timings: Timings
     var pages: Pages?
     var peakMemoryBytes: Int?
+    var memory: MemoryReport
 
     init(_ result: GenerationResult, engine: Engine, pages: Pages?) {
         text = result.text
@@ -86,6 +87,7 @@ struct AnswerReport: Encodable {
             decodeTokensPerSecond: result.decodeTokensPerSecond)
         self.pages = pages
         peakMemoryBytes = PeakMemory.bytes()
+        memory = MemoryReport(engine)
     }
 
     /// The figures for a person.
@@ -100,7 +102,10 @@ struct AnswerReport: Encodable {
         lines.append("loading       \(timings.loadSeconds.fixed(2)) s, before that")
         let rate = timings.decodeTokensPerSecond.map { ", \($0.fixed(1)) tokens/s" } ?? ""
         lines.append("answer        \(usage.completionTokens.of("token"))\(rate)")
-        if let bytes = peakMemoryBytes { lines.append("peak memory   \(bytes.asBytes)") }
+        if let bytes = peakMemoryBytes {
+            let drawn = memory.drawnPeakBytes.asBytes
+            lines.append("peak memory   \(bytes.asBytes) held, \(drawn) drawn\(memory.limitText)")
+        }
         return lines
     }
 }

@@ -21,7 +21,8 @@ struct Program: ParsableCommand {
         version: "thimble \(Version.string)",
         subcommands: [
             RunCommand.self, ChatCommand.self, ReadCommand.self, ConvertCommand.self, InspectCommand.self,
-            TokenizeCommand.self, LogitsCommand.self, BenchCommand.self, DevicesCommand.self,
+            TokenizeCommand.self, LogitsCommand.self, BenchCommand.self, PlanCommand.self,
+            DevicesCommand.self,
         ])
 
     /// Says what is here and what to do next.

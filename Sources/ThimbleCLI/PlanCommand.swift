@@ -1,0 +1,90 @@
+//! `thimble plan`: who would live where in memory, before anything is loaded.
+
+import ArgumentParser
+import Thimble
+
+struct PlanCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan",
+        abstract: "Say how a model will run within a limit on memory.",
+        discussion: """
+            Nothing is loaded. Where nothing fits, the exit status is 3, and what would fit is said.
+
+            Examples:
+              thimble plan model.thimble --host-memory 2GiB
+              thimble plan model.thimble --host-memory 900MiB --context 4096 --json
+            """)
+
+    @Argument(help: "The model file.", completion: .file(extensions: ["thimble"]))
+    var model: String
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    @OptionGroup var engineFlags: EngineFlags
+
+    func run() throws {
+        let plan = try Engine.plan(modelPath: model, options: engineFlags.options())
+        let report = PlanReport(plan)
+        if json { return try JSONLine.write(report) }
+        try StandardStream.output.write(report.lines.map { $0 + "\n" }.joined())
+    }
+}
+
+/// What `plan` prints.
+private struct PlanReport: Encodable {
+    struct Item: Encodable {
+        var name: String
+        var place: String
+        var bytes: Int
+    }
+
+    var limitBytes: Int?
+    var totalBytes: Int
+    var contextTokens: Int
+    var prefillChunkTokens: Int
+    var imageTokens: Int?
+    var items: [Item]
+    /// Of the file, for each decoded token.
+    var streamedBytes: Int
+    /// Of the file, for each image.
+    var streamedVisionBytes: Int
+    /// Of weights, for each decoded token.
+    var decodedBytes: Int
+
+    init(_ plan: Plan) {
+        limitBytes = plan.limits.host
+        totalBytes = plan.byteCount(.host)
+        contextTokens = plan.contextLength
+        prefillChunkTokens = plan.activations.chunkTokens
+        imageTokens = plan.activations.imageTokens
+        items = plan.items.map { Item(name: $0.name, place: $0.place.rawValue, bytes: $0.byteCount) }
+        streamedBytes = plan.streamedByteCount
+        streamedVisionBytes = plan.streamedVisionByteCount
+        decodedBytes = plan.decodedByteCount
+    }
+
+    var lines: [String] {
+        let width = (items.map(\.name.count).max() ?? 0) + 2
+        func row(_ name: String, _ text: String) -> String {
+            name + String(repeating: " ", count: max(1, width - name.count)) + text
+        }
+        var lines = items.map { row($0.name, $0.bytes.asBytes) }
+        let limit = limitBytes.map { " of \($0.asBytes) allowed" } ?? ""
+        lines.append(row("total", totalBytes.asBytes + limit))
+        lines.append("")
+        lines.append(
+            row("context", contextTokens.of("token") + ", \(prefillChunkTokens) of a prompt at a time"))
+        if streamedBytes > 0 {
+            let share = Double(streamedBytes) / Double(max(decodedBytes, 1)) * 100
+            lines.append(
+                row("a token reads", "\(streamedBytes.asBytes) of the file, \(share.fixed(0)) % of its weights"))
+        } else {
+            lines.append(row("a token reads", "nothing of the file: its weights are in memory"))
+        }
+        if streamedVisionBytes > 0 {
+            lines.append(row("an image reads", "\(streamedVisionBytes.asBytes) of the file"))
+        }
+        return lines
+    }
+}
