@@ -1,9 +1,9 @@
 //! Every limit on what a budget may say, in one place.
 
 /// What a budget's file may ask for, checked before it is believed.
-package enum MemoryLimits {
+enum MemoryLimits {
     /// The file, in bytes; those that are shipped have about two thousand.
-    package static let maximumFileByteCount = 64 << 10
+    static let maximumFileByteCount = 64 << 10
     /// Brackets within brackets, and full stops in one key: each is a table within a table, and so a call
     /// within a call where the text is parsed. No budget needs more than two.
     static let maximumDepth = 8

@@ -105,7 +105,10 @@ extension TOMLParser {
 
     private mutating func skipComment() throws(TOMLFault) {
         guard skip("#") else { return }
-        while let next, next != UInt8(ascii: "\n"), !isNewline { position += 1; try requirePlain(next) }
+        while let next, !isNewline {
+            try requirePlain(next)
+            position += 1
+        }
     }
 
     /// Moves over one end of line; false where there is none.
