@@ -16,7 +16,8 @@ enum Environment {
     private static func size(_ name: String) throws(Failure) -> ByteSize? {
         guard let value = text(name) else { return nil }
         guard let size = ByteSize(value) else {
-            throw .usage("the environment's \(name) is '\(value)', which is no size such as 900MiB; correct it")
+            throw .usage(
+                "the environment's \(name) is '\(value)', which is no size such as 900MiB; correct it")
         }
         return size
     }
