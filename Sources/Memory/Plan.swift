@@ -25,8 +25,10 @@ public struct Plan: Sendable, Equatable {
     /// Bytes of weights that decoding a token goes through, wherever they are.
     public let decodedByteCount: Int
 
+    static let program = "program and tokenizer"
+    static let reading = "reading weights"
     /// Items that no backend draws: the process holds them.
-    public static let heldByProcess: Set<String> = ["program and tokenizer", "reading weights"]
+    public static let heldByProcess: Set<String> = [program, reading]
 
     /// Bytes that the plan takes.
     public func byteCount(_ place: MemoryPlace) -> Int {

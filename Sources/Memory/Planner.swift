@@ -1,11 +1,13 @@
 //! The planner: a pure function from what is asked, what is allowed and what a model is, to a plan or a refusal.
 
-internal import Tensors
+public import Tensors
 
 /// What a plan is asked to make room for; nil leaves the choice to the planner.
 public struct PlanRequest: Sendable, Equatable {
     public var limits = LedgerLimits()
     public var contextLength: Int?
+    /// The longest context that is chosen where none is asked for.
+    public var contextCeiling: Int?
     /// Tokens that go through the decoder together.
     public var chunkTokens: Int?
     /// The most visual tokens of an image.
@@ -17,6 +19,8 @@ public struct PlanRequest: Sendable, Equatable {
 /// How much memory the parts of a model take, in bytes, for whatever sizes are chosen.
 public struct ModelSizes {
     public let inventory: WeightInventory
+    /// Where weights, keys and values, and activations live: in a GPU's memory, or the process's.
+    public let place: MemoryPlace
     /// The longest context that the model was made for.
     public let maximumContext: Int
     /// The most visual tokens that an image of any size becomes; 0 for a text-only model.
@@ -34,12 +38,13 @@ public struct ModelSizes {
     public let features: (_ contextLength: Int) -> Int
 
     public init(
-        inventory: WeightInventory, maximumContext: Int, maximumImageTokens: Int, program: Int, reading: Int,
+        inventory: WeightInventory, place: MemoryPlace, maximumContext: Int, maximumImageTokens: Int, program: Int, reading: Int,
         keysAndValues: @escaping (Int) -> Int?,
         activations: @escaping (Int, ActivationLimits) -> Int,
         features: @escaping (Int) -> Int
     ) {
         self.inventory = inventory
+        self.place = place
         self.maximumContext = maximumContext
         self.maximumImageTokens = maximumImageTokens
         self.program = program
@@ -50,43 +55,80 @@ public struct ModelSizes {
     }
 }
 
-/// Plans for a model whose every part lives in the host's memory.
+/// Plans for a model that one device computes. Weights that pass through an arena do so in the host's memory: a
+/// GPU holds all of them.
 public struct Planner {
     private let sizes: ModelSizes
 
     public init(_ sizes: ModelSizes) { self.sizes = sizes }
 
-    /// Tokens that go through the decoder together, from the fastest choice on.
-    private static let chunkChoices = [512, 256, 128, 64, 32]
+    /// Tokens that go through the decoder together, from the fastest choice on. A GPU has room for more rows at
+    /// once than the processor's caches have.
+    private var chunkChoices: [Int] {
+        (sizes.place == .device ? [2048, 1024] : []) + [512, 256, 128, 64, 32]
+    }
     /// Positions whose logits are computed together: many only where memory is not limited.
     private static let logitRows = 64
     /// A context that is taken where a limit leaves no room for more without reading weights again and again.
     private static let usualContext = 4096
+    /// The least that is chosen by itself: a page and a question.
+    private static let leastContext = 1024
 
     /// The plan, or why there is none.
     public func plan(_ request: PlanRequest) throws(PlanRefusal) -> Plan {
-        guard let limit = hostLimit(request) else { return unlimited(request) }
+        let process = sizes.program + sizes.reading
+        if sizes.place == .device {
+            // What the process holds beside the GPU's memory cannot be made less.
+            let host = [request.limits.host, request.limits.total].compactMap { $0 }.min()
+            if let host, process > host {
+                throw PlanRefusal(
+                    place: .host, limit: host, needed: process.roundedUpToMebibyte, contextLength: nil,
+                    imageTokens: nil)
+            }
+        }
+        guard let limit = limit(request) else { return unlimited(request) }
         if let plan = best(request, limit: limit) { return plan }
         throw refusal(request, limit: limit)
     }
 
-    private func hostLimit(_ request: PlanRequest) -> Int? {
-        [request.limits.host, request.limits.total].compactMap { $0 }.min()
+    private func longest(_ request: PlanRequest) -> Int {
+        min(sizes.maximumContext, request.contextCeiling ?? .max)
+    }
+
+    /// Bytes that the place of the model's parts may take.
+    private func limit(_ request: PlanRequest) -> Int? {
+        let limits = request.limits
+        switch sizes.place {
+        case .host: return [limits.host, limits.total].compactMap { $0 }.min()
+        case .device:
+            let rest = limits.total.map { $0 - sizes.program - sizes.reading }
+            return [limits.device, rest].compactMap { $0 }.min()
+        }
+    }
+
+    /// What the process holds, where that counts against the same limit.
+    private var processBytes: Int { sizes.place == .host ? sizes.program + sizes.reading : 0 }
+
+    private func residency(within budget: Int) -> Residency? {
+        if sizes.place == .host { return Residency.best(sizes.inventory, budget: budget) }
+        let whole = Residency.whole(sizes.inventory)
+        return whole.byteCount(sizes.inventory) <= budget ? whole : nil
     }
 
     private func unlimited(_ request: PlanRequest) -> Plan {
         let activations = ActivationLimits(
-            chunkTokens: request.chunkTokens ?? Self.chunkChoices[0], logitRows: Self.logitRows,
+            chunkTokens: request.chunkTokens ?? chunkChoices[0], logitRows: Self.logitRows,
             imageTokens: request.imageTokens)
         return make(
-            request, context: request.contextLength ?? sizes.maximumContext, activations,
+            request, context: request.contextLength ?? longest(request), activations,
             .whole(sizes.inventory))
     }
 
     /// The best plan of at most `limit` bytes; nil where there is none.
     private func best(_ request: PlanRequest, limit: Int) -> Plan? {
         if let context = request.contextLength { return best(request, context: context, limit: limit) }
-        var contexts = [sizes.maximumContext]
+        let longest = longest(request)
+        var contexts = [longest]
         while let last = contexts.last, last > Self.usualContext { contexts.append(last / 2) }
         for context in contexts {
             // A longer context is worth no weight that would have to be read for each token.
@@ -94,8 +136,8 @@ public struct Planner {
                 return plan
             }
         }
-        var context = min(sizes.maximumContext, Self.usualContext)
-        while context >= 1 {
+        var context = min(longest, Self.usualContext)
+        while context >= min(longest, Self.leastContext) {
             if let plan = best(request, context: context, limit: limit) { return plan }
             context /= 2
         }
@@ -103,7 +145,7 @@ public struct Planner {
     }
 
     private func best(_ request: PlanRequest, context: Int, limit: Int) -> Plan? {
-        let choices = request.chunkTokens.map { [$0] } ?? Self.chunkChoices
+        let choices = request.chunkTokens.map { [$0] } ?? chunkChoices
         for (index, chunk) in choices.enumerated() {
             let activations = ActivationLimits(
                 chunkTokens: chunk, logitRows: 1, imageTokens: request.imageTokens)
@@ -111,10 +153,9 @@ public struct Planner {
             let isLast = index == choices.count - 1
             guard isLast || sizes.activations(context, activations) <= limit / 4 else { continue }
             guard let keys = sizes.keysAndValues(context) else { return nil }
-            let rest =
-                sizes.program + sizes.reading + keys + sizes.features(context)
-                + sizes.activations(context, activations)
-            if rest < limit, let residency = Residency.best(sizes.inventory, budget: limit - rest) {
+            let (rest, overflows) = keys.addingReportingOverflow(
+                processBytes + sizes.features(context) + sizes.activations(context, activations))
+            if !overflows, rest < limit, let residency = residency(within: limit - rest) {
                 return make(request, context: context, activations, residency)
             }
         }
@@ -131,7 +172,7 @@ public struct Planner {
         }
         let rows = residency.embeddingTiles.map { Residency.embeddingByteCount(tiles: $0, inventory) } ?? 0
         let items = [
-            ("program and tokenizer", sizes.program),
+            (Plan.program, sizes.program),
             ("keys and values", sizes.keysAndValues(context) ?? .max / 4),
             ("activations", sizes.activations(context, activations)),
             ("visual features", sizes.features(context)),
@@ -139,12 +180,16 @@ public struct Planner {
             ("norms and biases", vectors),
             ("embedding rows", rows),
             ("weights that take turns", residency.arenaByteCount),
-            ("reading weights", sizes.reading),
+            (Plan.reading, sizes.reading),
         ]
         let decoded = inventory.byteCount(of: inventory.decoder)
         return Plan(
             limits: request.limits, contextLength: context, activations: activations, residency: residency,
-            items: items.filter { $0.1 > 0 }.map { Plan.Item(name: $0.0, place: .host, byteCount: $0.1) },
+            items: items.filter { $0.1 > 0 }.map { name, byteCount in
+                Plan.Item(
+                    name: name, place: Plan.heldByProcess.contains(name) ? .host : sizes.place,
+                    byteCount: byteCount)
+            },
             streamedByteCount: stored(residency.decoder.passing),
             streamedVisionByteCount: stored(residency.vision.passing),
             decodedByteCount: decoded
@@ -159,9 +204,9 @@ public struct Planner {
 
     /// What would make a plan: each suggestion has been planned with, and works.
     private func refusal(_ request: PlanRequest, limit: Int) -> PlanRefusal {
-        let context = request.contextLength ?? sizes.maximumContext
+        let context = request.contextLength ?? longest(request)
         return PlanRefusal(
-            place: .host, limit: limit,
+            place: sizes.place, limit: limit,
             needed: Self.least(above: limit) { best(request, limit: $0) != nil },
             contextLength: Self.most(below: context) {
                 var smaller = request
@@ -177,7 +222,7 @@ public struct Planner {
 
     /// The least number above `bound`, to the next MiB, for which `fits` holds.
     private static func least(above bound: Int, _ fits: (Int) -> Bool) -> Int {
-        let step = 1 << 20
+        let step = Int.mebibyte
         var (low, high) = (bound / step, max(1, bound / step))
         while !fits(high * step) { (low, high) = (high, high * 2) }
         while high - low > 1 {
@@ -196,4 +241,9 @@ public struct Planner {
         }
         return nil
     }
+}
+
+extension Int {
+    fileprivate static let mebibyte = 1 << 20
+    fileprivate var roundedUpToMebibyte: Int { (self + .mebibyte - 1) / .mebibyte * .mebibyte }
 }
