@@ -8,8 +8,8 @@ private let mebibyte = 1 << 20
 
 /// The bundled model's document, question and answer.
 private enum Voyage {
-    static let document = Fixtures.root.appending(path: "Examples/voyage.txt").path
-    static let model = Fixtures.root.appending(path: "Models/reader.thimble").path
+    static let document = Fixtures.packageRoot.appending(path: "Examples/voyage.txt").path
+    static let model = Fixtures.packageRoot.appending(path: "Models/reader.thimble").path
     static let question = "What is the code of copper-kettle?"
     static let answer = "48213"
 
