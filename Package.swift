@@ -109,7 +109,7 @@ let package = Package(
         .testTarget(
             name: "ThimbleTests",
             dependencies: [
-                "Thimble", "Models", "TestSupport", "CAllocationCounter", "CFaultInjection",
+                "Thimble", "Models", "VulkanCompute", "TestSupport", "CAllocationCounter", "CFaultInjection",
             ],
             swiftSettings: swift),
         .testTarget(
