@@ -109,7 +109,8 @@ let package = Package(
         .testTarget(
             name: "ThimbleTests",
             dependencies: [
-                "Thimble", "Models", "VulkanCompute", "TestSupport", "CAllocationCounter", "CFaultInjection",
+                "Thimble", "Models", "VulkanBackend", "VulkanCompute", "Tensors", "TestSupport",
+                "CAllocationCounter", "CFaultInjection",
             ],
             swiftSettings: swift),
         .testTarget(

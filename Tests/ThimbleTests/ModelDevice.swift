@@ -48,8 +48,11 @@ struct ModelDevice {
 enum VulkanModelTests {
     /// A message of the validation layer fails the test whose call it is about.
     nonisolated(unsafe) private static let opened = Result {
-        try ModelDevice(ValidatedVulkan { Issue.record("validation: \($0)") })
+        let vulkan = try ValidatedVulkan { Issue.record("validation: \($0)") }
+        return (vulkan, try ModelDevice(vulkan))
     }
 
-    static var device: ModelDevice { get throws { try unsafe opened.get() } }
+    static var vulkan: ValidatedVulkan { get throws { try unsafe opened.get().0 } }
+    /// One for all tests, so that each shader is compiled once.
+    static var device: ModelDevice { get throws { try unsafe opened.get().1 } }
 }
