@@ -120,10 +120,15 @@ let package = Package(
             ],
             swiftSettings: swift),
         // Stands between Thimble and the Vulkan driver.
-        .target(name: "CVulkanFaults", dependencies: ["CVulkan"], path: "Tests/VulkanFaults"),
+        .target(
+            name: "CVulkanFaults", dependencies: ["CVulkan", "CAllocationCounter"],
+            path: "Tests/VulkanFaults"),
         .testTarget(
             name: "VulkanFaultTests",
-            dependencies: ["CVulkan", "CVulkanFaults", "Thimble", "TestSupport", "VulkanCompute"],
+            dependencies: [
+                "CVulkan", "CVulkanFaults", "CAllocationCounter", "Thimble", "Models", "TestSupport",
+                "VulkanCompute",
+            ],
             swiftSettings: swift),
         .testTarget(
             name: "ThimbleCLITests", dependencies: ["ThimbleCLI", "ModelFile", "TestSupport"],
