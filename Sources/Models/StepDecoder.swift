@@ -21,8 +21,8 @@ public final class StepDecoder {
     /// The most tokens that are decoded in a run.
     public static let mostInRun = 16
 
-    /// A decoder for sequences of at most `contextLength` positions; nil where the model's backend has none.
-    /// Throws `backend` where memory is refused.
+    /// A decoder for sequences of at most `contextLength` positions; nil where the model's backend has none,
+    /// or not for a model of its shape. Throws `backend` where memory is refused.
     public init?(_ model: Glm4v, contextLength: Int) throws(ModelError) {
         guard let backend = model.backend as? any SteppingBackend else { return nil }
         self.model = model
@@ -32,6 +32,7 @@ public final class StepDecoder {
             contextLength: contextLength, pageTokens: KVPool.pageTokens, vocabularySize: text.vocabularySize,
             queryHeads: text.headCount, kvHeads: text.kvHeadCount, headSize: text.headSize,
             frequencies: model.angles.frequencies)
+        guard backend.canRecord(shape, attentionInputs: model.layers.map(\.qkv.layout)) else { return nil }
         do { state = try backend.makeStepState(shape) } catch { throw .backend(error) }
     }
 

@@ -37,6 +37,7 @@ static struct {
     bool is_lasting;
     const char *hidden;
     uint64_t heap_byte_count;
+    uint32_t shared_byte_count;
     bool is_discrete;
 } window = {.function = -1};
 static atomic_int_fast64_t calls, injected, made_count, misplaced;
@@ -204,6 +205,8 @@ static VKAPI_ATTR void VKAPI_CALL instead_of_vkGetPhysicalDeviceProperties2(
     VkPhysicalDevice device, VkPhysicalDeviceProperties2 *properties) {
     IN_DRIVER;
     real.vkGetPhysicalDeviceProperties2(device, properties);
+    if (window.shared_byte_count)
+        properties->properties.limits.maxComputeSharedMemorySize = window.shared_byte_count;
     if (window.is_discrete) properties->properties.deviceType = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
 }
 
@@ -318,6 +321,8 @@ void vulkan_fault_hide(const char *name) { window.hidden = name; }
 void vulkan_fault_pretend_discrete(bool is_discrete) { window.is_discrete = is_discrete; }
 
 void vulkan_fault_limit_heaps(uint64_t byte_count) { window.heap_byte_count = byte_count; }
+
+void vulkan_fault_limit_shared_memory(uint32_t byte_count) { window.shared_byte_count = byte_count; }
 
 struct vulkan_fault_report vulkan_fault_end(void) {
     const struct vulkan_fault_report report = {calls, injected, made_count, alive(true), misplaced};

@@ -61,6 +61,9 @@ void vulkan_fault_hide(const char *name);
 /// Makes the heaps of every device say that they have so many bytes; 0 changes nothing.
 void vulkan_fault_limit_heaps(uint64_t byte_count);
 
+/// Makes every device say that a workgroup has so many bytes of shared memory; 0 changes nothing.
+void vulkan_fault_limit_shared_memory(uint32_t byte_count);
+
 /// Makes every device say that it is a GPU with memory of its own.
 void vulkan_fault_pretend_discrete(bool is_discrete);
 
