@@ -22,14 +22,24 @@ extension ModelFile {
         } catch {
             throw input.modelFileError(error, at: block.fileOffset)
         }
-        let checksum = unsafe ContainerFormat.checksum(UnsafeRawBufferPointer(stored))
-        guard checksum == block.checksum else {
+        try unsafe unpack(
+            index, of: segment, UnsafeRawBufferPointer(stored), into: destination, scratch: scratch)
+    }
+
+    /// Checks the stored bytes of a block, and decompresses them into `destination`, unless they are the raw
+    /// bytes. Precondition: as for `readBlock`.
+    func unpack(
+        _ index: Int, of segment: Segment, _ stored: UnsafeRawBufferPointer,
+        into destination: UnsafeMutableRawBufferPointer, scratch: borrowing BlockScratch
+    ) throws(ModelFileError) {
+        let block = segment.blocks[index]
+        guard unsafe ContainerFormat.checksum(stored) == block.checksum else {
             throw input.damage(
                 at: block.fileOffset,
                 "block \(index) of segment \(segment.entry.name) does not match its checksum")
         }
         guard !block.isStoredRaw else { return }
-        if let fault = unsafe scratch.decompress(UnsafeRawBufferPointer(stored), into: destination) {
+        if let fault = unsafe scratch.decompress(stored, into: destination) {
             throw input.damage(
                 at: block.fileOffset,
                 "block \(index) of segment \(segment.entry.name) cannot be decompressed: \(fault)")
