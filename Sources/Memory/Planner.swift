@@ -1,4 +1,4 @@
-//! The planner: a pure function from what is asked, what is allowed and what a model is, to a plan or a refusal.
+//! The planner: a pure function from what is asked and allowed, and what a model is, to a plan or a refusal.
 
 public import Tensors
 
@@ -38,7 +38,8 @@ public struct ModelSizes {
     public let features: (_ contextLength: Int) -> Int
 
     public init(
-        inventory: WeightInventory, place: MemoryPlace, maximumContext: Int, maximumImageTokens: Int, program: Int, reading: Int,
+        inventory: WeightInventory, place: MemoryPlace, maximumContext: Int, maximumImageTokens: Int,
+        program: Int, reading: Int,
         keysAndValues: @escaping (Int) -> Int?,
         activations: @escaping (Int, ActivationLimits) -> Int,
         features: @escaping (Int) -> Int
@@ -55,15 +56,15 @@ public struct ModelSizes {
     }
 }
 
-/// Plans for a model that one device computes. Weights that pass through an arena do so in the host's memory: a
-/// GPU holds all of them.
+/// Plans for a model that one device computes. Weights that pass through an arena do so in the host's memory;
+/// a GPU holds all of them.
 public struct Planner {
     private let sizes: ModelSizes
 
     public init(_ sizes: ModelSizes) { self.sizes = sizes }
 
-    /// Tokens that go through the decoder together, from the fastest choice on. A GPU has room for more rows at
-    /// once than the processor's caches have.
+    /// Tokens that go through the decoder together, from the fastest choice on. A GPU has room for more rows
+    /// at once than the processor's caches have.
     private var chunkChoices: [Int] {
         (sizes.place == .device ? [2048, 1024] : []) + [512, 256, 128, 64, 32]
     }

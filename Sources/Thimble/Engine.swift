@@ -69,7 +69,8 @@ public final class Engine {
         model = try translating(modelPath) { () throws(ModelError) in
             try Glm4v(
                 file: file, contextLength: contextLength,
-                activations: plan.activations, residency: plan.residency, on: backend, threadCount: threads, progress: progress)
+                activations: plan.activations, residency: plan.residency, on: backend, threadCount: threads,
+                progress: progress)
         }
         let model = self.model
         stepDecoder = try translating(modelPath) { () throws(ModelError) in
