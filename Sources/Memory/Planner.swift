@@ -12,6 +12,8 @@ public struct PlanRequest: Sendable, Equatable {
     public var chunkTokens: Int?
     /// The most visual tokens of an image.
     public var imageTokens: Int?
+    /// Whether weights may be read from the file as they are used.
+    public var mayStream = true
 
     public init() {}
 }
@@ -110,8 +112,8 @@ public struct Planner {
     /// What the process holds, where that counts against the same limit.
     private var processBytes: Int { sizes.place == .host ? sizes.program + sizes.reading : 0 }
 
-    private func residency(within budget: Int) -> Residency? {
-        if sizes.place == .host { return Residency.best(sizes.inventory, budget: budget) }
+    private func residency(within budget: Int, _ request: PlanRequest) -> Residency? {
+        if sizes.place == .host, request.mayStream { return Residency.best(sizes.inventory, budget: budget) }
         let whole = Residency.whole(sizes.inventory)
         return whole.byteCount(sizes.inventory) <= budget ? whole : nil
     }
@@ -156,7 +158,7 @@ public struct Planner {
             guard let keys = sizes.keysAndValues(context) else { return nil }
             let (rest, overflows) = keys.addingReportingOverflow(
                 processBytes + sizes.features(context) + sizes.activations(context, activations))
-            if !overflows, rest < limit, let residency = residency(within: limit - rest) {
+            if !overflows, rest < limit, let residency = residency(within: limit - rest, request) {
                 return make(request, context: context, activations, residency)
             }
         }

@@ -40,7 +40,9 @@ public final class KVPool {
         guard let byteCount, pageCount <= Int32.max else {
             throw BackendError(.outOfMemory, "no memory is large enough for \(label)")
         }
-        memory = try backend.makeMemory(byteCount: byteCount, label: "keys and values")
+        do { memory = try backend.makeMemory(byteCount: byteCount, label: "keys and values") } catch {
+            throw BackendError(error.code, "\(error.message): \(tokenCapacity) tokens")
+        }
         free = (0..<Int32(pageCount)).reversed()
     }
 

@@ -72,6 +72,7 @@ extension Engine {
         request.contextCeiling = options.contextCeiling
         request.chunkTokens = options.chunkTokens
         request.imageTokens = options.imageTokens
+        request.mayStream = options.mayStream
         if let available = device.availableByteCount {
             request.limits.device = min(options.limits.device ?? .max, available)
         } else if options.limits.host ?? options.limits.total == nil {

@@ -22,6 +22,8 @@ public struct EngineOptions: Sendable {
     /// made for.
     public var imageTokens: Int?
 
+    /// Whether weights that do not fit may be read from the file as they are used.
+    public var mayStream = true
     /// When generating waits for the machine to cool; nil for never.
     public var governor: ThermalGovernor?
 
@@ -42,6 +44,7 @@ public struct EngineOptions: Sendable {
             total: budget.memory.total?.bytes)
         chunkTokens = budget.run.prefillChunk
         imageTokens = budget.run.imageTokens
+        mayStream = budget.run.offload != Budget.Offload.none
         governor = try ThermalGovernor(budget.thermal)
     }
 }

@@ -1,6 +1,7 @@
 //! Page settings in, pages out: the files beside documents and models.
 
-internal import Documents
+public import Documents
+internal import Foundation
 internal import Models
 
 /// Reads page settings, as Glyph's JSON has them.
@@ -13,6 +14,22 @@ func readPageSettings(_ path: String) throws(ThimbleError) -> (settings: PageSet
     let json = try readFile(path, limit: DocumentLimits.maxSettingsBytes)
     do { return (try PageSettings(json: json), json) } catch {
         throw ThimbleError(.corrupt, "\(path): \(error)")
+    }
+}
+
+extension PageSettings {
+    /// These settings with the keys of a JSON object, such as a budget's `[pages]`, in place of theirs.
+    ///
+    /// Throws `invalidArgument` for unknown keys and values out of range.
+    public func overlaid(json: String) throws(ThimbleError) -> PageSettings {
+        do {
+            let own = try JSONSerialization.jsonObject(with: JSONEncoder().encode(self))
+            let other = try JSONSerialization.jsonObject(with: Data(json.utf8))
+            let merged = (own as? [String: Any] ?? [:]).merging(other as? [String: Any] ?? [:]) { $1 }
+            return try PageSettings(json: [UInt8](JSONSerialization.data(withJSONObject: merged)))
+        } catch {
+            throw ThimbleError(.invalidArgument, "[pages] of the budget: \(error)")
+        }
     }
 }
 

@@ -37,7 +37,7 @@ struct EngineFlags: ParsableArguments {
     /// counts.
     func merged() throws -> Budget {
         do {
-            var merged = try flags().merged(over: Environment.budget())
+            var merged = try Environment.budget(beside: flags())
             if let name = budget ?? Environment.budgetName {
                 merged = merged.merged(over: try Budget(named: name))
             }
@@ -71,7 +71,7 @@ struct EngineFlags: ParsableArguments {
     func options() throws -> EngineOptions {
         var options = try EngineOptions(merged())
         // Asked for by itself, a context is what there must be.
-        options.contextLength = try context ?? Environment.budget().run.context
+        options.contextLength = try Environment.budget(beside: flags()).run.context
         return options
     }
 

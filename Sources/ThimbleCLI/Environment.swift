@@ -10,14 +10,16 @@ enum Environment {
 
     static func threads() throws(Failure) -> Int? { try number("THIMBLE_THREADS") }
 
-    /// What single variables say.
-    static func budget() throws -> Budget {
-        var budget = Budget()
-        budget.run.device = try text("THIMBLE_DEVICE").map(EngineFlags.device)
-        budget.run.threads = try threads()
-        budget.run.context = try number("THIMBLE_CONTEXT")
-        budget.memory.host = try size("THIMBLE_HOST_MEMORY")
-        budget.memory.device = try size("THIMBLE_DEVICE_MEMORY")
+    /// What single variables say where `flags` say nothing: the others are not looked at.
+    static func budget(beside flags: Budget) throws -> Budget {
+        var budget = flags
+        if budget.run.device == nil {
+            budget.run.device = try text("THIMBLE_DEVICE").map(EngineFlags.device)
+        }
+        if budget.run.threads == nil { budget.run.threads = try threads() }
+        if budget.run.context == nil { budget.run.context = try number("THIMBLE_CONTEXT") }
+        if budget.memory.host == nil { budget.memory.host = try size("THIMBLE_HOST_MEMORY") }
+        if budget.memory.device == nil { budget.memory.device = try size("THIMBLE_DEVICE_MEMORY") }
         return budget
     }
 

@@ -92,6 +92,9 @@ struct ReadCommand: ParsableCommand {
         } else if let modelPath {
             settings = try ModelInspection(modelPath: modelPath).pageSettings()
         }
+        if let json = try engineFlags.merged().pageSettingsJSON {
+            settings = try settings.overlaid(json: json)
+        }
         if let font { settings.fontPath = font }
         var documents: [PagedDocument] = []
         for file in files { documents.append(try PagedDocument(path: file, settings: settings)) }
