@@ -7,32 +7,41 @@ internal import Tensors
 
 extension Engine {
     /// Opens a device that has the memory for the model; `automatic` goes to the CPU where a GPU has not.
-    /// Throws `noDevice`, or `outOfMemory`, and `corrupt` where the file lacks tensors.
+    /// Throws `noDevice`, `unsupported` where the device does not store keys and values so, or `outOfMemory`,
+    /// and `corrupt` where the file lacks tensors.
     static func openDevice(
-        _ choice: DeviceChoice, threadCount: Int, for file: ModelFile, contextLength: Int,
+        _ choice: DeviceChoice, threadCount: Int, for file: ModelFile, contextLength: Int, kvType: KVType,
         _ vulkan: VulkanAccess
     ) throws(ThimbleError) -> OpenDevice {
         let opened = try OpenDevice(choice, threadCount: threadCount, vulkan: vulkan)
+        guard kvType == .f16 || opened.backend is CPUBackend else {
+            throw ThimbleError(
+                .unsupported,
+                "\(opened.description.name) stores keys and values as f16, not as \(kvType.rawValue); use "
+                    + "--kv f16, or --device cpu")
+        }
         do throws(ThimbleError) {
-            try requireMemory(of: opened, for: file, contextLength: contextLength)
+            try requireMemory(of: opened, for: file, contextLength: contextLength, kvType: kvType)
             return opened
         } catch {
             guard choice == .automatic, opened.availableByteCount != nil, error.code == .outOfMemory else {
                 throw error
             }
             return try openDevice(
-                .cpu, threadCount: threadCount, for: file, contextLength: contextLength, vulkan)
+                .cpu, threadCount: threadCount, for: file, contextLength: contextLength, kvType: kvType,
+                vulkan)
         }
     }
 
     private static func requireMemory(
-        of device: OpenDevice, for file: ModelFile, contextLength: Int
+        of device: OpenDevice, for file: ModelFile, contextLength: Int, kvType: KVType
     ) throws(ThimbleError) {
         guard let available = device.availableByteCount else { return try requireMemory(forWeightsOf: file) }
         // What a device has is taken at once, touched or not.
         try translating { () throws(ModelFileError) in try file.checkSchema() }
         let weights = weightByteCount(of: file)
-        let keys = KVPool.byteCount(for: file.configuration.text, tokenCapacity: contextLength)
+        let keys = KVPool.byteCount(
+            for: file.configuration.text, type: kvType, tokenCapacity: contextLength)
         let work = ActivationPlan(file, contextLength: contextLength, on: device.backend).arena.byteCount
         let (needed, overflows) = (weights + work).addingReportingOverflow(keys ?? .max)
         guard needed <= available, !overflows else {

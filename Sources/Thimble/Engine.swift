@@ -5,7 +5,7 @@ public import Documents
 internal import Foundation
 public import ModelFile
 internal import Models
-internal import Tensors
+public import Tensors
 internal import Tokenizers
 
 /// How a model is loaded.
@@ -16,6 +16,8 @@ public struct EngineOptions: Sendable {
     public var threadCount: Int?
     /// The longest prompt and answer together, in tokens; nil takes what the model was made for.
     public var contextLength: Int?
+    /// How keys and values are stored. A GPU stores them as `f16` only.
+    public var kvType = KVType.f16
 
     public init() {}
 }
@@ -41,6 +43,8 @@ public final class Engine {
     private let opened: OpenDevice
     /// The device that this engine runs on.
     public var device: DeviceDescription { opened.description }
+    /// How keys and values are stored.
+    public var kvType: KVType { pool.type }
     var backend: any Backend { opened.backend }
 
     /// Opens and reads a model file. `progress` hears the share that is read.
@@ -67,10 +71,12 @@ public final class Engine {
         chatFormat = file.manifest.model.chatFormat.flatMap { ChatFormat(rawValue: $0) }
         preprocessor = try Self.preprocessor(of: file)
         let opened = try Self.openDevice(
-            options.device, threadCount: threads, for: file, contextLength: contextLength, vulkan)
+            options.device, threadCount: threads, for: file, contextLength: contextLength,
+            kvType: options.kvType, vulkan)
         self.opened = opened
         let backend = opened.backend
-        pool = try Self.pool(tokenCapacity: contextLength, of: file, on: backend)
+        pool = try Self.pool(
+            options.kvType, tokenCapacity: contextLength, of: file, on: backend)
         let contextLength = self.contextLength
         model = try translating(modelPath) { () throws(ModelError) in
             try Glm4v(
@@ -104,10 +110,10 @@ public final class Engine {
     }
 
     private static func pool(
-        tokenCapacity: Int, of file: ModelFile, on backend: any Backend
+        _ type: KVType, tokenCapacity: Int, of file: ModelFile, on backend: any Backend
     ) throws(ThimbleError) -> KVPool {
         let text = file.configuration.text
-        do { return try KVPool(for: text, tokenCapacity: tokenCapacity, on: backend) } catch {
+        do { return try KVPool(for: text, type: type, tokenCapacity: tokenCapacity, on: backend) } catch {
             guard backend is CPUBackend else {
                 return try translating(file.path) { () throws(ModelError) in throw error }
             }

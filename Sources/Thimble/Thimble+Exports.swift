@@ -3,3 +3,4 @@
 @_exported public import struct Documents.PageSettings
 @_exported public import struct Documents.RGBImage
 @_exported public import struct ModelFile.ModelDescription
+@_exported public import enum Tensors.KVType
