@@ -6,6 +6,7 @@ import FoundationEssentials
 enum Environment {
     static var model: String? { text("THIMBLE_MODEL") }
     static var device: String? { text("THIMBLE_DEVICE") }
+    static var kv: String? { text("THIMBLE_KV") }
 
     static func threads() throws(Failure) -> Int? { try number("THIMBLE_THREADS") }
     static func context() throws(Failure) -> Int? { try number("THIMBLE_CONTEXT") }
