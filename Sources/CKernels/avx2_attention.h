@@ -1,7 +1,7 @@
 //! What the files of attention with AVX2 share: a block of query rows and a step of keys.
 #pragma once
 #include "attention.h"
-#include "avx2.h"
+#include "avx2_kv.h"
 #if defined(__x86_64__)
 
 // The softmax is online (Milakov and Gimelshein, 2018): sums of a row are relative to its largest score so
@@ -36,8 +36,8 @@ typedef struct {
     int64_t first;
     int64_t count;
     int64_t padded;                     // in whole quanta; what is beyond `count` repeats the first
-    const uint16_t *keys[most_keys];
-    const uint16_t *values[most_keys];
+    kv_rows keys;
+    kv_rows values;
     int64_t first_not_finite;  // of the keys, once codes are made; most_keys where all are finite
 } key_step;
 

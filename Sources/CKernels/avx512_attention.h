@@ -1,7 +1,7 @@
 //! What the files of attention with AVX-512 share: a block of query rows and a step of keys.
 #pragma once
 #include "attention.h"
-#include "avx512.h"
+#include "avx512_kv.h"
 #if defined(__x86_64__)
 
 // The softmax is online (Milakov and Gimelshein, 2018): sums of a row are relative to its largest score so
@@ -40,8 +40,8 @@ typedef struct {
     int64_t first;
     int64_t count;
     int64_t padded;               // in whole quanta
-    const uint16_t *keys[most_keys];
-    const uint16_t *values[most_keys];
+    kv_rows keys;
+    kv_rows values;
     float key_scales[most_keys];  // times a query's scale and the dot of codes: the score; NaN where the key
                                   // is not finite
     int any_poisoned;             // whether one is

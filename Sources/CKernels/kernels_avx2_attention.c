@@ -34,10 +34,11 @@ static void clear_sums(query_block *q) {
 
 // Finds the step's keys and values, and fills its padding.
 static void find_keys(const query_block *q, key_step *step) {
-    attention_find_keys(q->a, q->kv_head, step->first, step->count, step->keys, step->values);
+    attention_find_keys(q->a, q->kv_head, step->first, step->count, &step->keys, &step->values);
     for (int64_t key = step->count; key < step->padded; key++) {
-        step->keys[key] = step->keys[0];
-        step->values[key] = step->values[0];
+        step->keys.rows[key] = step->keys.rows[0];
+        step->values.rows[key] = step->values.rows[0];
+        step->keys.worth[key] = step->values.worth[key] = 0;
     }
 }
 
@@ -47,6 +48,7 @@ static void store_outputs(const query_block *q) {
         int64_t token = row_token(q, row), head = row_head(q, row);
         f32x8 inverse = _mm256_set1_ps(q->total[row] == 0 ? 0 : 1 / q->total[row]);
         float *out = a->out + token * a->out_stride + head * a->head_size;
+        if (a->kv_type == THIMBLE_KV_INT4) rotate(q->sums + row * q->width, a->head_size);
         for (int64_t d = 0; d < a->head_size; d += lanes) {
             f32x8 mean = _mm256_mul_ps(_mm256_loadu_ps(q->sums + row * q->width + d), inverse);
             store_part(out + d, a->head_size - d, mean);

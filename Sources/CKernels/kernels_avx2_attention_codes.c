@@ -14,10 +14,12 @@
 // The total adds the rounded weights, so that the mean stays a mean.
 enum { panel_rows = 6, panel_lanes = 16 };
 
+// A key shorter than this is taken for zeros: the squares of shorter ones leave float32.
+static const float shortest_key = 0x1p-50f;
 static const float query_length = 32767, weight_one = 16384, column_sum = 131071 - most_keys;
 
-TEMPLATE f32x8 load_halves_below(const uint16_t *row, int64_t d, int64_t size) {
-    return d < size ? load_part_of_halves(row + d, size - d) : _mm256_setzero_ps();
+TEMPLATE f32x8 load_row_below(const thimble_kv_type type, kv_row row, int64_t d, int64_t size) {
+    return d < size ? load_row(type, row, d, size - d) : _mm256_setzero_ps();
 }
 
 TEMPLATE i32x8 round_scaled(f32x8 x, f32x8 scale) { return _mm256_cvtps_epi32(_mm256_mul_ps(x, scale)); }
@@ -60,6 +62,8 @@ void thimble_avx2_load_codes(query_block *q) {
     const thimble_attention *a = q->a;
     for (int64_t row = 0; row < q->rows; row++) {
         const float *from = a->q + row_token(q, row) * a->q_stride + row_head(q, row) * a->head_size;
+        float rotated[THIMBLE_MAX_HEAD_SIZE];
+        from = kv_query(a->kv_type, from, a->head_size, rotate, rotated);
         float worth = load_query(from, a->head_size, q->width, q->queries + row * q->width);
         q->query_scales[row] = worth * a->scale;
     }
@@ -87,33 +91,34 @@ TEMPLATE void transpose(f32x8 v[8]) {
 }
 
 // Rounds keys to integers, pairs transposed: a vector holds one pair of eight keys.
-static void load_keys(query_block *q, key_step *step) {
+TEMPLATE void load_keys(const thimble_kv_type type, query_block *q, key_step *step) {
     int64_t size = q->a->head_size, width = q->width;
     step->first_not_finite = most_keys;
     for (int64_t key = 0; key < step->padded; key += 8) {
-        const uint16_t *const *rows = step->keys + key;
+        const kv_row *rows = step->keys.rows + key;
         float inverse[8] = {0};
         for (int64_t i = 0; i < 8; i++) {
             q->key_scales[key + i] = 0;
             if (key + i >= step->count) continue;
             f32x8 squares = _mm256_setzero_ps();
             for (int64_t d = 0; d < size; d += 8) {
-                f32x8 x = load_part_of_halves(rows[i] + d, size - d);
+                f32x8 x = load_row(type, rows[i], d, size - d);
                 squares = _mm256_fmadd_ps(x, x, squares);
             }
             float length = sqrtf(f32x8_sum(squares));
-            if (!isfinite(length)) {
+            float worth = type == THIMBLE_KV_INT8 ? step->keys.worth[key + i] : 1;
+            if (!isfinite(length) || isnan(worth)) {
                 length = NAN;
                 if (step->first_not_finite == most_keys) step->first_not_finite = key + i;
             }
-            inverse[i] = length == 0 ? 0 : query_length / length;
-            q->key_scales[key + i] = length / query_length;
+            inverse[i] = length < shortest_key ? 0 : query_length / length;
+            q->key_scales[key + i] = length / query_length * worth;
         }
         for (int64_t d = 0; d < width; d += 16) {
             f32x8 v[8];
             for (int64_t i = 0; i < 8; i++) {
-                v[i] = _mm256_castsi256_ps(pack_pairs(load_halves_below(rows[i], d, size),
-                                                      load_halves_below(rows[i], d + 8, size),
+                v[i] = _mm256_castsi256_ps(pack_pairs(load_row_below(type, rows[i], d, size),
+                                                      load_row_below(type, rows[i], d + 8, size),
                                                       _mm256_set1_ps(inverse[i])));
             }
             transpose(v);
@@ -124,17 +129,22 @@ static void load_keys(query_block *q, key_step *step) {
     }
 }
 
+TEMPLATE f32x8 load_value(const thimble_kv_type type, const key_step *step, int64_t key, int64_t d,
+                          int64_t size) {
+    f32x8 v = load_row_below(type, step->values.rows[key], d, size);
+    return type == THIMBLE_KV_INT8 ? _mm256_mul_ps(v, _mm256_set1_ps(step->values.worth[key])) : v;
+}
+
 // Rounds values to integers, column by column; the keys of a pair lie side by side. Returns whether all
 // values are finite.
-static int load_values(query_block *q, const key_step *step) {
+TEMPLATE int load_values(const thimble_kv_type type, query_block *q, const key_step *step) {
     int64_t size = q->a->head_size, width = q->width;
-    const uint16_t *const *rows = step->values;
     const f32x8 sign = _mm256_set1_ps(-0.0f), infinity = _mm256_set1_ps(INFINITY);
     f32x8 all_finite = _mm256_castsi256_ps(_mm256_set1_epi32(-1));
     for (int64_t d = 0; d < width; d += 8) {
         f32x8 sum = _mm256_setzero_ps(), largest = _mm256_setzero_ps();
         for (int64_t key = 0; key < step->count; key++) {
-            f32x8 magnitude = _mm256_andnot_ps(sign, load_halves_below(rows[key], d, size));
+            f32x8 magnitude = _mm256_andnot_ps(sign, load_value(type, step, key, d, size));
             f32x8 finite = _mm256_cmp_ps(magnitude, infinity, _CMP_LT_OQ);
             all_finite = _mm256_and_ps(all_finite, finite);
             magnitude = _mm256_and_ps(magnitude, finite);
@@ -143,13 +153,13 @@ static int load_values(query_block *q, const key_step *step) {
         }
         f32x8 scale = _mm256_max_ps(_mm256_mul_ps(sum, _mm256_set1_ps(1 / column_sum)),
                                     _mm256_mul_ps(largest, _mm256_set1_ps(1 / query_length)));
-        f32x8 positive = _mm256_cmp_ps(scale, _mm256_setzero_ps(), _CMP_GT_OQ);
+        f32x8 positive = _mm256_cmp_ps(scale, _mm256_set1_ps(QUANTIZE_SMALLEST), _CMP_GT_OQ);
         f32x8 inverse = _mm256_and_ps(_mm256_div_ps(_mm256_set1_ps(1), scale), positive);
         _mm256_storeu_ps(q->value_scales + d, scale);
         for (int64_t key = 0; key < step->count; key += 2) {
             int pair = key + 1 < step->count;
-            i32x8 even = round_scaled(load_halves_below(rows[key], d, size), inverse);
-            i32x8 odd = pair ? round_scaled(load_halves_below(rows[key + 1], d, size), inverse)
+            i32x8 even = round_scaled(load_value(type, step, key, d, size), inverse);
+            i32x8 odd = pair ? round_scaled(load_value(type, step, key + 1, d, size), inverse)
                              : _mm256_setzero_si256();
             i32x8 both = _mm256_blend_epi16(even, _mm256_slli_epi32(odd, 16), 0xaa);
             _mm256_storeu_si256((i32x8 *)(q->value_codes + key / 2 * width + d), both);
@@ -302,7 +312,7 @@ static void weigh_rows(const query_block *q, const key_step *step, int64_t row, 
         multiply_values(R, q, step, row, &p);                                                                \
         break
 
-static void attend(const query_block *q, const key_step *step) {
+static void attend_panels(const query_block *q, const key_step *step) {
     for (int64_t row = 0; row < q->rows; row += panel_rows) {
         panel p;
         switch (q->rows - row < panel_rows ? q->rows - row : panel_rows) {
@@ -317,13 +327,13 @@ static void attend(const query_block *q, const key_step *step) {
 }
 
 // Values that are not finite make NaN of their columns, in the rows that see their keys.
-static void poison_sums(const query_block *q, const key_step *step) {
+TEMPLATE void poison_sums(const thimble_kv_type type, const query_block *q, const key_step *step) {
     int64_t size = q->a->head_size;
     for (int64_t key = 0; key < step->count; key++) {
         for (int64_t row = 0; row < q->rows; row++) {
             if (step->first + key >= row_key_end(q, row)) continue;
             for (int64_t d = 0; d < size; d += 8) {
-                f32x8 v = load_part_of_halves(step->values[key] + d, size - d);
+                f32x8 v = load_value(type, step, key, d, size);
                 float *sums = q->sums + row * q->width + d;
                 _mm256_storeu_ps(sums, _mm256_add_ps(_mm256_loadu_ps(sums), _mm256_sub_ps(v, v)));
             }
@@ -331,11 +341,15 @@ static void poison_sums(const query_block *q, const key_step *step) {
     }
 }
 
+TEMPLATE void attend(const thimble_kv_type type, query_block *q, key_step *step) {
+    load_keys(type, q, step);
+    int values_are_finite = load_values(type, q, step);
+    attend_panels(q, step);
+    if (!values_are_finite) poison_sums(type, q, step);
+}
+
 void thimble_avx2_attend_codes(query_block *q, key_step *step) {
-    load_keys(q, step);
-    int values_are_finite = load_values(q, step);
-    attend(q, step);
-    if (!values_are_finite) poison_sums(q, step);
+    ATTENTION_BY_TYPE(q->a, attend, q, step);
 }
 
 AVX2_END

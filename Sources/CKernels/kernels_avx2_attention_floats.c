@@ -14,6 +14,8 @@ void thimble_avx2_load_floats(query_block *q) {
     int64_t padded = (q->rows + most_panel_rows - 1) / most_panel_rows * most_panel_rows;
     for (int64_t row = 0; row < padded; row++) {
         const float *from = a->q + row_token(q, row) * a->q_stride + row_head(q, row) * a->head_size;
+        float rotated[THIMBLE_MAX_HEAD_SIZE];
+        if (row < q->rows) from = kv_query(a->kv_type, from, a->head_size, rotate, rotated);
         for (int64_t d = 0; d < q->width; d += lanes) {
             f32x8 v = row < q->rows ? load_part(from + d, a->head_size - d) : _mm256_setzero_ps();
             _mm256_storeu_ps(q->few_queries + row * q->width + d, _mm256_mul_ps(v, scale));
@@ -52,13 +54,14 @@ TEMPLATE f32x8 sums_of_eight(const f32x8 v[8]) {
 
 // sums[key][row] += the keys' channels from d on, `count` of them if that is less than a vector, times the
 // queries'.
-TEMPLATE void add_channels(const int64_t rows, const query_block *q, const uint16_t *const keys[],
-                           const float *queries, int64_t d, int64_t count, f32x8 sums[panel_sums]) {
+TEMPLATE void add_channels(const thimble_kv_type type, const int64_t rows, const query_block *q,
+                           const kv_row keys[], const float *queries, int64_t d, int64_t count,
+                           f32x8 sums[panel_sums]) {
     f32x8 query[most_panel_rows];
     for (int64_t i = 0; i < rows; i++) query[i] = _mm256_loadu_ps(queries + i * q->width + d);
 #pragma clang loop unroll(full)
     for (int64_t key = 0; key < panel_sums / rows; key++) {
-        f32x8 v = load_part_of_halves(keys[key] + d, count);
+        f32x8 v = load_row(type, keys[key], d, count);
         for (int64_t i = 0; i < rows; i++) {
             sums[key * rows + i] = _mm256_fmadd_ps(v, query[i], sums[key * rows + i]);
         }
@@ -74,25 +77,28 @@ TEMPLATE f32x8 seen_lanes(const int64_t rows, f32x8 visible, int64_t key) {
 
 // The products of a panel's rows with every key: scores[key][rows]. Nothing else is done here: the sums leave
 // no registers for it.
-TEMPLATE void multiply_keys(const int64_t rows, const query_block *q, const key_step *step, int64_t row,
-                            float *scores) {
+TEMPLATE void multiply_keys(const thimble_kv_type type, const int64_t rows, const query_block *q,
+                            const key_step *step, int64_t row, float *scores) {
     const float *queries = q->few_queries + row * q->width;
     int64_t size = q->a->head_size, whole = size / lanes * lanes;
     for (int64_t key = 0; key < step->count; key += panel_sums / rows) {
         f32x8 sums[panel_sums];
         for (int64_t i = 0; i < panel_sums; i++) sums[i] = _mm256_setzero_ps();
+        const kv_row *keys = step->keys.rows + key;
         for (int64_t d = 0; d < whole; d += lanes) {
-            add_channels(rows, q, step->keys + key, queries, d, lanes, sums);
+            add_channels(type, rows, q, keys, queries, d, lanes, sums);
         }
-        if (whole < size) add_channels(rows, q, step->keys + key, queries, whole, size - whole, sums);
-        _mm256_storeu_ps(scores + key * rows, sums_of_eight(sums));
+        if (whole < size) add_channels(type, rows, q, keys, queries, whole, size - whole, sums);
+        f32x8 s = sums_of_eight(sums);
+        if (type == THIMBLE_KV_INT8) s = _mm256_mul_ps(s, worth_of_lanes(rows, step->keys.worth + key));
+        _mm256_storeu_ps(scores + key * rows, s);
     }
 }
 
-// Turns scores into weights e^(score - largest) in place, zero where a row does not see the key. Returns what
-// the step multiplies the rows' sums by.
-TEMPLATE f32x8 weigh(const int64_t rows, const query_block *q, const key_step *step, int64_t row,
-                     f32x8 visible, float *scores) {
+// Turns scores into weights e^(score - largest) in place, zero where a row does not see the key. A weight of
+// an int8 value takes the value's worth along. Returns what the step multiplies the rows' sums by.
+TEMPLATE f32x8 weigh(const thimble_kv_type type, const int64_t rows, const query_block *q,
+                     const key_step *step, int64_t row, f32x8 visible, float *scores) {
     const f32x8 limit = _mm256_set1_ps(THIMBLE_ATTENTION_SCORE_LIMIT),
                 lowest = _mm256_set1_ps(-THIMBLE_ATTENTION_SCORE_LIMIT);
     f32x8 before = of_rows(rows, q->largest + row), largest = before, sum = _mm256_setzero_ps();
@@ -107,8 +113,9 @@ TEMPLATE f32x8 weigh(const int64_t rows, const query_block *q, const key_step *s
     for (int64_t key = 0; key < step->count; key += panel_sums / rows) {
         f32x8 e = f32x8_exp_nonpositive(_mm256_sub_ps(_mm256_loadu_ps(scores + key * rows), largest));
         e = _mm256_and_ps(e, seen_lanes(rows, visible, key));
-        _mm256_storeu_ps(scores + key * rows, e);
         sum = _mm256_add_ps(sum, e);
+        if (type == THIMBLE_KV_INT8) e = _mm256_mul_ps(e, worth_of_lanes(rows, step->values.worth + key));
+        _mm256_storeu_ps(scores + key * rows, e);
     }
     OVER_KEYS(_mm256_add_ps, rows, sum);
     f32x8 shrink = f32x8_exp_nonpositive(_mm256_sub_ps(before, largest));
@@ -128,8 +135,9 @@ typedef struct {
 // sums = sums * shrink + weights * values, for some vectors of channels from d on, the last of which has
 // `count` of them if that is less than a vector. A value that a row does not see may be NaN, which zero times
 // would keep.
-TEMPLATE void multiply_values(const int64_t rows, const int64_t vectors, const query_block *q,
-                              const key_step *step, const panel *p, int64_t row, int64_t d, int64_t count) {
+TEMPLATE void multiply_values(const thimble_kv_type type, const int64_t rows, const int64_t vectors,
+                              const query_block *q, const key_step *step, const panel *p, int64_t row,
+                              int64_t d, int64_t count) {
     f32x8 sums[panel_sums];
     float *at = q->sums + row * q->width + d;
 #pragma clang loop unroll(full)
@@ -140,7 +148,7 @@ TEMPLATE void multiply_values(const int64_t rows, const int64_t vectors, const q
     for (int64_t key = 0; key < step->count; key++) {
         f32x8 values[panel_sums];
         for (int64_t v = 0; v < vectors; v++) {
-            values[v] = load_part_of_halves(step->values[key] + d + v * lanes, count);
+            values[v] = load_row(type, step->values.rows[key], d + v * lanes, count);
         }
 #pragma clang loop unroll(full)
         for (int64_t i = 0; i < rows; i++) {
@@ -159,10 +167,11 @@ TEMPLATE void multiply_values(const int64_t rows, const int64_t vectors, const q
 
 #define VALUES(VECTORS)                                                                                      \
     for (; rows * VECTORS <= panel_sums && d + VECTORS * lanes <= size; d += VECTORS * lanes) {              \
-        multiply_values(rows, VECTORS, q, step, &p, row, d, lanes);                                          \
+        multiply_values(type, rows, VECTORS, q, step, &p, row, d, lanes);                                    \
     }
 
-TEMPLATE void attend_panel(const int64_t rows, const query_block *q, const key_step *step, int64_t row) {
+TEMPLATE void attend_panel(const thimble_kv_type type, const int64_t rows, const query_block *q,
+                           const key_step *step, int64_t row) {
     panel p = {.common = (int32_t)step->count};
     for (int64_t i = 0; i < rows; i++) {
         int64_t seen = row + i < q->rows ? row_key_end(q, row + i) - step->first : step->count;
@@ -170,24 +179,28 @@ TEMPLATE void attend_panel(const int64_t rows, const query_block *q, const key_s
         if (p.visible[i] < p.common) p.common = p.visible[i];
     }
     f32x8 visible = of_rows(rows, (const float *)p.visible);
-    multiply_keys(rows, q, step, row, p.weights);
-    _mm256_storeu_ps(p.shrink, weigh(rows, q, step, row, visible, p.weights));
+    multiply_keys(type, rows, q, step, row, p.weights);
+    _mm256_storeu_ps(p.shrink, weigh(type, rows, q, step, row, visible, p.weights));
     int64_t d = 0, size = q->a->head_size;
     VALUES(8);
     VALUES(4);
     VALUES(2);
     VALUES(1);
-    if (d < size) multiply_values(rows, 1, q, step, &p, row, d, size - d);
+    if (d < size) multiply_values(type, rows, 1, q, step, &p, row, d, size - d);
+}
+
+TEMPLATE void attend(const thimble_kv_type type, const query_block *q, const key_step *step) {
+    for (int64_t row = 0; row < q->rows; row += most_panel_rows) {
+        switch (q->rows - row) {
+            case 1: attend_panel(type, 1, q, step, row); break;
+            case 2: attend_panel(type, 2, q, step, row); break;
+            default: attend_panel(type, 4, q, step, row); break;
+        }
+    }
 }
 
 void thimble_avx2_attend_floats(query_block *q, const key_step *step) {
-    for (int64_t row = 0; row < q->rows; row += most_panel_rows) {
-        switch (q->rows - row) {
-            case 1: attend_panel(1, q, step, row); break;
-            case 2: attend_panel(2, q, step, row); break;
-            default: attend_panel(4, q, step, row); break;
-        }
-    }
+    ATTENTION_BY_TYPE(q->a, attend, q, step);
 }
 
 AVX2_END

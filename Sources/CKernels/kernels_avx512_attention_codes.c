@@ -19,7 +19,6 @@ _Static_assert(most_rows % score_rows == 0 && most_keys % score_keys == 0, "bloc
 
 #define CODE_ONE 32767     // the length of a query or a key in codes
 #define WEIGHT_ONE 16383   // the weight 1 in codes
-#define HALF_INFINITY 0x7c00
 
 TEMPLATE f32x16 set1(float x) { return _mm512_set1_ps(x); }
 
@@ -27,7 +26,8 @@ TEMPLATE f32x16 set1(float x) { return _mm512_set1_ps(x); }
 static void load_query(query_block *q, int64_t row) {
     const thimble_attention *a = q->a;
     const float *from = a->q + row_token(q, row) * a->q_stride + row_head(q, row) * a->head_size;
-    float scaled[THIMBLE_MAX_HEAD_SIZE];
+    float rotated[THIMBLE_MAX_HEAD_SIZE], scaled[THIMBLE_MAX_HEAD_SIZE];
+    from = kv_query(a->kv_type, from, a->head_size, rotate, rotated);
     __m512d squares = _mm512_setzero_pd();
     for (int64_t i = 0; i < q->width; i += 8) {
         __m256 v = _mm256_maskz_loadu_ps((__mmask8)lanes_below(a->head_size - i), from + i);
@@ -57,33 +57,39 @@ void thimble_avx512_load_codes(query_block *q) {
     }
 }
 
-static void load_keys(const query_block *q, key_step *step) {
+TEMPLATE void load_keys(const thimble_kv_type type, const query_block *q, key_step *step) {
     int64_t last = q->width - lanes;
     __mmask16 real = lanes_below(q->a->head_size - last);
     float squares[most_keys], inverses[most_keys];
     for (int64_t key = 0; key < step->count; key++) {
         f32x16 sum = _mm512_setzero_ps();
         for (int64_t i = 0; i <= last; i += lanes) {
-            f32x16 v = load_halves(step->keys[key] + i, i < last ? 0xffff : real);
+            f32x16 v = load_row(type, step->keys.rows[key], i, i < last ? 0xffff : real);
             sum = _mm512_fmadd_ps(v, v, sum);
         }
-        squares[key] = _mm512_reduce_add_ps(sum);  // at most 2^40
+        squares[key] = _mm512_reduce_add_ps(sum);  // at most 2^112, where elements are at most 2^52
     }
     step->any_poisoned = 0;
     for (int64_t key = 0; key < step->count; key += lanes) {
         __mmask16 found = lanes_below(step->count - key);
         f32x16 square = _mm512_maskz_loadu_ps(found, squares + key);
-        __mmask16 finite = _mm512_cmp_ps_mask(square, set1(0x1p60f), _CMP_LE_OQ);
-        __mmask16 some = _mm512_cmp_ps_mask(square, _mm512_setzero_ps(), _CMP_GT_OQ);
+        __mmask16 finite = _mm512_cmp_ps_mask(square, set1(0x1p120f), _CMP_LE_OQ);
+        // Shorter keys are taken for zeros: their elements' squares leave float32.
+        __mmask16 some = _mm512_cmp_ps_mask(square, set1(0x1p-100f), _CMP_GT_OQ);
         f32x16 length = _mm512_sqrt_ps(square);
         f32x16 scale = _mm512_mul_ps(length, set1(1.0f / CODE_ONE / CODE_ONE));
+        if (type == THIMBLE_KV_INT8) {
+            f32x16 worth = _mm512_maskz_loadu_ps(found, step->keys.worth + key);
+            scale = _mm512_mul_ps(scale, worth);
+            finite = _mm512_mask_cmp_ps_mask(finite, worth, worth, _CMP_ORD_Q);
+        }
         _mm512_storeu_ps(step->key_scales + key, _mm512_mask_mov_ps(set1(NAN), finite, scale));
         _mm512_storeu_ps(inverses + key, _mm512_maskz_div_ps(some & finite, set1(CODE_ONE), length));
         step->any_poisoned |= finite != 0xffff;
     }
     for (int64_t key = 0; key < step->count; key++) {
         for (int64_t i = 0; i <= last; i += lanes) {
-            f32x16 v = load_halves(step->keys[key] + i, i < last ? 0xffff : real);
+            f32x16 v = load_row(type, step->keys.rows[key], i, i < last ? 0xffff : real);
             // NaN becomes the lowest integer, whose low half is 0.
             i32x16 rounded = _mm512_cvtps_epi32(_mm512_mul_ps(v, set1(inverses[key])));
             __m256i codes = _mm512_cvtepi32_epi16(rounded);
@@ -227,40 +233,43 @@ static int32_t weigh_rows(const query_block *q, const key_step *step, int64_t ro
     return largest_sum;
 }
 
+// 16 channels of a value.
+TEMPLATE f32x16 load_value(const thimble_kv_type type, const key_step *step, int64_t key, int64_t channel,
+                           __mmask16 real) {
+    f32x16 v = load_row(type, step->values.rows[key], channel, real);
+    return type == THIMBLE_KV_INT8 ? _mm512_mul_ps(v, set1(step->values.worth[key])) : v;
+}
+
 // Turns 16 channels of the step's values into codes of at most `most` in magnitude; scale[16] gets what one
 // unit of them is worth. Returns whether all were finite; those that are not become zeros.
-static int load_channels(const query_block *q, const key_step *step, int64_t channel, int32_t most,
-                         float *scale) {
-    __mmask16 real = lanes_below(q->a->head_size - channel);
-    const __m256i infinity = _mm256_set1_epi16(HALF_INFINITY), magnitude = _mm256_set1_epi16(0x7fff);
-    __m256i largest = _mm256_setzero_si256();
-    int finite = 1;
+TEMPLATE int load_channels(const thimble_kv_type type, const query_block *q, const key_step *step,
+                           int64_t channel, int32_t most, float *scale) {
+    __mmask16 real = lanes_below(q->a->head_size - channel), finite = 0xffff;
+    const f32x16 infinity = set1(INFINITY);
+    f32x16 size = _mm512_setzero_ps();
     for (int64_t key = 0; key < step->count; key++) {
-        // The order of magnitudes is that of their bits.
-        __m256i halves = _mm256_maskz_loadu_epi16(real, step->values[key] + channel);
-        __m256i bits = _mm256_and_si256(halves, magnitude);
-        __mmask16 small = _mm256_cmplt_epu16_mask(bits, infinity);
-        finite &= small == 0xffff;
-        largest = _mm256_mask_max_epu16(largest, small, largest, bits);
+        f32x16 magnitude = _mm512_abs_ps(load_value(type, step, key, channel, real));
+        __mmask16 small = _mm512_cmp_ps_mask(magnitude, infinity, _CMP_LT_OQ);
+        finite &= small;
+        size = _mm512_mask_max_ps(size, small, size, magnitude);
     }
-    f32x16 size = _mm512_cvtph_ps(largest);
     _mm512_storeu_ps(scale, _mm512_div_ps(size, set1((float)most)));
-    __mmask16 some = _mm512_cmp_ps_mask(size, _mm512_setzero_ps(), _CMP_NEQ_OQ);
+    __mmask16 some = _mm512_cmp_ps_mask(size, set1(0x1p-100f), _CMP_GT_OQ);
     f32x16 inverse = _mm512_maskz_div_ps(some, set1((float)most), size);
     for (int64_t key = 0; key < step->count; key += 2) {
         i32x16 codes[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
         for (int64_t i = 0; i < 2 && key + i < step->count; i++) {
-            __m256i halves = _mm256_maskz_loadu_epi16(real, step->values[key + i] + channel);
-            if (!finite) {
-                __m256i bits = _mm256_and_si256(halves, magnitude);
-                halves = _mm256_maskz_mov_epi16(_mm256_cmplt_epu16_mask(bits, infinity), halves);
+            f32x16 v = load_value(type, step, key + i, channel, real);
+            if (finite != 0xffff) {
+                __mmask16 small = _mm512_cmp_ps_mask(_mm512_abs_ps(v), infinity, _CMP_LT_OQ);
+                v = _mm512_maskz_mov_ps(small, v);
             }
-            codes[i] = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtph_ps(halves), inverse));
+            codes[i] = _mm512_cvtps_epi32(_mm512_mul_ps(v, inverse));
         }
         i32x16 pair = _mm512_mask_mov_epi16(_mm512_slli_epi32(codes[1], 16), 0x55555555, codes[0]);
         _mm512_storeu_si512(q->values + key / 2 * q->width + channel, pair);
     }
-    return finite;
+    return finite == 0xffff;
 }
 
 // sums = sums * shrink + weights * values for sum_rows rows and `vectors` vectors of channels.
@@ -298,30 +307,32 @@ TEMPLATE void add_values(const query_block *q, int64_t pairs, int64_t row, int64
 // What is not finite in the step's keys and values, done to the rows that see it.
 static void poison_rows(query_block *q, const key_step *step, int64_t first_row, int values_too) {
     for (int64_t key = 0; key < step->count; key++) {
-        const uint16_t *value = step->values[key];
+        kv_row value = step->values.rows[key];
         for (int64_t row = first_row; row < q->rows; row++) {
             if (q->visible[row] <= key) continue;
             if (isnan(step->key_scales[key])) q->poison[row] = NAN;
             for (int64_t i = 0; values_too && i < q->a->head_size; i++) {
-                if ((value[i] & 0x7fff) < HALF_INFINITY) continue;
-                q->sums[row * q->width + i] += _cvtsh_ss(value[i]);
+                float element = kv_element(q->a->kv_type, value, i);
+                if (!isfinite(element)) q->sums[row * q->width + i] += element;
             }
         }
     }
 }
 
-void thimble_avx512_attend_codes(query_block *q, key_step *step) {
+TEMPLATE void attend(const thimble_kv_type type, query_block *q, key_step *step) {
     // Later rows see more: panels in which no row sees a key of the step are left out.
     int64_t row = 0;
     while (q->visible[row + score_rows - 1 < q->rows ? row + score_rows - 1 : q->rows - 1] <= 0) {
         row += score_rows;
     }
-    load_keys(q, step);
+    load_keys(type, q, step);
     int32_t largest_sum = weigh_rows(q, step, row);
     int32_t most = largest_sum < INT32_MAX / CODE_ONE ? CODE_ONE : INT32_MAX / largest_sum;
     float scales[THIMBLE_MAX_HEAD_SIZE];
     int finite = 1;
-    for (int64_t i = 0; i < q->width; i += lanes) finite &= load_channels(q, step, i, most, scales + i);
+    for (int64_t i = 0; i < q->width; i += lanes) {
+        finite &= load_channels(type, q, step, i, most, scales + i);
+    }
     for (int64_t i = row; i < q->rows; i += sum_rows) {
         int64_t channel = 0, pairs = (step->count + 1) / 2;
         for (; channel + sum_vectors * lanes <= q->width; channel += sum_vectors * lanes) {
@@ -334,6 +345,10 @@ void thimble_avx512_attend_codes(query_block *q, key_step *step) {
         }
     }
     if (!finite || step->any_poisoned) poison_rows(q, step, row, !finite);
+}
+
+void thimble_avx512_attend_codes(query_block *q, key_step *step) {
+    ATTENTION_BY_TYPE(q->a, attend, q, step);
 }
 
 AVX512_END

@@ -13,6 +13,8 @@ void thimble_avx512_load_floats(query_block *q) {
     int64_t padded = (q->rows + panel_rows - 1) / panel_rows * panel_rows;
     for (int64_t row = 0; row < padded; row++) {
         const float *from = a->q + row_token(q, row) * a->q_stride + row_head(q, row) * a->head_size;
+        float rotated[THIMBLE_MAX_HEAD_SIZE];
+        if (row < q->rows) from = kv_query(a->kv_type, from, a->head_size, rotate, rotated);
         for (int64_t i = 0; i < q->width; i += lanes) {
             f32x16 v = row < q->rows ? load_part(from + i, a->head_size - i) : _mm512_setzero_ps();
             _mm512_storeu_ps(q->few_queries + row * q->width + i, _mm512_mul_ps(v, _mm512_set1_ps(a->scale)));
@@ -33,7 +35,8 @@ TEMPLATE __m128 sums_of_four(const f32x16 v[4]) {
 }
 
 // The scores of four rows from `row` on for every key: scores[key][4].
-static void score(const query_block *q, const key_step *step, int64_t row, float *scores) {
+TEMPLATE void score(const thimble_kv_type type, const query_block *q, const key_step *step, int64_t row,
+                    float *scores) {
     int64_t last = q->width - lanes;
     __mmask16 real = lanes_below(q->a->head_size - last);
     for (int64_t key = 0; key < step->count; key++) {
@@ -41,13 +44,15 @@ static void score(const query_block *q, const key_step *step, int64_t row, float
         for (int64_t i = 0; i < panel_rows; i++) sums[i] = _mm512_setzero_ps();
         const float *queries = q->few_queries + row * q->width;
         for (int64_t channel = 0; channel <= last; channel += lanes, queries += lanes) {
-            f32x16 v = load_halves(step->keys[key] + channel, channel < last ? 0xffff : real);
+            f32x16 v = load_row(type, step->keys.rows[key], channel, channel < last ? 0xffff : real);
 #pragma clang loop unroll(full)
             for (int64_t i = 0; i < panel_rows; i++) {
                 sums[i] = _mm512_fmadd_ps(v, _mm512_loadu_ps(queries + i * q->width), sums[i]);
             }
         }
-        _mm_storeu_ps(scores + key * panel_rows, sums_of_four(sums));
+        __m128 s = sums_of_four(sums);
+        if (type == THIMBLE_KV_INT8) s = _mm_mul_ps(s, _mm_set1_ps(step->keys.worth[key]));
+        _mm_storeu_ps(scores + key * panel_rows, s);
     }
 }
 
@@ -62,8 +67,10 @@ static void score(const query_block *q, const key_step *step, int64_t row, float
 TEMPLATE f32x16 of_rows(const float *rows) { return _mm512_broadcast_f32x4(_mm_loadu_ps(rows)); }
 TEMPLATE void store_rows(float *rows, f32x16 v) { _mm_storeu_ps(rows, _mm512_castps512_ps128(v)); }
 
-// Turns scores into weights e^(score - largest) in place, zero where a row does not see the key.
-static void weigh(const query_block *q, const key_step *step, int64_t row, float *scores) {
+// Turns scores into weights e^(score - largest) in place, zero where a row does not see the key. A weight of
+// an int8 value takes the value's worth along.
+TEMPLATE void weigh(const thimble_kv_type type, const query_block *q, const key_step *step, int64_t row,
+                    float *scores) {
     const f32x16 limit = _mm512_set1_ps(THIMBLE_ATTENTION_SCORE_LIMIT),
                  lowest = _mm512_set1_ps(-THIMBLE_ATTENTION_SCORE_LIMIT);
     const i32x16 key_of_lane = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
@@ -83,8 +90,13 @@ static void weigh(const query_block *q, const key_step *step, int64_t row, float
     for (int64_t key = 0; key < step->count; key += vector_keys) {
         f32x16 e = _mm512_sub_ps(_mm512_loadu_ps(scores + key * panel_rows), largest);
         e = _mm512_maskz_mov_ps(seen[key / vector_keys], f32x16_exp_nonpositive(e));
-        _mm512_storeu_ps(scores + key * panel_rows, e);
         sum = _mm512_add_ps(sum, e);
+        if (type == THIMBLE_KV_INT8) {
+            f32x16 four = _mm512_castps128_ps512(_mm_loadu_ps(step->values.worth + key));
+            f32x16 worth = _mm512_permutexvar_ps(key_of_lane, four);
+            e = _mm512_maskz_mul_ps(seen[key / vector_keys], e, worth);
+        }
+        _mm512_storeu_ps(scores + key * panel_rows, e);
     }
     OVER_KEYS(_mm512_add_ps, sum);
     f32x16 shrink = f32x16_exp_nonpositive(_mm512_sub_ps(before, largest));
@@ -95,8 +107,8 @@ static void weigh(const query_block *q, const key_step *step, int64_t row, float
 
 // sums = sums * shrink + weights * values, for four rows and `vectors` vectors of channels. A value that a
 // row does not see may be NaN, which zero times would keep.
-TEMPLATE void add_values(const query_block *q, const key_step *step, int64_t row, int64_t channel,
-                         const int64_t vectors, const int masked, const float *weights) {
+TEMPLATE void add_values(const thimble_kv_type type, const query_block *q, const key_step *step, int64_t row,
+                         int64_t channel, const int64_t vectors, const int masked, const float *weights) {
     __mmask16 real = lanes_below(q->a->head_size - channel - (vectors - 1) * lanes);
     f32x16 sums[panel_rows][panel_vectors];
     float *at = q->sums + row * q->width + channel;
@@ -108,8 +120,8 @@ TEMPLATE void add_values(const query_block *q, const key_step *step, int64_t row
     for (int64_t key = 0; key < step->count; key++) {
         f32x16 value[panel_vectors];
         for (int64_t v = 0; v < vectors; v++) {
-            const uint16_t *halves = step->values[key] + channel + v * lanes;
-            value[v] = load_halves(halves, v < vectors - 1 ? 0xffff : real);
+            __mmask16 present = v < vectors - 1 ? 0xffff : real;
+            value[v] = load_row(type, step->values.rows[key], channel + v * lanes, present);
         }
 #pragma clang loop unroll(full)
         for (int64_t i = 0; i < panel_rows; i++) {
@@ -129,18 +141,18 @@ TEMPLATE void add_values(const query_block *q, const key_step *step, int64_t row
 #define VALUES(VECTORS)                                                                                      \
     case VECTORS:                                                                                            \
         if (masked) {                                                                                        \
-            add_values(q, step, row, channel, VECTORS, 1, weights);                                          \
+            add_values(type, q, step, row, channel, VECTORS, 1, weights);                                    \
         } else {                                                                                             \
-            add_values(q, step, row, channel, VECTORS, 0, weights);                                          \
+            add_values(type, q, step, row, channel, VECTORS, 0, weights);                                    \
         }                                                                                                    \
         break
 
-void thimble_avx512_attend_floats(query_block *q, const key_step *step) {
+TEMPLATE void attend(const thimble_kv_type type, const query_block *q, const key_step *step) {
     float weights[most_keys * panel_rows];
     for (int64_t row = 0; row < q->rows; row += panel_rows) {
         int masked = q->visible[row] < step->padded;  // rows see more keys the later they come
-        score(q, step, row, weights);
-        weigh(q, step, row, weights);
+        score(type, q, step, row, weights);
+        weigh(type, q, step, row, weights);
         for (int64_t channel = 0; channel < q->width; channel += panel_vectors * lanes) {
             int64_t vectors = (q->width - channel) / lanes;
             switch (vectors < panel_vectors ? vectors : panel_vectors) {
@@ -151,6 +163,10 @@ void thimble_avx512_attend_floats(query_block *q, const key_step *step) {
             }
         }
     }
+}
+
+void thimble_avx512_attend_floats(query_block *q, const key_step *step) {
+    ATTENTION_BY_TYPE(q->a, attend, q, step);
 }
 
 AVX512_END

@@ -50,17 +50,12 @@ static int64_t row_key_end(const query_block *q, int64_t row) {
     return attention_row_key_end(q->a, q->first_row + row);
 }
 
-static const uint16_t *cached_row(const query_block *q, int64_t position, int64_t part) {
-    const thimble_attention *a = q->a;
-    const uint16_t *page = a->pages + a->block_table[position / a->page_tokens] * a->page_stride;
-    int64_t head = part * a->kv_heads + q->kv_head;
-    return page + (head * a->page_tokens + position % a->page_tokens) * a->head_size;
-}
-
 static void load_queries(query_block *q) {
     const thimble_attention *a = q->a;
     for (int64_t row = 0; row < q->rows; row++) {
         const float *from = a->q + row_token(q, row) * a->q_stride + row_head(q, row) * a->head_size;
+        float rotated[THIMBLE_MAX_HEAD_SIZE];
+        from = kv_query(a->kv_type, from, a->head_size, kv_rotate, rotated);
         for (int64_t i = 0; i < q->width; i += 4) {
             float32x4_t scaled = vmulq_n_f32(f32x4_load_part(from + i, a->head_size - i), a->scale);
             vst1q_f32(q->queries + row * q->width + i, scaled);
@@ -81,24 +76,53 @@ TEMPLATE void store_transposed(const float32x4_t v[4], float *out) {
     vst1q_f32(out + 3 * most_keys, vzip2q_f32(b, d));
 }
 
+// Lanes below `count` all ones, the rest zero; count may be beyond 0...4.
+TEMPLATE uint32x4_t lanes_below(int64_t count) {
+    static const int32_t order[4] = {0, 1, 2, 3};
+    int32_t limit = count > 4 ? 4 : count < 0 ? 0 : (int32_t)count;
+    return vcgtq_s32(vdupq_n_s32(limit), vld1q_s32(order));
+}
+
+// Four elements from `channel`, a multiple of 4, on, as far as there are `count` of them; the rest is zero.
+TEMPLATE float32x4_t load_row(const thimble_kv_type type, kv_row row, int64_t channel, int64_t count) {
+    if (type == THIMBLE_KV_F16) {
+        return f32x4_load_part_of_halves((const uint16_t *)row.codes + channel, count);
+    }
+    if (count <= 0) return vdupq_n_f32(0);
+    uint32_t packed;  // codes come in whole words
+    memcpy(&packed, row.codes + (type == THIMBLE_KV_INT8 ? channel : channel / 8 * 4), sizeof packed);
+    if (type == THIMBLE_KV_INT8) {
+        int16x8_t codes = vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(packed)));
+        float32x4_t v = vcvtq_f32_s32(vmovl_s16(vget_low_s16(codes)));
+        return vmulq_n_f32(v, float_from_bits(*row.scales));
+    }
+    packed = (channel % 8 == 0 ? packed : packed >> 4) & 0x0f0f0f0f;
+    uint16x8_t codes = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(packed)));
+    uint32_t word = row.scales[channel / THIMBLE_KV_GROUP];
+    float32x4_t v = vcvtq_f32_u32(vmovl_u16(vget_low_u16(codes)));
+    v = vfmaq_n_f32(vdupq_n_f32(kv_group_least(word)), v, kv_group_step(word));
+    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), lanes_below(count)));
+}
+
 // Converts keys (transposed) and values of positions first..<first + count; keys up to `padded`, and the
 // values that a product's last step takes along, become zeros, since scratch may hold NaN.
-static void load_keys_and_values(const query_block *q, int64_t first, int64_t count, int64_t padded) {
+TEMPLATE void load_keys_and_values(const thimble_kv_type type, const query_block *q, int64_t first,
+                                   int64_t count, int64_t padded) {
     int64_t size = q->a->head_size;
+    kv_rows keys, values;
+    attention_find_keys(q->a, q->kv_head, first, count, &keys, &values);
     for (int64_t key = 0; key < padded; key += 4) {
-        const uint16_t *rows[4];
-        for (int64_t i = 0; i < 4; i++) rows[i] = key + i < count ? cached_row(q, first + key + i, 0) : NULL;
         for (int64_t d = 0; d < q->width; d += 4) {
             float32x4_t v[4];
-            for (int64_t i = 0; i < 4; i++)
-                v[i] = rows[i] ? f32x4_load_part_of_halves(rows[i] + d, size - d) : vdupq_n_f32(0);
+            for (int64_t i = 0; i < 4; i++) {
+                v[i] = key + i < count ? load_row(type, keys.rows[key + i], d, size - d) : vdupq_n_f32(0);
+            }
             store_transposed(v, q->keys + d * most_keys + key);
         }
     }
     for (int64_t key = 0; key < (count + 3) / 4 * 4; key++) {
-        const uint16_t *row = key < count ? cached_row(q, first + key, 1) : NULL;
         for (int64_t d = 0; d < q->width; d += 4) {
-            float32x4_t v = row ? f32x4_load_part_of_halves(row + d, size - d) : vdupq_n_f32(0);
+            float32x4_t v = key < count ? load_row(type, values.rows[key], d, size - d) : vdupq_n_f32(0);
             vst1q_f32(q->values + key * q->width + d, v);
         }
     }
@@ -160,13 +184,6 @@ static void product(int64_t rows, int64_t lanes, const float *left, int64_t left
     }
 }
 
-// Lanes below `count` all ones, the rest zero; count may be beyond 0...4.
-TEMPLATE uint32x4_t lanes_below(int64_t count) {
-    static const int32_t order[4] = {0, 1, 2, 3};
-    int32_t limit = count > 4 ? 4 : count < 0 ? 0 : (int32_t)count;
-    return vcgtq_s32(vdupq_n_s32(limit), vld1q_s32(order));
-}
-
 // Turns a row's `keys` scores into weights e^(score - largest) in place, the rest up to `padded` into zeros.
 static void weigh(const query_block *q, int64_t row, int64_t keys, int64_t padded) {
     float *scores = q->scores + row * most_keys;
@@ -226,7 +243,7 @@ static void add_values(const query_block *q, int64_t row, int64_t rows, int64_t 
 static void attend(const query_block *q, int64_t first, int64_t count) {
     int64_t width = q->width;
     int64_t padded = (count + panel_lanes - 1) / panel_lanes * panel_lanes;
-    load_keys_and_values(q, first, count, padded);
+    ATTENTION_BY_TYPE(q->a, load_keys_and_values, q, first, count, padded);
     for (int64_t row = 0; row < q->rows; row += panel_rows) {
         int64_t rows = q->rows - row < panel_rows ? q->rows - row : panel_rows;
         const float *queries = q->queries + row * width;
@@ -245,6 +262,7 @@ static void store_outputs(const query_block *q) {
     for (int64_t row = 0; row < q->rows; row++) {
         int64_t token = row_token(q, row), head = row_head(q, row);
         float inverse = q->total[row] == 0 ? 0 : 1 / q->total[row];
+        if (a->kv_type == THIMBLE_KV_INT4) kv_rotate(q->sums + row * q->width, a->head_size);
         float *out = a->out + token * a->out_stride + head * a->head_size;
         for (int64_t i = 0; i < q->width; i += 4) {
             float32x4_t mean = vmulq_n_f32(vld1q_f32(q->sums + row * q->width + i), inverse);

@@ -197,94 +197,6 @@ void thimble_scalar_rope_half(float *x, const float *cosines, const float *sines
     for (int64_t i = 0; i < pairs; i++) rotate(&x[i], &x[i + pairs], cosines[i], sines[i]);
 }
 
-void thimble_scalar_store_f16(const float *x, int64_t count, uint16_t *y) {
-    for (int64_t i = 0; i < count; i++) y[i] = half_from_float(x[i]);
-}
-
-// The key (part 0) or value (part 1) of a position.
-static const uint16_t *cached_row(const thimble_attention *a, int64_t kv_head, int64_t position,
-                                  int64_t part) {
-    const uint16_t *page = a->pages + a->block_table[position / a->page_tokens] * a->page_stride;
-    int64_t head = part * a->kv_heads + kv_head;
-    return page + (head * a->page_tokens + position % a->page_tokens) * a->head_size;
-}
-
-static float score(const thimble_attention *a, const float *q, const uint16_t *key) {
-    float sum = 0;
-    for (int64_t i = 0; i < a->head_size; i++) sum += q[i] * a->scale * float_from_half(key[i]);
-    if (sum > THIMBLE_ATTENTION_SCORE_LIMIT) sum = THIMBLE_ATTENTION_SCORE_LIMIT;
-    if (sum < -THIMBLE_ATTENTION_SCORE_LIMIT) sum = -THIMBLE_ATTENTION_SCORE_LIMIT;
-    return sum;
-}
-
-// One query over positions a->key_begin..<key_end by the online softmax (Milakov and Gimelshein, 2018): `out`
-// and `total` are relative to the largest score so far, and shrink when a larger one comes. No keys give
-// zeros.
-static void attend(const thimble_attention *a, int64_t kv_head, const float *q, int64_t key_end, float *out,
-                   float *share) {
-    float largest = -THIMBLE_ATTENTION_SCORE_LIMIT;
-    float total = 0;
-    for (int64_t i = 0; i < a->head_size; i++) out[i] = 0;
-    for (int64_t position = a->key_begin; position < key_end; position++) {
-        float s = score(a, q, cached_row(a, kv_head, position, 0));
-        const uint16_t *value = cached_row(a, kv_head, position, 1);
-        if (s > largest) {
-            float shrink = expf(largest - s);
-            for (int64_t i = 0; i < a->head_size; i++) out[i] *= shrink;
-            total *= shrink;
-            largest = s;
-        }
-        float weight = expf(s - largest);
-        for (int64_t i = 0; i < a->head_size; i++) out[i] += weight * float_from_half(value[i]);
-        total += weight;
-    }
-    for (int64_t i = 0; i < a->head_size; i++) out[i] = total == 0 ? 0 : out[i] / total;
-    if (share) {
-        share[0] = largest;
-        share[1] = total;
-    }
-}
-
-void thimble_scalar_attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin,
-                              int64_t token_end, float *scratch) {
-    (void)scratch;
-    int64_t group = a->q_heads / a->kv_heads;
-    for (int64_t token = token_begin; token < token_end; token++) {
-        int64_t seen = a->start + token + 1;
-        int64_t key_end = a->causal && seen < a->key_end ? seen : a->key_end;
-        for (int64_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
-            attend(a, kv_head, a->q + token * a->q_stride + head * a->head_size, key_end,
-                   a->out + token * a->out_stride + head * a->head_size,
-                   a->shares ? a->shares + (token * a->q_heads + head) * 2 : NULL);
-        }
-    }
-}
-
-// A range weighs by the sum of its e^(score - largest of all ranges).
-static void merge_head(const float *parts, const float *shares, int64_t count, int64_t heads,
-                       int64_t head_size, float *out) {
-    float largest = -THIMBLE_ATTENTION_SCORE_LIMIT, total = 0;
-    for (int64_t part = 0; part < count; part++) {
-        if (shares[part * heads * 2] > largest) largest = shares[part * heads * 2];
-    }
-    for (int64_t i = 0; i < head_size; i++) out[i] = 0;
-    for (int64_t part = 0; part < count; part++) {
-        const float *share = shares + part * heads * 2, *mean = parts + part * heads * head_size;
-        float weight = share[1] * expf(share[0] - largest);
-        for (int64_t i = 0; i < head_size; i++) out[i] += weight * mean[i];
-        total += weight;
-    }
-    for (int64_t i = 0; i < head_size; i++) out[i] = total == 0 ? 0 : out[i] / total;
-}
-
-void thimble_attention_merge(const float *parts, const float *shares, int64_t count, int64_t heads,
-                             int64_t head_size, float *out) {
-    for (int64_t head = 0; head < heads; head++) {
-        merge_head(parts + head * head_size, shares + head * 2, count, heads, head_size,
-                   out + head * head_size);
-    }
-}
-
 static const thimble_kernels table = {
     .name = "scalar",
     .quantize = thimble_scalar_quantize,
@@ -303,6 +215,8 @@ static const thimble_kernels table = {
     .rope_interleaved = thimble_scalar_rope_interleaved,
     .rope_half = thimble_scalar_rope_half,
     .store_f16 = thimble_scalar_store_f16,
+    .store_int8 = thimble_scalar_store_int8,
+    .store_int4 = thimble_scalar_store_int4,
     .attention = thimble_scalar_attention,
     .resample_row = thimble_scalar_resample_row,
     .blend_rows = thimble_scalar_blend_rows,

@@ -53,15 +53,15 @@ extension CPUBackend {
             queryHeads: heads, kvHeads: kv.kvHeads, headSize: kv.headSize, pageTokens: kv.pageTokens,
             threadCount: pool.threadCount)
         let scratch = unsafe takeScratch(layout.byteCount)
-        let pages = unsafe (hostBase(kv.memory) + kv.offset).assumingMemoryBound(to: UInt16.self)
+        let pages = unsafe UnsafeRawPointer(hostBase(kv.memory) + kv.offset)
         unsafe kv.blockTable.pages.withUnsafeBufferPointer { table in
             let call = unsafe thimble_attention(
                 q: queries.floats, out: y.floats, shares: nil, pages: pages,
                 block_table: table.baseAddress, q_stride: Int64(queries.columns),
-                out_stride: Int64(y.columns), page_stride: Int64(kv.pageByteCount / 2),
+                out_stride: Int64(y.columns), page_stride: Int64(kv.pageByteCount),
                 page_tokens: Int64(kv.pageTokens), q_heads: Int64(heads), kv_heads: Int64(kv.kvHeads),
                 head_size: Int64(kv.headSize), start: Int64(start), kv_length: Int64(length), key_begin: 0,
-                key_end: Int64(length), causal: isCausal ? 1 : 0, scale: scale)
+                key_end: Int64(length), causal: isCausal ? 1 : 0, scale: scale, kv_type: kv.type.ofKernels)
             let loop = unsafe AttentionLoop(
                 kernels: kernels, whole: call, tokens: queries.rows, division: division, layout: layout,
                 scratch: scratch)
@@ -74,6 +74,17 @@ extension CPUBackend {
                     loop.outputs, loop.shares, Int64(division.parts), Int64(queries.rows * heads),
                     call.head_size, call.out)
             }
+        }
+    }
+}
+
+extension KVType {
+    /// As the kernels call it.
+    var ofKernels: thimble_kv_type {
+        switch self {
+        case .f16: THIMBLE_KV_F16
+        case .int8: THIMBLE_KV_INT8
+        case .int4: THIMBLE_KV_INT4
         }
     }
 }

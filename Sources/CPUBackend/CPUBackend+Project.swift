@@ -8,6 +8,9 @@ extension CPUBackend {
         let x = input.input
         input.checkShapes(columns: weight.layout.columns)
         output.checkShapes(rows: x.rows, outputs: weight.layout.rows)
+        if case .attentionInputs(_, _, _, let kv, _) = output {
+            precondition(kv.headSize <= Int(THIMBLE_MAX_HEAD_SIZE))
+        }
         let layout = ProjectionScratch(
             rows: x.rows, weight.layout, storesAttentionInputs: output.isAttentionInputs,
             threadCount: pool.threadCount)
@@ -176,12 +179,34 @@ extension CPUBackend {
         unsafe queries.row(row).update(from: values, count: queries.columns)
         let page = Int(kv.blockTable[position / kv.pageTokens])
         let slot = position % kv.pageTokens
-        let base = unsafe (hostBase(kv.memory) + kv.offset + page * kv.pageByteCount)
-            .assumingMemoryBound(to: UInt16.self)
+        let base = unsafe hostBase(kv.memory) + kv.offset + page * kv.pageByteCount
         let keys = unsafe values + queries.columns
-        for head in 0..<2 * kv.kvHeads {
-            unsafe kernels.pointee.store_f16(
-                keys + head * headSize, Int64(headSize), base + (head * kv.pageTokens + slot) * headSize)
+        for part in 0..<2 {
+            for head in 0..<kv.kvHeads {
+                unsafe append(
+                    keys + (part * kv.kvHeads + head) * headSize,
+                    codes: base + kv.codesOffset(part: part, head: head, slot: slot),
+                    scales: base + kv.scalesOffset(part: part, head: head, slot: slot))
+            }
+        }
+    }
+
+    /// One head's key or value into a page.
+    private func append(
+        _ x: UnsafePointer<Float>, codes: UnsafeMutableRawPointer, scales: UnsafeMutableRawPointer
+    ) {
+        let count = Int64(kv.headSize)
+        switch kv.type {
+        case .f16:
+            unsafe kernels.pointee.store_f16(x, count, codes.assumingMemoryBound(to: UInt16.self))
+        case .int8:
+            unsafe kernels.pointee.store_int8(
+                x, count, codes.assumingMemoryBound(to: Int8.self),
+                scales.assumingMemoryBound(to: Float.self))
+        case .int4:
+            unsafe kernels.pointee.store_int4(
+                x, count, codes.assumingMemoryBound(to: UInt32.self),
+                scales.assumingMemoryBound(to: UInt32.self))
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a user allows: the memory, the device and the habits of one machine.
 
+public import Tensors
+
 /// What a user allows, and what is known of the machine.
 ///
 /// Every field is optional: what a budget leaves out is decided by the next budget it is merged over, and
@@ -96,13 +98,6 @@ extension Budget {
 
         /// Nothing is said.
         public init() {}
-    }
-
-    /// The form of keys and values.
-    public enum KVType: String, Sendable, CaseIterable {
-        case float16 = "f16"
-        case int8
-        case int4
     }
 
     /// `[spill]`: where keys and values go that memory has no room for.

@@ -93,7 +93,7 @@ public struct ActivationPlan: Sendable {
         let tokens = patches / (vision.mergeSize * vision.mergeSize)
         let pages = (patches + visionPageTokens - 1) / visionPageTokens
         let pageBytes = PagedKV.pageByteCount(
-            kvHeads: vision.headCount, headSize: vision.headSize, pageTokens: visionPageTokens)
+            type: .f16, kvHeads: vision.headCount, headSize: vision.headSize, pageTokens: visionPageTokens)
         let blocks = Phase.blocks...Phase.blocks
         let merger = Phase.merger...Phase.merger
         return [

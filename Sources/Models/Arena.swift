@@ -91,7 +91,7 @@ extension VisionWork {
         var pages = BlockTable(capacity: pageCount)
         for page in 0..<Int32(pageCount) { pages.append(page) }
         kv = PagedKV(
-            memory: arena.memory, offset: arena.plan["vision keys and values"].offset,
+            memory: arena.memory, offset: arena.plan["vision keys and values"].offset, type: .f16,
             kvHeads: vision.headCount, headSize: vision.headSize, pageTokens: pageTokens, blockTable: pages)
         merged = arena.activation("merger", columns: vision.outputSize)
         mergerMLP = arena.activation("merger MLP", columns: vision.mergerIntermediateSize)

@@ -9,6 +9,8 @@ public final class KVPool {
     /// Tokens in a page, unless a pool is asked for others.
     public static let pageTokens = 16
 
+    /// How keys and values are stored.
+    public let type: KVType
     /// Tokens in a page.
     public let pageTokens: Int
     public let pageCount: Int
@@ -23,10 +25,11 @@ public final class KVPool {
     ///
     /// Precondition: all counts are positive.
     public init(
-        layerCount: Int, kvHeads: Int, headSize: Int, tokenCapacity: Int, pageTokens: Int = KVPool.pageTokens,
-        on backend: any Backend
+        type: KVType = .f16, layerCount: Int, kvHeads: Int, headSize: Int, tokenCapacity: Int,
+        pageTokens: Int = KVPool.pageTokens, on backend: any Backend
     ) throws(BackendError) {
         precondition(layerCount > 0 && kvHeads > 0 && headSize > 0 && tokenCapacity > 0 && pageTokens > 0)
+        self.type = type
         self.layerCount = layerCount
         self.kvHeads = kvHeads
         self.headSize = headSize
@@ -35,7 +38,7 @@ public final class KVPool {
         self.pageCount = pageCount
         let label = "keys and values of \(tokenCapacity) tokens"
         let byteCount = Self.byteCount(
-            layerCount: layerCount, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens,
+            type: type, layerCount: layerCount, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens,
             pageCount: pageCount)
         guard let byteCount, pageCount <= Int32.max else {
             throw BackendError(.outOfMemory, "no memory is large enough for \(label)")
@@ -47,9 +50,10 @@ public final class KVPool {
     }
 
     private static func byteCount(
-        layerCount: Int, kvHeads: Int, headSize: Int, pageTokens: Int, pageCount: Int
+        type: KVType, layerCount: Int, kvHeads: Int, headSize: Int, pageTokens: Int, pageCount: Int
     ) -> Int? {
-        [2, kvHeads, pageTokens, headSize, 2, pageCount].reduce(layerCount as Int?) { size, factor in
+        let row = type.byteCount(headSize: headSize)
+        return [2, kvHeads, pageTokens, row, pageCount].reduce(layerCount as Int?) { size, factor in
             guard let (product, overflows) = size?.multipliedReportingOverflow(by: factor), !overflows else {
                 return nil
             }
@@ -58,9 +62,9 @@ public final class KVPool {
     }
 
     /// Bytes of a pool for `tokenCapacity` tokens of a decoder; nil where no number is large enough.
-    public static func byteCount(for text: TextConfiguration, tokenCapacity: Int) -> Int? {
+    public static func byteCount(for text: TextConfiguration, type: KVType, tokenCapacity: Int) -> Int? {
         byteCount(
-            layerCount: text.layerCount, kvHeads: text.kvHeadCount, headSize: text.headSize,
+            type: type, layerCount: text.layerCount, kvHeads: text.kvHeadCount, headSize: text.headSize,
             pageTokens: pageTokens, pageCount: pageCount(tokenCapacity, pageTokens))
     }
 
@@ -70,11 +74,11 @@ public final class KVPool {
 
     /// Room for at least `tokenCapacity` tokens of a decoder.
     public convenience init(
-        for text: TextConfiguration, tokenCapacity: Int, on backend: any Backend
+        for text: TextConfiguration, type: KVType = .f16, tokenCapacity: Int, on backend: any Backend
     ) throws(ModelError) {
         do {
             try self.init(
-                layerCount: text.layerCount, kvHeads: text.kvHeadCount, headSize: text.headSize,
+                type: type, layerCount: text.layerCount, kvHeads: text.kvHeadCount, headSize: text.headSize,
                 tokenCapacity: tokenCapacity, on: backend)
         } catch { throw .backend(error) }
     }
@@ -83,22 +87,25 @@ public final class KVPool {
     public var freePageCount: Int { free.count }
     /// Bytes of one page over all layers.
     public var pageByteCount: Int {
-        layerCount * PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+        layerCount * layerPageByteCount
+    }
+
+    /// Bytes of one page of one layer.
+    private var layerPageByteCount: Int {
+        PagedKV.pageByteCount(type: type, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
     }
 
     func take() -> Int32? { free.popLast() }
     func put(_ page: Int32) { free.append(page) }
 
     /// Bytes from one layer's page 0 to the next one's.
-    var layerByteCount: Int {
-        pageCount * PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
-    }
+    var layerByteCount: Int { pageCount * layerPageByteCount }
 
     /// The pages of the first layer, read through a block table; the others are `layerByteCount` apart.
     func firstLayer(blockTable: BlockTable) -> PagedKV {
         PagedKV(
-            memory: memory, offset: 0, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens,
-            blockTable: blockTable)
+            memory: memory, offset: 0, type: type, kvHeads: kvHeads, headSize: headSize,
+            pageTokens: pageTokens, blockTable: blockTable)
     }
 }
 

@@ -110,10 +110,24 @@ public struct BlockTable: Sendable, ExpressibleByArrayLiteral {
 
 /// Keys and values of one layer, in pages, as the tokens of one sequence see them.
 ///
-/// A page holds float16 `[2: key, value][kvHeads][pageTokens][headSize]`. Position `p` of the sequence lies
-/// in the page `blockTable[p / pageTokens]`, at token `p % pageTokens`.
+/// A page holds, for each of `[2: key, value][kvHeads]`, the codes of its tokens and behind them their
+/// scales:
+///
+///           codes [pageTokens]                    scales [pageTokens]
+///     f16   float16 [headSize]                    none
+///     int8  int8 [headSize], whole words          a float32: an element is scale * code
+///     int4  4 bits [headSize], whole words        a word for each 32 elements
+///
+/// Words have 32 bits and little-endian bytes. A word of int4 codes holds the elements 0 to 3 in the low
+/// halves of its bytes and 4 to 7 in the high ones; the word of a group holds two bfloat16, its step in the
+/// low half and its least element in the high one: an element is least + step * code. Elements of int4 are
+/// those of the head rotated by an orthonormal Hadamard matrix, block by block of the largest power of two
+/// that divides `headSize`. The rest is said in CKernels.h.
+///
+/// Position `p` of the sequence lies in the page `blockTable[p / pageTokens]`, at token `p % pageTokens`.
 public struct PagedKV: Sendable {
     public let memory: any BackendMemory
+    public let type: KVType
     /// Bytes from the start of the memory to page 0 of this layer.
     public private(set) var offset: Int
     public let kvHeads: Int
@@ -122,12 +136,14 @@ public struct PagedKV: Sendable {
     /// Page of each run of `pageTokens` positions.
     public let blockTable: BlockTable
 
-    /// Costs the same however long the sequence is. Precondition: every page named lies inside the memory.
+    /// Costs the same however long the sequence is. Precondition: every page named lies inside the memory,
+    /// and `offset` is a multiple of 4 unless pages hold float16.
     public init(
-        memory: any BackendMemory, offset: Int, kvHeads: Int, headSize: Int, pageTokens: Int,
+        memory: any BackendMemory, offset: Int, type: KVType, kvHeads: Int, headSize: Int, pageTokens: Int,
         blockTable: BlockTable
     ) {
         self.memory = memory
+        self.type = type
         self.offset = offset
         self.kvHeads = kvHeads
         self.headSize = headSize
@@ -139,7 +155,8 @@ public struct PagedKV: Sendable {
 
     /// The pages of the same numbers of another layer, whose page 0 is `offset` bytes into the memory.
     ///
-    /// Precondition: every page named lies inside the memory.
+    /// Precondition: every page named lies inside the memory, and `offset` is a multiple of 4 unless pages
+    /// hold float16.
     public func moved(to offset: Int) -> PagedKV {
         var other = self
         other.offset = offset
@@ -148,16 +165,33 @@ public struct PagedKV: Sendable {
     }
 
     private func checkExtent() {
-        precondition(offset >= 0 && blockTable.pageLimit * pageByteCount <= memory.byteCount - offset)
+        precondition(offset >= 0 && (type == .f16 || offset % 4 == 0))
+        precondition(blockTable.pageLimit * pageByteCount <= memory.byteCount - offset)
     }
 
     /// Bytes of one page of one layer.
     public var pageByteCount: Int {
-        Self.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+        Self.pageByteCount(type: type, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
     }
 
     /// Bytes of one page of one layer of the shape given.
-    public static func pageByteCount(kvHeads: Int, headSize: Int, pageTokens: Int) -> Int {
-        2 * kvHeads * pageTokens * headSize * 2
+    public static func pageByteCount(type: KVType, kvHeads: Int, headSize: Int, pageTokens: Int) -> Int {
+        2 * kvHeads * pageTokens * type.byteCount(headSize: headSize)
+    }
+
+    /// Where a head's codes begin, in bytes from the start of its page: `part` 0 for the key, 1 for the value
+    /// of `slot`, a token of the page.
+    public func codesOffset(part: Int, head: Int, slot: Int) -> Int {
+        headOffset(part, head) + slot * type.codeByteCount(headSize: headSize)
+    }
+
+    /// Where its scales begin, likewise; of no meaning where pages hold float16.
+    public func scalesOffset(part: Int, head: Int, slot: Int) -> Int {
+        headOffset(part, head) + pageTokens * type.codeByteCount(headSize: headSize)
+            + slot * type.scaleByteCount(headSize: headSize)
+    }
+
+    private func headOffset(_ part: Int, _ head: Int) -> Int {
+        (part * kvHeads + head) * pageTokens * type.byteCount(headSize: headSize)
     }
 }

@@ -44,13 +44,20 @@ extension Engine {
     }
 
     /// Opens the device of the options and plans for it; `automatic` goes to the CPU where a GPU has not the
-    /// memory. Throws `noDevice`, `outOfMemory` and `budgetExceeded`; errors name the model by `path`.
+    /// memory. Throws `noDevice`, `unsupported` where the device does not store keys
+    /// and values so, `outOfMemory` and `budgetExceeded`; errors name the model by `path`.
     /// Precondition: the model has all tensors of its configuration.
     static func openAndPlan(
         _ options: EngineOptions, threadCount: Int, for model: ModelOutline, _ path: String, _ ledger: Ledger,
         _ vulkan: VulkanAccess
     ) throws(ThimbleError) -> (device: OpenDevice, plan: Plan) {
         let opened = try OpenDevice(options.device, threadCount: threadCount, ledger, vulkan: vulkan)
+        guard options.kvType == .f16 || opened.backend is CPUBackend else {
+            throw ThimbleError(
+                .unsupported,
+                "\(opened.description.name) stores keys and values as f16, not as "
+                    + "\(options.kvType.rawValue); use --kv f16, or --device cpu")
+        }
         do throws(ThimbleError) {
             return (opened, try plan(options, for: model, path, on: opened))
         } catch {
@@ -115,7 +122,7 @@ extension Engine {
             maximumImageTokens: unlimited.patchCapacity / (merge * merge),
             program: try program(options),
             reading: reading + (isGPU ? VulkanBackend.hostByteCount(largestFill: largestSegment(model)) : 0),
-            keysAndValues: { KVPool.byteCount(for: text, tokenCapacity: $0) },
+            keysAndValues: { KVPool.byteCount(for: text, type: options.kvType, tokenCapacity: $0) },
             activations: { context, limits in
                 ActivationPlan(model, contextLength: context, limits, on: backend).arena.byteCount
             },

@@ -6,7 +6,7 @@ internal import Foundation
 public import Memory
 public import ModelFile
 internal import Models
-internal import Tensors
+public import Tensors
 internal import Tokenizers
 
 /// One model in memory, with its tokenizer and chat format.
@@ -36,6 +36,8 @@ public final class Engine {
     let opened: OpenDevice
     /// The device that this engine runs on.
     public var device: DeviceDescription { opened.description }
+    /// How keys and values are stored.
+    public var kvType: KVType { pool.type }
     var backend: any Backend { opened.backend }
 
     /// Opens and reads a model file. `progress` hears the share that is read.
@@ -69,7 +71,7 @@ public final class Engine {
         contextLength = plan.contextLength
         let contextLength = self.contextLength
         try Self.draw(plan, from: ledger, modelPath)
-        pool = try Self.pool(tokenCapacity: contextLength, of: file, on: backend)
+        pool = try Self.pool(options.kvType, tokenCapacity: contextLength, of: file, on: backend)
         model = try translating(modelPath) { () throws(ModelError) in
             try Glm4v(
                 file: file, contextLength: contextLength,
@@ -124,10 +126,10 @@ public final class Engine {
     }
 
     private static func pool(
-        tokenCapacity: Int, of file: ModelFile, on backend: any Backend
+        _ type: KVType, tokenCapacity: Int, of file: ModelFile, on backend: any Backend
     ) throws(ThimbleError) -> KVPool {
         let text = file.configuration.text
-        do { return try KVPool(for: text, tokenCapacity: tokenCapacity, on: backend) } catch {
+        do { return try KVPool(for: text, type: type, tokenCapacity: tokenCapacity, on: backend) } catch {
             guard backend is CPUBackend else {
                 return try translating(file.path) { () throws(ModelError) in throw error }
             }

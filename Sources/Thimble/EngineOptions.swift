@@ -1,6 +1,7 @@
 //! How a model is loaded: what a caller sets, or a budget says.
 
 public import Memory
+public import Tensors
 
 /// How a model is loaded.
 public struct EngineOptions: Sendable {
@@ -13,6 +14,8 @@ public struct EngineOptions: Sendable {
     public var contextLength: Int?
     /// The longest context that is taken where none is asked for.
     public var contextCeiling: Int?
+    /// How keys and values are stored. A GPU stores them as `f16` only.
+    public var kvType = KVType.f16
     /// How much memory may be taken. On the CPU, weights that do not fit are read from the file as they are
     /// used.
     public var limits = LedgerLimits()
@@ -44,6 +47,7 @@ public struct EngineOptions: Sendable {
             total: budget.memory.total?.bytes)
         chunkTokens = budget.run.prefillChunk
         imageTokens = budget.run.imageTokens
+        kvType = budget.kv.type ?? .f16
         mayStream = budget.run.offload != Budget.Offload.none
         governor = try ThermalGovernor(budget.thermal)
     }

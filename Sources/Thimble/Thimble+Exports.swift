@@ -9,4 +9,5 @@
 @_exported public import struct Memory.LedgerLimits
 @_exported public import struct Memory.Plan
 @_exported public import struct ModelFile.ModelDescription
+@_exported public import enum Tensors.KVType
 @_exported public import enum Tensors.MemoryPlace

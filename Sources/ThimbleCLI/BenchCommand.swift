@@ -94,6 +94,8 @@ private struct BenchmarkReport: Encodable {
     var device: String
     var variant: String
     var threads: Int
+    /// How keys and values were stored.
+    var kv: String
     var promptTokens: Int
     var generatedTokens: Int
     /// Tokens in the context before those.
@@ -132,6 +134,7 @@ private struct BenchmarkReport: Encodable {
         device = engine.device.name
         variant = engine.device.kernels
         threads = engine.device.threadCount
+        kv = engine.kvType.rawValue
         promptTokens = result.options.promptTokens
         generatedTokens = result.options.generatedTokens
         depth = result.options.depth
@@ -158,6 +161,7 @@ private struct BenchmarkReport: Encodable {
         var lines = [
             "model         \(model), \(bytes.asBytes)",
             "device        \(device), \(variant) kernels, \(threads.of("thread"))",
+            "keys, values  \(kv)",
         ]
         if let rate = prefillTokensPerSecond {
             lines.append("prefill       \(rate.fixed(1)) tokens/s over \(promptTokens.of("token"))")

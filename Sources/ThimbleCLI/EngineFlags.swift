@@ -27,6 +27,16 @@ struct EngineFlags: ParsableArguments {
     @Option(help: "The most of a GPU's memory that may be taken (environment: THIMBLE_DEVICE_MEMORY).")
     var deviceMemory: MemorySize?
 
+    @Option(
+        help: ArgumentHelp(
+            "How keys and values are stored: f16, int8 or int4 (environment: THIMBLE_KV).",
+            discussion: """
+                int8 takes about half the memory of f16 and int4 less than a third, at some cost in accuracy;
+                both are for the CPU only.
+                """),
+        completion: .list(KVType.allCases.map(\.rawValue)))
+    var kv: String?
+
     @Option(help: "The most visual tokens that an image may become; larger images are shrunk.")
     var imageTokens: Int?
 
@@ -53,6 +63,7 @@ struct EngineFlags: ParsableArguments {
         flags.run.context = context
         flags.run.prefillChunk = prefillChunk
         flags.run.imageTokens = imageTokens
+        flags.kv.type = try kv.map(Self.kvType)
         flags.memory.host = hostMemory?.size
         flags.memory.device = deviceMemory?.size
         return flags
@@ -73,6 +84,14 @@ struct EngineFlags: ParsableArguments {
         // Asked for by itself, a context is what there must be.
         options.contextLength = try Environment.budget(beside: flags()).run.context
         return options
+    }
+
+    static func kvType(_ name: String) throws(Failure) -> KVType {
+        guard let type = KVType(rawValue: name) else {
+            let names = KVType.allCases.map(\.rawValue).joined(separator: ", ")
+            throw .usage("keys and values cannot be stored as '\(name)'; it must be one of \(names)")
+        }
+        return type
     }
 
     /// Loads a model; the bar shows only where that takes time.

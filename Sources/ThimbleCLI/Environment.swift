@@ -18,6 +18,7 @@ enum Environment {
         }
         if budget.run.threads == nil { budget.run.threads = try threads() }
         if budget.run.context == nil { budget.run.context = try number("THIMBLE_CONTEXT") }
+        if budget.kv.type == nil { budget.kv.type = try text("THIMBLE_KV").map(EngineFlags.kvType) }
         if budget.memory.host == nil { budget.memory.host = try size("THIMBLE_HOST_MEMORY") }
         if budget.memory.device == nil { budget.memory.device = try size("THIMBLE_DEVICE_MEMORY") }
         return budget

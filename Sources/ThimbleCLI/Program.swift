@@ -16,7 +16,8 @@ struct Program: ParsableCommand {
               thimble chat model.thimble
 
             Answers go to standard output, everything else to standard error. Environment: THIMBLE_MODEL,
-            THIMBLE_THREADS, THIMBLE_DEVICE, THIMBLE_CONTEXT; flags win over them.
+            THIMBLE_THREADS, THIMBLE_DEVICE, THIMBLE_CONTEXT, THIMBLE_KV, THIMBLE_HOST_MEMORY,
+            THIMBLE_DEVICE_MEMORY, THIMBLE_BUDGET; flags win over them.
             """,
         version: "thimble \(Version.string)",
         subcommands: [

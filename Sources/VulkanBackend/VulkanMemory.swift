@@ -39,6 +39,9 @@ extension Matrix {
 }
 
 extension PagedKV {
-    /// Of page 0 of the layer.
-    var address: UInt64 { deviceBuffer(memory).address + UInt64(offset) }
+    /// Of page 0 of the layer. Traps for pages of another type than the shaders read.
+    var address: UInt64 {
+        precondition(type == .f16, "shaders read keys and values of float16")
+        return deviceBuffer(memory).address + UInt64(offset)
+    }
 }

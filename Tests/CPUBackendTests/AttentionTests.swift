@@ -6,30 +6,33 @@ import Testing
 @testable import CPUBackend
 
 @Suite struct AttentionTests {
-    /// Outputs of the backend for `tokens` queries at the end of `length` keys.
+    /// Outputs of the backend for `tokens` queries at the end of `length` keys, which are stored as `type`.
     private func attend(
-        threads: Int, tokens: Int, length: Int, heads: Int, kvHeads: Int, headSize: Int, isCausal: Bool
+        _ type: KVType = .f16, threads: Int, tokens: Int, length: Int, heads: Int, kvHeads: Int,
+        headSize: Int, isCausal: Bool
     ) throws -> [Float] {
         let backend = CPUBackend(threadCount: threads)
         var generator = SeededGenerator(seed: UInt64(length))
         let pageTokens = 16
         let pages = (length + pageTokens - 1) / pageTokens
-        let pageBytes = PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+        let pageBytes = PagedKV.pageByteCount(
+            type: type, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
         let memory = try backend.makeMemory(byteCount: pages * pageBytes, label: "test")
-        let cached = generator.floats(pages * pageBytes / 2)
         try backend.useScratch(
             byteCount: backend.scratchByteCount(
                 of: .attention(
                     queryHeads: heads, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)))
-        unsafe backend.fill(memory, 0..<memory.byteCount) { bytes in
-            let halves = unsafe bytes.assumingMemoryBound(to: Float16.self)
-            for i in cached.indices { unsafe halves[i] = Float16(cached[i]) }
-        }
         var table = BlockTable(capacity: pages)
         for page in (0..<Int32(pages)).reversed() { table.append(page) }
         let kv = PagedKV(
-            memory: memory, offset: 0, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens,
-            blockTable: table)
+            memory: memory, offset: 0, type: type, kvHeads: kvHeads, headSize: headSize,
+            pageTokens: pageTokens, blockTable: table)
+        unsafe backend.fill(memory, 0..<memory.byteCount) { bytes in
+            guard let base = bytes.baseAddress else { return }
+            for page in 0..<pages {
+                unsafe fill(base + page * pageBytes, kv, using: &generator)
+            }
+        }
         let columns = heads * headSize
         func activation() throws -> Activation {
             Activation(
@@ -46,19 +49,35 @@ import Testing
         return try backend.values(of: y)
     }
 
+    /// Random keys and values into a page.
+    private func fill(
+        _ page: UnsafeMutableRawPointer, _ kv: PagedKV, using generator: inout SeededGenerator
+    ) {
+        for index in 0..<2 * kv.kvHeads * kv.pageTokens {
+            let (head, slot) = (index / kv.pageTokens, index % kv.pageTokens)
+            let (part, kvHead) = (head / kv.kvHeads, head % kv.kvHeads)
+            let x = generator.floats(kv.headSize)
+            unsafe Kernels.scalar.store(
+                x, kv.type, codes: page + kv.codesOffset(part: part, head: kvHead, slot: slot),
+                scales: page + kv.scalesOffset(part: part, head: kvHead, slot: slot))
+        }
+    }
+
     @Test(arguments: [1, 700, 1024, 1500, 5000], [2, 3, 8, 16])
     func partsOfALongContextJoinToTheWhole(length: Int, threads: Int) throws {
-        for (tokens, heads, kvHeads, headSize) in [(1, 16, 1, 32), (1, 4, 2, 64), (min(3, length), 2, 1, 24)]
-        {
+        for (type, tokens, heads, kvHeads, headSize) in [
+            (KVType.f16, 1, 16, 1, 32), (.int8, 1, 16, 1, 32), (.int4, 1, 16, 1, 32), (.f16, 1, 4, 2, 64),
+            (.f16, min(3, length), 2, 1, 24), (.int4, min(3, length), 2, 1, 24),
+        ] {
             func attend(threads: Int) throws -> [Float] {
                 try self.attend(
-                    threads: threads, tokens: tokens, length: length, heads: heads, kvHeads: kvHeads,
+                    type, threads: threads, tokens: tokens, length: length, heads: heads, kvHeads: kvHeads,
                     headSize: headSize, isCausal: true)
             }
             let (one, many) = (try attend(threads: 1), try attend(threads: threads))
             // Values lie within 1, and each range of keys rounds them and its weights by itself.
             let worst = zip(one, many).map { abs($0 - $1) }.max() ?? .infinity
-            #expect(worst < 0x1p-10, "\(tokens) tokens, \(heads) heads")
+            #expect(worst < 0x1p-10, "\(type), \(tokens) tokens, \(heads) heads")
             #expect(try attend(threads: threads) == many)
         }
     }

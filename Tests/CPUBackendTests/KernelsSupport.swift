@@ -160,6 +160,25 @@ struct QuantizedTokens: Equatable {
         return y
     }
 
+    /// A head's key or value into a page.
+    @unsafe func store(
+        _ x: [Float], _ type: KVType, codes: UnsafeMutableRawPointer, scales: UnsafeMutableRawPointer
+    ) {
+        let count = Int64(x.count)
+        switch type {
+        case .f16:
+            unsafe table.pointee.store_f16(x, count, codes.assumingMemoryBound(to: UInt16.self))
+        case .int8:
+            unsafe table.pointee.store_int8(
+                x, count, codes.assumingMemoryBound(to: Int8.self),
+                scales.assumingMemoryBound(to: Float.self))
+        case .int4:
+            unsafe table.pointee.store_int4(
+                x, count, codes.assumingMemoryBound(to: UInt32.self),
+                scales.assumingMemoryBound(to: UInt32.self))
+        }
+    }
+
     func storeF16(_ x: [Float]) -> [UInt16] {
         var y = [UInt16](repeating: 77, count: x.count)
         unsafe table.pointee.store_f16(x, Int64(x.count), &y)
@@ -184,11 +203,12 @@ struct QuantizedTokens: Equatable {
                                 q: q.baseAddress, out: out.baseAddress, shares: shares.baseAddress,
                                 pages: pages.baseAddress, block_table: blockTable.baseAddress,
                                 q_stride: Int64(c.qStride), out_stride: Int64(c.outStride),
-                                page_stride: Int64(c.pageStride), page_tokens: Int64(c.pageTokens),
+                                page_stride: Int64(c.pageStride * 2), page_tokens: Int64(c.pageTokens),
                                 q_heads: Int64(c.qHeads), kv_heads: Int64(c.kvHeads),
                                 head_size: Int64(c.headSize), start: Int64(c.start),
                                 kv_length: Int64(c.keyCount), key_begin: Int64(keys.lowerBound),
-                                key_end: Int64(keys.upperBound), causal: c.causal ? 1 : 0, scale: c.scale)
+                                key_end: Int64(keys.upperBound), causal: c.causal ? 1 : 0, scale: c.scale,
+                                kv_type: THIMBLE_KV_F16)
                             for head in 0..<c.kvHeads {
                                 unsafe table.pointee.attention(
                                     &a, Int64(head), 0, Int64(c.tokens), &scratch)

@@ -1,5 +1,6 @@
 //! Holds the backend's composed operations, prologue and epilogue by name, against naive formulas in Double.
 
+import CKernels
 import Foundation
 import Tensors
 import TestSupport
@@ -93,11 +94,10 @@ func aPlainProjectionStoresWithItsBias(tokens: Int, rows: Int, columns: Int) thr
     let rotary = Rotary(
         cosines: try bench.activation(angles.map { cos($0) }, tokens, 2),
         sines: try bench.activation(angles.map { sin($0) }, tokens, 2), pairing: .interleaved)
-    let pageBytes = PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: 16)
+    let pageBytes = PagedKV.pageByteCount(type: .f16, kvHeads: kvHeads, headSize: headSize, pageTokens: 16)
     let kv = PagedKV(
-        memory: try bench.backend.makeMemory(byteCount: 5 * pageBytes, label: "test"), offset: 0,
-        kvHeads: kvHeads,
-        headSize: headSize, pageTokens: 16, blockTable: [4, 1, 3])
+        memory: try bench.backend.makeMemory(byteCount: 5 * pageBytes, label: "test"), offset: 0, type: .f16,
+        kvHeads: kvHeads, headSize: headSize, pageTokens: 16, blockTable: [4, 1, 3])
     let (queries, _) = try bench.random(tokens, heads * headSize)
     bench.backend.project(
         .plain(x), w, .attentionInputs(queries: queries, bias: nil, rotary: rotary, kv: kv, start: start))
@@ -131,6 +131,53 @@ func aPlainProjectionStoresWithItsBias(tokens: Int, rows: Int, columns: Int) thr
                 #expect(abs(value - plain[token * rows + (heads + 1) * headSize + dimension]) < 4e-3)
             }
         }
+    }
+}
+
+/// Queries over the keys and values of their own tokens, stored as `type`; the projection is the same each
+/// time.
+private func selfAttention(_ type: KVType, headSize: Int) throws -> [Float] {
+    var bench = try Bench()
+    let (tokens, heads, kvHeads, columns, start) = (37, 4, 2, 32, 13)
+    let rows = (heads + 2 * kvHeads) * headSize
+    let (x, _) = try bench.random(tokens, columns)
+    let (w, _) = try bench.matrix(rows, columns)
+    let (cosines, _) = try bench.random(tokens, headSize / 2)
+    let (sines, _) = try bench.random(tokens, headSize / 2)
+    let rotary = Rotary(cosines: cosines, sines: sines, pairing: .halves)
+    let (queries, _) = try bench.random(tokens, heads * headSize)
+    let (y, _) = try bench.random(tokens, heads * headSize)
+    let pageBytes = PagedKV.pageByteCount(type: type, kvHeads: kvHeads, headSize: headSize, pageTokens: 16)
+    let kv = PagedKV(
+        memory: try bench.makeMemory(byteCount: 64 + 5 * pageBytes), offset: 64, type: type, kvHeads: kvHeads,
+        headSize: headSize, pageTokens: 16, blockTable: [4, 1, 3, 2])
+    bench.backend.project(
+        .plain(x), w, .attentionInputs(queries: queries, bias: nil, rotary: rotary, kv: kv, start: start))
+    bench.backend.attention(
+        queries: queries, kv: kv, start: start, length: start + tokens, isCausal: true, scale: 0.02, into: y)
+    #expect(try bench.guardsAreWhole())
+    return try bench.values(y)
+}
+
+/// What is stored is what is read, in pages of each type: answers differ by the codes' error and no more.
+@Test(arguments: [8, 20, 64, 72, 128])
+func keysAndValuesOfEveryTypeAnswerAlike(headSize: Int) throws {
+    let exact = try selfAttention(.f16, headSize: headSize)
+    func error(_ type: KVType) throws -> Float {
+        let difference = zip(try selfAttention(type, headSize: headSize), exact).map { $0 - $1 }
+        func length(_ x: [Float]) -> Float { x.reduce(0) { $0 + $1 * $1 }.squareRoot() }
+        return length(difference) / length(exact)
+    }
+    let (int8, int4) = (try error(.int8), try error(.int4))
+    #expect(int8 > 1e-4 && int8 < 0.01)
+    #expect(int4 > 2e-3 && int4 < 0.12)
+}
+
+@Test(arguments: KVType.allCases)
+func theKernelsAgreeOnTheSizesOfHeads(type: KVType) {
+    for size in 1...Int(THIMBLE_MAX_HEAD_SIZE) {
+        #expect(type.codeByteCount(headSize: size) == thimble_kv_code_bytes(type.ofKernels, Int64(size)))
+        #expect(type.scaleByteCount(headSize: size) == thimble_kv_scale_bytes(type.ofKernels, Int64(size)))
     }
 }
 
@@ -171,10 +218,11 @@ func theNumbersDoNotDependOnTheThreads(format: WeightFormat, tokens: Int) throws
         let (stored, _) = try bench.random(tokens, rows)
         let (cosines, _) = try bench.random(tokens, headSize / 2)
         let (sines, _) = try bench.random(tokens, headSize / 2)
-        let pageBytes = PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: 16)
+        let pageBytes = PagedKV.pageByteCount(
+            type: .f16, kvHeads: kvHeads, headSize: headSize, pageTokens: 16)
         let kv = PagedKV(
             memory: try bench.backend.makeMemory(byteCount: 5 * pageBytes, label: "test"), offset: 0,
-            kvHeads: kvHeads, headSize: headSize, pageTokens: 16, blockTable: [4, 1, 3, 0, 2])
+            type: .f16, kvHeads: kvHeads, headSize: headSize, pageTokens: 16, blockTable: [4, 1, 3, 0, 2])
         // Again and again, so that loops are cut by what they were measured to cost.
         for _ in 0..<20 {
             bench.backend.project(

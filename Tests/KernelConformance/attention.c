@@ -1,50 +1,34 @@
 //! Attention: head sizes, groups, pages, ranges of keys and their joining, extreme values.
-#include "checks.h"
+#include "pages.h"
 
-// One attention over pages that lie shuffled; what no position owns is NaN.
+// One attention over pages that lie shuffled.
 typedef struct {
     int64_t q_heads, kv_heads, head_size, tokens, start, keys, page_tokens;
     int32_t causal;
-    float query_range, key_range;  // queries and keys lie within plus and minus these; values within 1
+    float query_range, key_range;  // queries and keys lie within plus and minus these
+    float value_range;             // and values within this
+    thimble_kv_type type;
 } shape;
 
 typedef struct {
     shape s;
     thimble_attention a;  // without its outputs
     float *q;
-    uint16_t *pages;
-    int32_t *block_table;
-    float rounding;  // how far an output may lie off because weights and values are rounded
+    pages pages;
+    float rounding;  // how far an output of values within 1 may lie off because of what is rounded
 } problem;
 
-static uint16_t half_of(checks *c, float x) {
-    uint16_t half;
-    c->scalar->store_f16(&x, 1, &half);
-    return half;
-}
-
-static uint16_t *cached_row(const problem *p, int64_t part, int64_t kv_head, int64_t position) {
-    const thimble_attention *a = &p->a;
-    int64_t head = part * a->kv_heads + kv_head;
-    return p->pages + p->block_table[position / a->page_tokens] * a->page_stride
-           + (head * a->page_tokens + position % a->page_tokens) * a->head_size;
+static void store_random(checks *c, const problem *p, int64_t part, int64_t position, float range) {
+    float x[THIMBLE_MAX_HEAD_SIZE];
+    for (int64_t head = 0; head < p->s.kv_heads; head++) {
+        for (int64_t i = 0; i < p->s.head_size; i++) x[i] = random_float(c, range);
+        pages_store(c, &p->pages, part, head, position, x);
+    }
 }
 
 static problem problem_random(checks *c, shape s) {
-    int64_t page_count = (s.keys + s.page_tokens - 1) / s.page_tokens;
-    int64_t stride = 2 * s.kv_heads * s.page_tokens * s.head_size + 7;
-    // The last page ends where its last value does: pages need no stride behind them.
-    int64_t halves = page_count * stride - 7;
-    problem p = {.s = s, .pages = exactly(halves * 2), .block_table = exactly(page_count * 4)};
-    p.rounding = 0x1p-11f;
-    for (int64_t i = 0; i < halves; i++) p.pages[i] = half_nan;
-    for (int64_t i = 0; i < page_count; i++) p.block_table[i] = (int32_t)i;
-    for (int64_t i = page_count - 1; i > 0; i--) {
-        int64_t other = random_below(c, i + 1);
-        int32_t page = p.block_table[i];
-        p.block_table[i] = p.block_table[other];
-        p.block_table[other] = page;
-    }
+    problem p = {.s = s, .rounding = 0x1p-11f};
+    p.pages = pages_shuffled(c, s.type, s.kv_heads, s.head_size, s.page_tokens, s.keys);
     int64_t q_stride = s.q_heads * s.head_size + 3;
     int64_t q_count = s.tokens * q_stride - 3;
     p.q = exactly(q_count * (int64_t)sizeof *p.q);
@@ -52,11 +36,11 @@ static problem problem_random(checks *c, shape s) {
         p.q[i] = i % q_stride < q_stride - 3 ? random_float(c, s.query_range) : NAN;
     }
     p.a = (thimble_attention){.q = p.q,
-                              .pages = p.pages,
-                              .block_table = p.block_table,
+                              .pages = p.pages.memory,
+                              .block_table = p.pages.block_table,
                               .q_stride = q_stride,
                               .out_stride = s.q_heads * s.head_size + 5,
-                              .page_stride = stride,
+                              .page_stride = p.pages.page_stride,
                               .page_tokens = s.page_tokens,
                               .q_heads = s.q_heads,
                               .kv_heads = s.kv_heads,
@@ -66,23 +50,18 @@ static problem problem_random(checks *c, shape s) {
                               .key_begin = 0,
                               .key_end = s.keys,
                               .causal = s.causal,
-                              .scale = 1 / sqrtf((float)s.head_size)};
-    for (int64_t part = 0; part < 2; part++) {
-        for (int64_t head = 0; head < s.kv_heads; head++) {
-            for (int64_t position = 0; position < s.keys; position++) {
-                uint16_t *to = cached_row(&p, part, head, position);
-                float range = part == 0 ? s.key_range : 1;
-                for (int64_t i = 0; i < s.head_size; i++) to[i] = half_of(c, random_float(c, range));
-            }
-        }
+                              .scale = 1 / sqrtf((float)s.head_size),
+                              .kv_type = s.type};
+    for (int64_t position = 0; position < s.keys; position++) {
+        store_random(c, &p, 0, position, s.key_range);
+        store_random(c, &p, 1, position, s.value_range);
     }
     return p;
 }
 
 static void problem_free(problem *p) {
     release(p->q);
-    release(p->pages);
-    release(p->block_table);
+    pages_free(&p->pages);
 }
 
 // What a variant gives for the tokens token_begin..<token_end and every head.
@@ -123,8 +102,12 @@ static float score_bound(const problem *p) {
     return length / sqrtf(size) * 0x1p-13f + terms * 0x1p-22f + 0x1p-120f;
 }
 
-// Weights err by the scores' error, and by being rounded; values, which lie within 1, by being rounded.
-static float output_bound(const problem *p) { return 2 * score_bound(p) + p->rounding; }
+// Weights err by the scores' error, and by being rounded; values by being rounded. Codes of int4 may lie
+// further out than what they stand for.
+static float output_bound(const problem *p) {
+    float bound = (2 * score_bound(p) + p->rounding) * p->s.value_range;
+    return p->s.type == THIMBLE_KV_INT4 ? bound * 1.25f : bound;
+}
 
 static void expect_agreement(checks *c, const problem *p, int64_t token_begin, int64_t token_end) {
     answer y = solve(c->kernels, p, 1, token_begin, token_end);
@@ -148,10 +131,11 @@ static void expect_agreement(checks *c, const problem *p, int64_t token_begin, i
 
 static void name_problem(checks *c, const char *what, const problem *p) {
     const shape *s = &p->s;
-    check_subject(c, "attention%s, %d/%d heads of %d, %d tokens from %d, keys %d..<%d of %d, pages of %d%s",
-                  what, (int)s->q_heads, (int)s->kv_heads, (int)s->head_size, (int)s->tokens, (int)s->start,
-                  (int)p->a.key_begin, (int)p->a.key_end, (int)s->keys, (int)s->page_tokens,
-                  s->causal ? ", causal" : "");
+    check_subject(c,
+                  "attention%s, %s, %d/%d heads of %d, %d tokens from %d, keys %d..<%d of %d, pages of %d%s",
+                  what, kv_type_name(s->type), (int)s->q_heads, (int)s->kv_heads, (int)s->head_size,
+                  (int)s->tokens, (int)s->start, (int)p->a.key_begin, (int)p->a.key_end, (int)s->keys,
+                  (int)s->page_tokens, s->causal ? ", causal" : "");
 }
 
 // Two ranges of keys, joined, against one call over both.
@@ -183,6 +167,49 @@ static void check_merge(checks *c, problem *p, int64_t token) {
     answer_free(&whole);
 }
 
+// What one query of a head gets by the plain formula, in double, of keys and values as they are read back.
+static void attend_plainly(const problem *p, int64_t token, int64_t head, float *out) {
+    const thimble_attention *a = &p->a;
+    int64_t kv_head = head / (a->q_heads / a->kv_heads), size = a->head_size;
+    int64_t end = a->causal && a->start + token + 1 < a->key_end ? a->start + token + 1 : a->key_end;
+    const float *q = a->q + token * a->q_stride + head * size;
+    double *scores = exactly((end + 1) * (int64_t)sizeof *scores), x[THIMBLE_MAX_HEAD_SIZE];
+    double largest = -INFINITY, total = 0, sums[THIMBLE_MAX_HEAD_SIZE] = {0};
+    for (int64_t position = a->key_begin; position < end; position++) {
+        pages_read(&p->pages, 0, kv_head, position, x);
+        double sum = 0;
+        for (int64_t i = 0; i < size; i++) sum += q[i] * x[i];
+        scores[position] = sum * a->scale;
+        if (scores[position] > largest) largest = scores[position];
+    }
+    for (int64_t position = a->key_begin; position < end; position++) {
+        pages_read(&p->pages, 1, kv_head, position, x);
+        double weight = exp(scores[position] - largest);
+        for (int64_t i = 0; i < size; i++) sums[i] += weight * x[i];
+        total += weight;
+    }
+    for (int64_t i = 0; i < size; i++) out[i] = total == 0 ? 0 : (float)(sums[i] / total);
+    release(scores);
+}
+
+// The definition's answer for a token against the plain formula: pages are as they are described.
+static void check_definition(checks *c, const problem *p, int64_t token) {
+    int64_t size = p->s.head_size;
+    answer y = solve(c->scalar, p, 0, token, token + 1);
+    guarded defined = guarded_copy(y.out.y + token * p->a.out_stride, p->s.q_heads * size);
+    guarded plain = guarded_floats(p->s.q_heads * size);
+    for (int64_t head = 0; head < p->s.q_heads; head++) {
+        attend_plainly(p, token, head, plain.y + head * size);
+    }
+    name_problem(c, " by its formula", p);
+    // Float32 rounds a score's terms and their sum.
+    float terms = p->s.query_range * p->s.key_range * sqrtf((float)size);
+    expect_near(c, &defined, &plain, (terms * (float)size * 0x1p-23f + 0x1p-18f) * p->s.value_range, 0);
+    release(defined.memory);
+    release(plain.memory);
+    answer_free(&y);
+}
+
 static void check_shape(checks *c, shape s) {
     problem p = problem_random(c, s);
     name_problem(c, "", &p);
@@ -194,14 +221,16 @@ static void check_shape(checks *c, shape s) {
         p.a.key_end = p.a.key_begin + random_below(c, s.keys - p.a.key_begin + 1);
         name_problem(c, "", &p);
         expect_agreement(c, &p, 0, s.tokens);
+        check_definition(c, &p, random_below(c, s.tokens));
     }
     problem_free(&p);
 }
 
-static void check_random_shape(checks *c) {
+static void check_random_shape(checks *c, thimble_kv_type type) {
     static const int64_t sizes[] = {1, 2, 7, 8, 15, 16, 24, 31, 40, 64, 72, 80, 96, 127, 128, 160, 255, 256};
     static const int64_t pages[] = {1, 3, 4, 8, 16, 24, 64, 100};
-    shape s = {.kv_heads = 1 + random_below(c, 3), .query_range = 1, .key_range = 1};
+    shape s = {.query_range = 1, .key_range = 1, .value_range = 1, .type = type};
+    s.kv_heads = 1 + random_below(c, 3);
     s.q_heads = s.kv_heads * (1 + random_below(c, 6));
     s.head_size = sizes[random_below(c, sizeof sizes / sizeof *sizes)];
     s.page_tokens = pages[random_below(c, sizeof pages / sizeof *pages)];
@@ -214,32 +243,42 @@ static void check_random_shape(checks *c) {
 }
 
 // Scores beyond float32 of either sign: the softmax must stay a mean of values.
-static void check_saturation(checks *c, float query, int64_t keys) {
-    shape s = {2, 1, 16, 2, keys - 2, keys, 16, 1, 1, 1};
+static void check_saturation(checks *c, thimble_kv_type type, float query, int64_t keys) {
+    shape s = {2, 1, 16, 2, keys - 2, keys, 16, 1, 1, 1, 1, type};
     problem p = problem_random(c, s);
     for (int64_t token = 0; token < s.tokens; token++) {
         for (int64_t i = 0; i < s.q_heads * s.head_size; i++) p.q[token * p.a.q_stride + i] = query;
     }
     for (int64_t position = 0; position < keys; position++) {
-        uint16_t *key = cached_row(&p, 0, 0, position);
-        for (int64_t i = 0; i < s.head_size; i++) key[i] = position % 5 == 0 ? half_of(c, 6e4f) : 0;
+        float key[16];
+        for (int64_t i = 0; i < s.head_size; i++) key[i] = position % 5 == 0 ? 6e4f : 0;
+        pages_store(c, &p.pages, 0, 0, position, key);
     }
     name_problem(c, " with scores beyond float32", &p);
     expect_agreement(c, &p, 0, s.tokens);
     problem_free(&p);
 }
 
-// A NaN in a query poisons its row, in a key the rows that see it, in a value its column of those rows.
-static void check_poison(checks *c, int64_t head_size, int64_t keys) {
+// Stores a random row with a NaN in it.
+static void store_poisoned(checks *c, const problem *p, int64_t part, int64_t kv_head, int64_t position) {
+    float x[THIMBLE_MAX_HEAD_SIZE];
+    for (int64_t i = 0; i < p->s.head_size; i++) x[i] = random_float(c, 1);
+    x[random_below(c, p->s.head_size)] = NAN;
+    pages_store(c, &p->pages, part, kv_head, position, x);
+}
+
+// A NaN in a query poisons its row, in a key the rows that see it, in a value its column of those rows, or
+// what shares its scale.
+static void check_poison(checks *c, thimble_kv_type type, int64_t head_size, int64_t keys) {
     static const char *const names[] = {" with a query of NaN", " with a key of NaN", " with a value of NaN",
                                         " with a key and a value of NaN"};
-    shape s = {6, 2, head_size, 20, keys - 20, keys, 8, 1, 1, 1};
+    shape s = {6, 2, head_size, 20, keys - 20, keys, 8, 1, 1, 1, 1, type};
     for (int what = 0; what < 4; what++) {
         problem p = problem_random(c, s);
-        int64_t element = random_below(c, head_size), position = keys - 1 - random_below(c, 20);
-        if (what == 0) p.q[3 * p.a.q_stride + head_size + element] = NAN;
-        if (what == 1 || what == 3) cached_row(&p, 0, 1, position)[element] = half_nan;
-        if (what == 2 || what == 3) cached_row(&p, 1, 0, keys - 12)[element] = half_nan;
+        int64_t position = keys - 1 - random_below(c, 20);
+        if (what == 0) p.q[3 * p.a.q_stride + head_size + random_below(c, head_size)] = NAN;
+        if (what == 1 || what == 3) store_poisoned(c, &p, 0, 1, position);
+        if (what == 2 || what == 3) store_poisoned(c, &p, 1, 0, keys - 12);
         name_problem(c, names[what], &p);
         expect_agreement(c, &p, 0, s.tokens);
         // Few rows too, which variants take another way: in each two tokens, only the second sees a key.
@@ -249,13 +288,16 @@ static void check_poison(checks *c, int64_t head_size, int64_t keys) {
 }
 
 // Many keys of one score beside one that outweighs each of them: their share must not be rounded away.
-static void check_flat_tail(checks *c, int64_t head_size) {
-    shape s = {2, 1, head_size, 3, 0, 2000, 16, 0, 0.001f, 0.001f};
+static void check_flat_tail(checks *c, thimble_kv_type type, int64_t head_size) {
+    shape s = {2, 1, head_size, 3, 0, 2000, 16, 0, 0.001f, 0.001f, 1, type};
     problem p = problem_random(c, s);
     for (int64_t position = 0; position < s.keys; position++) {
-        uint16_t *key = cached_row(&p, 0, 0, position), *value = cached_row(&p, 1, 0, position);
-        for (int64_t i = 0; i < head_size; i++) value[i] = half_of(c, position == 700 ? -1 : 0.5f);
-        if (position == 700) key[0] = half_of(c, 10);
+        float x[THIMBLE_MAX_HEAD_SIZE];
+        for (int64_t i = 0; i < head_size; i++) x[i] = position == 700 ? -1 : 0.5f;
+        pages_store(c, &p.pages, 1, 0, position, x);
+        if (position != 700) continue;
+        for (int64_t i = 0; i < head_size; i++) x[i] = i == 0 ? 10 : random_float(c, s.key_range);
+        pages_store(c, &p.pages, 0, 0, position, x);
     }
     for (int64_t token = 0; token < s.tokens; token++) {
         for (int64_t head = 0; head < s.q_heads; head++) {
@@ -271,24 +313,37 @@ static void check_flat_tail(checks *c, int64_t head_size) {
 
 void check_attention(checks *c) {
     static const shape shapes[] = {
-        {1, 1, 8, 1, 0, 1, 16, 1, 1, 1},        {2, 2, 40, 9, 4, 13, 4, 1, 1, 1},
-        {4, 2, 20, 9, 70, 79, 16, 1, 1, 1},     {3, 1, 33, 5, 0, 5, 16, 1, 1, 1},
-        {4, 2, 64, 33, 50, 83, 16, 1, 1, 1},    {4, 4, 72, 5, 0, 100, 16, 0, 1, 1},
-        {32, 2, 128, 1, 69, 70, 16, 1, 1, 1},   {32, 2, 128, 7, 60, 80, 24, 1, 1, 1},
-        {2, 1, 256, 3, 126, 129, 1, 1, 1, 1},   {3, 3, 64, 60, 0, 60, 60, 0, 1, 1},
-        {1, 1, 16, 130, 0, 130, 64, 1, 1, 1},   {2, 1, 64, 110, 0, 200, 16, 0, 4, 4},
+        {1, 1, 8, 1, 0, 1, 16, 1, 1, 1, 1, 0},        {2, 2, 40, 9, 4, 13, 4, 1, 1, 1, 1, 0},
+        {4, 2, 20, 9, 70, 79, 16, 1, 1, 1, 1, 0},     {3, 1, 33, 5, 0, 5, 16, 1, 1, 1, 1, 0},
+        {4, 2, 64, 33, 50, 83, 16, 1, 1, 1, 1, 0},    {4, 4, 72, 5, 0, 100, 16, 0, 1, 1, 1, 0},
+        {32, 2, 128, 1, 69, 70, 16, 1, 1, 1, 1, 0},   {32, 2, 128, 7, 60, 80, 24, 1, 1, 1, 1, 0},
+        {2, 1, 256, 3, 126, 129, 1, 1, 1, 1, 1, 0},   {3, 3, 64, 60, 0, 60, 60, 0, 1, 1, 1, 0},
+        {1, 1, 16, 130, 0, 130, 64, 1, 1, 1, 1, 0},   {2, 1, 64, 110, 0, 200, 16, 0, 4, 4, 1, 0},
         // Scores of a thousand: one key takes all the weight.
-        {4, 2, 64, 9, 20, 40, 16, 1, 300, 10},
+        {4, 2, 64, 9, 20, 40, 16, 1, 300, 10, 1, 0},
         // Queries, keys and pages at their smallest.
-        {1, 1, 1, 1, 0, 1, 1, 0, 1e-30f, 1e-7f}, {1, 1, 8, 3, 0, 20, 16, 0, 1e-42f, 6e4f},
+        {1, 1, 1, 1, 0, 1, 1, 0, 1e-30f, 1e-7f, 1, 0}, {1, 1, 8, 3, 0, 20, 16, 0, 1e-42f, 6e4f, 1, 0},
+        // Values far from one.
+        {2, 1, 48, 30, 0, 70, 16, 0, 1, 1, 6e4f, 0},   {8, 2, 24, 2, 30, 70, 16, 1, 1, 1, 1e-3f, 0},
     };
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) check_shape(c, shapes[i]);
-    for (int i = 0; i < 60; i++) check_random_shape(c);
-    for (int64_t keys = 22; keys < 200; keys += 50) {
-        check_saturation(c, 3e38f, keys);
-        check_saturation(c, -3e38f, keys);
-        check_poison(c, keys % 4 ? 64 : 19, keys);
+    static const thimble_kv_type types[] = {THIMBLE_KV_F16, THIMBLE_KV_INT8, THIMBLE_KV_INT4};
+    for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            shape s = shapes[i];
+            s.type = types[t];
+            check_shape(c, s);
+        }
+        for (int i = 0; i < 30; i++) check_random_shape(c, types[t]);
+        for (int64_t keys = 22; keys < 200; keys += 150) {
+            check_saturation(c, types[t], 3e38f, keys);
+            check_saturation(c, types[t], -3e38f, keys);
+            check_poison(c, types[t], keys % 4 ? 64 : 19, keys);
+        }
+        check_flat_tail(c, types[t], 64);
+        check_flat_tail(c, types[t], 33);
+        if (types[t] == THIMBLE_KV_F16) continue;
+        // Beyond float16, for many rows and for few.
+        check_shape(c, (shape){4, 1, 64, 40, 30, 70, 16, 1, 1e-9f, 1e9f, 1e9f, types[t]});
+        check_shape(c, (shape){4, 1, 64, 1, 69, 70, 16, 1, 1e-9f, 1e9f, 1e9f, types[t]});
     }
-    check_flat_tail(c, 64);
-    check_flat_tail(c, 33);
 }

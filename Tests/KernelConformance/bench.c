@@ -90,6 +90,8 @@ static void bench_product(const thimble_kernels *kernels, int32_t bits, int64_t 
 
 // MARK: Attention
 
+enum { page_tokens = 16 };
+
 typedef struct {
     thimble_attention a;
     int64_t tokens;
@@ -107,12 +109,34 @@ static void attend(const thimble_kernels *kernels, const void *problem) {
     }
 }
 
-static void bench_attention(const thimble_kernels *kernels, const char *name, int64_t q_heads,
-                            int64_t head_size, int64_t tokens, int64_t keys, int32_t causal) {
-    enum { page_tokens = 16 };
-    int64_t page = 2 * page_tokens * head_size, pages = (keys + page_tokens - 1) / page_tokens;
+// Pages of random keys and values of one head, stored as the definition does.
+static void *filled_pages(thimble_kv_type type, int64_t head_size, int64_t pages, int64_t page_bytes) {
+    const thimble_kernels *scalar = thimble_kernels_scalar();
+    int64_t codes = thimble_kv_code_bytes(type, head_size), scales = thimble_kv_scale_bytes(type, head_size);
+    uint8_t *memory = filled(pages * page_bytes, 1);
+    float *rows = filled(4096 * head_size * 4, 4);
+    for (int64_t i = 0; i < pages * 2; i++) {
+        uint8_t *start = memory + i * page_bytes / 2;
+        for (int64_t token = 0; token < page_tokens; token++) {
+            const float *x = rows + (i * page_tokens + token) % 4096 * head_size;
+            void *to = start + token * codes, *scale = start + page_tokens * codes + token * scales;
+            if (type == THIMBLE_KV_F16) scalar->store_f16(x, head_size, to);
+            if (type == THIMBLE_KV_INT8) scalar->store_int8(x, head_size, to, scale);
+            if (type == THIMBLE_KV_INT4) scalar->store_int4(x, head_size, to, scale);
+        }
+    }
+    free(rows);
+    return memory;
+}
+
+static void bench_attention(const thimble_kernels *kernels, const char *name, thimble_kv_type type,
+                            int64_t q_heads, int64_t head_size, int64_t tokens, int64_t keys,
+                            int32_t causal) {
+    static const char *const types[] = {"f16", "int8", "int4"};
+    int64_t row = thimble_kv_code_bytes(type, head_size) + thimble_kv_scale_bytes(type, head_size);
+    int64_t page = 2 * page_tokens * row, pages = (keys + page_tokens - 1) / page_tokens;
     int64_t floats = tokens * q_heads * head_size;
-    uint16_t *cache = filled(pages * page * 2, 2);
+    void *cache = filled_pages(type, head_size, pages, page);
     int32_t *block_table = malloc((size_t)pages * sizeof *block_table);
     if (!block_table) abort();
     for (int64_t i = 0; i < pages; i++) block_table[i] = (int32_t)i;
@@ -135,17 +159,54 @@ static void bench_attention(const thimble_kernels *kernels, const char *name, in
                               .kv_length = keys,
                               .key_end = keys,
                               .causal = causal,
-                              .scale = 1 / sqrtf((float)head_size)};
+                              .scale = 1 / sqrtf((float)head_size),
+                              .kv_type = type};
     double pairs = (double)(tokens * keys) - (causal ? (double)(tokens * (tokens - 1)) / 2 : 0);
     double took = seconds(kernels, attend, &p);
-    printf("%-12s attention, %-34s %7.1f GFLOP/s  %6.2f GB/s of keys and values\n", kernels->name, name,
-           4 * pairs * (double)(q_heads * head_size) / took * 1e-9,
-           (double)(keys * head_size * 4) / took * 1e-9);
+    printf("%-12s attention, %-4s, %-35s %7.1f GFLOP/s  %6.2f GB/s of keys and values\n", kernels->name,
+           types[type], name, 4 * pairs * (double)(q_heads * head_size) / took * 1e-9,
+           (double)(keys * row * 2) / took * 1e-9);
     free(cache);
     free(block_table);
     free(q);
     free(out);
     free(p.scratch);
+}
+
+// MARK: Storing
+
+enum { stored_rows = 1024, stored_size = 128 };
+
+typedef struct {
+    thimble_kv_type type;
+    float *x;
+    uint8_t *codes, *scales;
+} storing;
+
+static void store(const thimble_kernels *kernels, const void *problem) {
+    const storing *p = problem;
+    int64_t codes = thimble_kv_code_bytes(p->type, stored_size);
+    int64_t scales = thimble_kv_scale_bytes(p->type, stored_size);
+    for (int64_t i = 0; i < stored_rows; i++) {
+        const float *x = p->x + i * stored_size;
+        void *to = p->codes + i * codes, *scale = p->scales + i * scales;
+        if (p->type == THIMBLE_KV_F16) kernels->store_f16(x, stored_size, to);
+        if (p->type == THIMBLE_KV_INT8) kernels->store_int8(x, stored_size, to, scale);
+        if (p->type == THIMBLE_KV_INT4) kernels->store_int4(x, stored_size, to, scale);
+    }
+}
+
+static void bench_storing(const thimble_kernels *kernels, thimble_kv_type type) {
+    static const char *const types[] = {"f16", "int8", "int4"};
+    storing p = {.type = type, .x = filled(stored_rows * stored_size * 4, 4)};
+    p.codes = filled(stored_rows * stored_size * 2, 1);
+    p.scales = filled(stored_rows * stored_size, 1);
+    double took = seconds(kernels, store, &p);
+    printf("%-12s storing, %-4s, heads of 128                   %7.1f ns each\n", kernels->name, types[type],
+           took / stored_rows * 1e9);
+    free(p.x);
+    free(p.codes);
+    free(p.scales);
 }
 
 void thimble_bench_run(const thimble_kernels *kernels) {
@@ -158,12 +219,19 @@ void thimble_bench_run(const thimble_kernels *kernels) {
             bench_product(kernels, widths[i], tokens[j]);
         }
     }
+    for (int type = THIMBLE_KV_F16; type <= THIMBLE_KV_INT4; type++) bench_storing(kernels, type);
     if (strcmp(kernels->name, "scalar") == 0) return;
-    bench_attention(kernels, "full, head 64, 2520 by 2520", 1, 64, 2520, 2520, 0);
-    bench_attention(kernels, "full, head 128, 2520 by 2520", 1, 128, 2520, 2520, 0);
-    bench_attention(kernels, "causal, 16 heads of 128, 2520", 16, 128, 2520, 2520, 1);
-    bench_attention(kernels, "causal, 4 heads of 64, 2520", 4, 64, 2520, 2520, 1);
-    bench_attention(kernels, "decode, 16 heads of 128, 4096 keys", 16, 128, 1, 4096, 1);
-    bench_attention(kernels, "decode, 4 heads of 64, 4096 keys", 4, 64, 1, 4096, 1);
-    bench_attention(kernels, "decode, 1 head of 64, 4096 keys", 1, 64, 1, 4096, 1);
+    // The vision tower's are float16.
+    bench_attention(kernels, "full, head 64, 2520 by 2520", THIMBLE_KV_F16, 1, 64, 2520, 2520, 0);
+    bench_attention(kernels, "full, head 128, 2520 by 2520", THIMBLE_KV_F16, 1, 128, 2520, 2520, 0);
+    for (int type = THIMBLE_KV_F16; type <= THIMBLE_KV_INT4; type++) {
+        bench_attention(kernels, "causal, 16 heads of 128, 2520", type, 16, 128, 2520, 2520, 1);
+        bench_attention(kernels, "causal, 4 heads of 64, 2520", type, 4, 64, 2520, 2520, 1);
+        bench_attention(kernels, "decode, 16 heads of 128, 4096 keys", type, 16, 128, 1, 4096, 1);
+        bench_attention(kernels, "decode, 16 heads of 128, 65536 keys", type, 16, 128, 1, 65536, 1);
+        bench_attention(kernels, "decode, 4 heads of 64, 4096 keys", type, 4, 64, 1, 4096, 1);
+        bench_attention(kernels, "decode, 4 heads of 64, 65536 keys", type, 4, 64, 1, 65536, 1);
+        bench_attention(kernels, "decode, 1 head of 64, 4096 keys", type, 1, 64, 1, 4096, 1);
+        bench_attention(kernels, "decode, 1 head of 64, 65536 keys", type, 1, 64, 1, 65536, 1);
+    }
 }

@@ -77,5 +77,6 @@ enum { half_one = 0x3c00, half_nan = 0x7e00 };
 void check_products(checks *c);
 void check_quantization(checks *c);
 void check_rows(checks *c);
+void check_storing(checks *c);
 void check_attention(checks *c);
 void check_resampling(checks *c);

@@ -12,6 +12,7 @@ int32_t thimble_conformance_run(const thimble_kernels *kernels, uint64_t seed, c
     check_quantization(&c);
     check_products(&c);
     check_rows(&c);
+    check_storing(&c);
     check_attention(&c);
     check_resampling(&c);
     return c.failures;

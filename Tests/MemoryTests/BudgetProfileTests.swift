@@ -2,6 +2,7 @@
 
 import Foundation
 import TestSupport
+import Tensors
 import Testing
 
 @testable import Memory
@@ -170,7 +171,7 @@ private let folder = URL(filePath: #filePath)
         let kv = properties(try #require(properties(schema)["kv"]))
         let machine = properties(try #require(properties(schema)["machine"]))
         #expect(run["offload"]?["enum"] as? [String] == Budget.Offload.allCases.map(\.rawValue))
-        #expect(kv["type"]?["enum"] as? [String] == Budget.KVType.allCases.map(\.rawValue))
+        #expect(kv["type"]?["enum"] as? [String] == KVType.allCases.map(\.rawValue))
         let pages = kv["page-tokens"]?["enum"] as? [Int] ?? []
         #expect(pages == (3...8).map { 1 << $0 })
         #expect(pages.first == MemoryLimits.pageTokenCount.lowerBound)

@@ -2,6 +2,7 @@
 
 import Foundation
 import TestSupport
+import Tensors
 import Testing
 
 @testable import Memory
@@ -120,11 +121,11 @@ import Testing
         for word in Budget.Offload.allCases {
             #expect(try Self.budget("run.offload = \"\(word.rawValue)\"").run.offload == word)
         }
-        for word in Budget.KVType.allCases {
+        for word in KVType.allCases {
             #expect(try Self.budget("kv.type = \"\(word.rawValue)\"").kv.type == word)
         }
         #expect(Budget.Offload.allCases.map(\.rawValue) == ["auto", "none", "cpu", "stream"])
-        #expect(Budget.KVType.allCases.map(\.rawValue) == ["f16", "int8", "int4"])
+        #expect(KVType.allCases.map(\.rawValue) == ["f16", "int8", "int4"])
     }
 
     @Test func pageSettingsBecomeJSON() throws {

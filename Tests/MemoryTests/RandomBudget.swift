@@ -1,6 +1,7 @@
 //! Budgets that are valid and otherwise as they come.
 
 import TestSupport
+import Tensors
 
 @testable import Memory
 

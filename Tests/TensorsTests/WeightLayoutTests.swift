@@ -36,8 +36,34 @@ func aTileIsSixteenRowsOfWordsInUnits(type: ElementType) {
 
 @Test func aPageHoldsKeysAndValuesOfItsTokens() {
     // GLM-4-9B: 2 heads of 128 take 16 KiB for 16 tokens, so 40 layers take 40,960 bytes a token.
-    let page = PagedKV.pageByteCount(kvHeads: 2, headSize: 128, pageTokens: 16)
+    let page = PagedKV.pageByteCount(type: .f16, kvHeads: 2, headSize: 128, pageTokens: 16)
     #expect(page == 16_384 && page / 16 * 40 == 40_960)
+    // A head of 128 takes 256, 132 and 80 bytes.
+    #expect(PagedKV.pageByteCount(type: .int8, kvHeads: 2, headSize: 128, pageTokens: 16) == 64 * 132)
+    #expect(PagedKV.pageByteCount(type: .int4, kvHeads: 2, headSize: 128, pageTokens: 16) == 64 * 80)
+}
+
+@Test(arguments: KVType.allCases, [1, 7, 8, 33, 64, 100])
+func theHeadsOfAPageLieOneBehindTheOther(type: KVType, headSize: Int) {
+    let (heads, tokens) = (3, 5)
+    let size = PagedKV.pageByteCount(
+        type: type, kvHeads: heads, headSize: headSize, pageTokens: tokens)
+    let kv = PagedKV(
+        memory: Bytes(byteCount: size), offset: 0, type: type, kvHeads: heads, headSize: headSize,
+        pageTokens: tokens, blockTable: [0])
+    var end = 0
+    for head in 0..<2 * heads {
+        func expectRun(_ offset: (Int, Int, Int) -> Int, _ byteCount: Int) {
+            for slot in 0..<tokens {
+                #expect(offset(head / heads, head % heads, slot) == end)
+                #expect(type == .f16 || end % 4 == 0)
+                end += byteCount
+            }
+        }
+        expectRun({ kv.codesOffset(part: $0, head: $1, slot: $2) }, type.codeByteCount(headSize: headSize))
+        expectRun({ kv.scalesOffset(part: $0, head: $1, slot: $2) }, type.scaleByteCount(headSize: headSize))
+    }
+    #expect(end == size)
 }
 
 private final class Bytes: BackendMemory {

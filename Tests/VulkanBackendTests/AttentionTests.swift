@@ -14,15 +14,15 @@ struct AttentionShape: Sendable {
     var columns: Int { heads * headSize }
     var outputs: Int { (heads + 2 * kvHeads) * headSize }
     var pageByteCount: Int {
-        PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+        PagedKV.pageByteCount(type: .f16, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
     }
 
     func pageCount(_ length: Int) -> Int { (length + pageTokens - 1) / pageTokens }
 
     func kv(_ memory: any BackendMemory, offset: Int, _ table: BlockTable) -> PagedKV {
         PagedKV(
-            memory: memory, offset: offset, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens,
-            blockTable: table)
+            memory: memory, offset: offset, type: .f16, kvHeads: kvHeads, headSize: headSize,
+            pageTokens: pageTokens, blockTable: table)
     }
 }
 

@@ -30,8 +30,39 @@ typedef struct {
     const int32_t *sums;  // [tokens][padded_columns / 32]: sum of the block's codes
 } thimble_quantized;
 
+// How pages hold keys and values. A page holds, for each of [2: key, value][kv_heads], the codes of its
+// tokens and behind them all their scales; codes and scales of int8 and int4 lie in whole 32-bit words.
+//
+//         codes [page_tokens]                     scales [page_tokens]
+//   f16   float16 [head_size]                     none
+//   int8  int8 [head_size], whole words           a float32
+//   int4  4 bits [head_size], whole words         a word for each group of 32 elements
+//
+// f16: what passes its range saturates.
+// int8: an element is scale * code, the code in -127...127.
+// int4: elements are rotated (see store_int4). A word holds 8 codes: the low halves of its bytes, then the
+// high ones. A group's word holds two bfloat16, its step and, in the upper half, its least element: an
+// element is least + step * code, the code in 0...15. The last group may have fewer than 32 elements.
+// Elements of int8 and int4 saturate at +-THIMBLE_KV_LIMIT. One that is NaN makes NaN of a scale, and so of
+// what shares it: all of an int8 row, and of int4 the groups that rotation has spread it over.
+typedef enum { THIMBLE_KV_F16, THIMBLE_KV_INT8, THIMBLE_KV_INT4 } thimble_kv_type;
+
+#define THIMBLE_KV_GROUP 32
+
+// The squares of a head's elements, and sums of them, stay far within float32.
+#define THIMBLE_KV_LIMIT 0x1p48f
+
+// Bytes of one token's codes, and of its scales, of one head.
+static inline int64_t thimble_kv_code_bytes(thimble_kv_type type, int64_t head_size) {
+    if (type == THIMBLE_KV_F16) return head_size * 2;
+    return type == THIMBLE_KV_INT8 ? (head_size + 3) / 4 * 4 : (head_size + 7) / 8 * 4;
+}
+static inline int64_t thimble_kv_scale_bytes(thimble_kv_type type, int64_t head_size) {
+    if (type == THIMBLE_KV_F16) return 0;
+    return type == THIMBLE_KV_INT8 ? 4 : (head_size + THIMBLE_KV_GROUP - 1) / THIMBLE_KV_GROUP * 4;
+}
+
 // One attention: queries of consecutive positions over keys and values in pages.
-// A page holds float16 [2: key, value][kv_heads][page_tokens][head_size].
 // Page p starts at pages + p * page_stride.
 typedef struct {
     const float *q;  // [tokens][q_stride], head h of a token at + h * head_size
@@ -40,11 +71,11 @@ typedef struct {
     // e^(score - largest) over them; -THIMBLE_ATTENTION_SCORE_LIMIT and 0 where it sees none. What
     // thimble_attention_merge needs to join outputs over ranges of keys.
     float *shares;
-    const uint16_t *pages;
+    const void *pages;           // aligned as their type's words are
     const int32_t *block_table;  // [ceil(kv_length / page_tokens)]: page of each run of page_tokens positions
     int64_t q_stride;            // floats
     int64_t out_stride;          // floats
-    int64_t page_stride;         // float16 elements
+    int64_t page_stride;         // bytes
     int64_t page_tokens;
     int64_t q_heads;  // a multiple of kv_heads
     int64_t kv_heads;
@@ -55,6 +86,7 @@ typedef struct {
     int64_t key_end;
     int32_t causal;     // 0: every query sees every key
     float scale;        // multiplies q . k
+    thimble_kv_type kv_type;
 } thimble_attention;
 
 #define THIMBLE_MAX_HEAD_SIZE 256
@@ -125,11 +157,19 @@ typedef struct {
     void (*rope_half)(float *x, const float *cosines, const float *sines, int64_t pairs);
     // float16 from float32, to nearest even, saturating at +-65504; NaN stays NaN.
     void (*store_f16)(const float *x, int64_t count, uint16_t *y);
+    // A head's key or value x[count] as int8, as a page holds it: scale = max|x| / 127, code = round to
+    // nearest even. A row below 2^-120 becomes zeros with scale 0; one with a NaN, zeros with scale NaN.
+    void (*store_int8)(const float *x, int64_t count, int8_t *codes, float *scale);
+    // Likewise as int4, count <= THIMBLE_MAX_HEAD_SIZE. First x is rotated: each run of as many elements as
+    // the largest power of two that divides count is multiplied by Hadamard's matrix of that order, scaled to
+    // be orthonormal and so its own inverse. A group's least element and step = (most - least) / 15 are
+    // rounded to bfloat16 before codes are made with them, to nearest even; a step below 2^-120 becomes 0.
+    void (*store_int4)(const float *x, int64_t count, uint32_t *codes, uint32_t *scales);
 
     // Attention of the q heads that share kv_head, for query tokens token_begin..<token_end. Float32 online
     // softmax; scores are held within the limit, so that one beyond float32 gives no NaN. A query without
-    // keys gets zeros. scratch holds thimble_attention_scratch_count floats and belongs to the calling
-    // thread.
+    // keys gets zeros. Over int4, queries saturate at +-2^120 and are rotated as keys are, and outputs are
+    // rotated back. scratch holds thimble_attention_scratch_count floats and belongs to the calling thread.
     void (*attention)(const thimble_attention *a, int64_t kv_head, int64_t token_begin, int64_t token_end,
                       float *scratch);
 
