@@ -149,7 +149,7 @@ public final class Engine {
         return tokenizer
     }
 
-    private static func preprocessor(
+    static func preprocessor(
         of file: ModelFile, imageTokens: Int?
     ) throws(ThimbleError) -> ImagePreprocessor? {
         guard let vision = file.configuration.vision, var image = file.configuration.image else { return nil }
