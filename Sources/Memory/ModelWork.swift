@@ -68,10 +68,10 @@ public struct ModelWork: Sendable {
     /// Nil for a text-only model.
     public let vision: Vision?
 
-    /// Precondition: the file has passed `checkSchema`.
-    public init(_ file: ModelFile) {
-        let inventory = WeightInventory(file)
-        let text = file.configuration.text
+    /// Precondition: every segment of the model's schema is there.
+    public init(_ model: ModelOutline) {
+        let inventory = WeightInventory(model)
+        let text = model.configuration.text
         func products(_ indices: some Sequence<Int>, _ isCounted: (TensorEntry) -> Bool) -> Products {
             var products = Products()
             for index in indices {
@@ -88,7 +88,7 @@ public struct ModelWork: Sendable {
         queryWidth = text.headCount * text.headSize
         keyByteCount = 2 * text.kvHeadCount * text.headSize * 2 * text.layerCount
         lookup = inventory.lookup
-        vision = file.configuration.vision.map { vision in
+        vision = model.configuration.vision.map { vision in
             Vision(
                 patch: products(inventory.vision.dropLast()) { _ in true },
                 token: products(inventory.vision.suffix(1)) { _ in true }, blockCount: vision.depth,

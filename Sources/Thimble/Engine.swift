@@ -29,9 +29,11 @@ public final class Engine {
     public let loadSeconds: Double
     /// How the model runs within its limits.
     public let plan: Plan
+    /// When generating waits for the machine to cool; nil for never.
+    let governor: ThermalGovernor?
     /// Every large piece of memory that this engine and its sessions hold.
     public let ledger: Ledger
-    private let opened: OpenDevice
+    let opened: OpenDevice
     /// The device that this engine runs on.
     public var device: DeviceDescription { opened.description }
     var backend: any Backend { opened.backend }
@@ -52,13 +54,16 @@ public final class Engine {
         let threads = try Self.threadCount(options)
         let file = try translating { () throws(ModelFileError) in try ModelFile(path: modelPath) }
         self.file = file
+        try translating { () throws(ModelFileError) in try file.checkSchema() }
         tokenizer = try Self.tokenizer(of: file)
         chatFormat = file.manifest.model.chatFormat.flatMap { ChatFormat(rawValue: $0) }
-        preprocessor = try Self.preprocessor(of: file, imageTokens: options.imageTokens)
+        preprocessor = try Self.preprocessor(
+            of: file.configuration, imageTokens: options.imageTokens, modelPath)
+        governor = options.governor
         let ledger = Ledger(options.limits)
         self.ledger = ledger
         let (opened, plan) = try Self.openAndPlan(
-            options, threadCount: threads, for: file, ledger, vulkan)
+            options, threadCount: threads, for: ModelOutline(file), modelPath, ledger, vulkan)
         self.opened = opened
         self.plan = plan
         let backend = opened.backend
@@ -97,13 +102,13 @@ public final class Engine {
 
     /// The context asked for, which the model must take; nil where none is.
     static func contextLength(
-        _ options: EngineOptions, of file: ModelFile
+        _ options: EngineOptions, of configuration: ModelConfiguration, _ path: String
     ) throws(ThimbleError) -> Int? {
-        let longest = file.configuration.text.maximumPositions
+        let longest = configuration.text.maximumPositions
         guard let length = options.contextLength else { return nil }
         guard (1...longest).contains(length) else {
             throw ThimbleError(
-                .invalidArgument, "a context of \(length) tokens; \(file.path) takes 1...\(longest)")
+                .invalidArgument, "a context of \(length) tokens; \(path) takes 1...\(longest)")
         }
         return length
     }
@@ -150,9 +155,9 @@ public final class Engine {
     }
 
     static func preprocessor(
-        of file: ModelFile, imageTokens: Int?
+        of configuration: ModelConfiguration, imageTokens: Int?, _ path: String
     ) throws(ThimbleError) -> ImagePreprocessor? {
-        guard let vision = file.configuration.vision, var image = file.configuration.image else { return nil }
+        guard let vision = configuration.vision, var image = configuration.image else { return nil }
         if let imageTokens {
             let side = vision.patchSize * vision.mergeSize
             let pixels = imageTokens * side * side * vision.temporalPatchSize
@@ -160,7 +165,7 @@ public final class Engine {
             image.minimumPixels = min(image.minimumPixels, image.maximumPixels)
         }
         do { return try ImagePreprocessor(settings: image, vision: vision) } catch {
-            throw ThimbleError(.corrupt, "\(file.path): \(error)")
+            throw ThimbleError(.corrupt, "\(path): \(error)")
         }
     }
 

@@ -22,10 +22,14 @@ public struct EngineOptions: Sendable {
     /// made for.
     public var imageTokens: Int?
 
+    /// When generating waits for the machine to cool; nil for never.
+    public var governor: ThermalGovernor?
+
     public init() {}
 
     /// What a budget allows. Its context is a ceiling: a model that was made for less takes less.
-    public init(_ budget: Budget) {
+    /// Throws `inputMissing` where a sensor that it names is not there.
+    public init(_ budget: Budget) throws(ThimbleError) {
         switch budget.run.device {
         case nil, .automatic: device = .automatic
         case .cpu: device = .cpu
@@ -38,6 +42,7 @@ public struct EngineOptions: Sendable {
             total: budget.memory.total?.bytes)
         chunkTokens = budget.run.prefillChunk
         imageTokens = budget.run.imageTokens
+        governor = try ThermalGovernor(budget.thermal)
     }
 }
 

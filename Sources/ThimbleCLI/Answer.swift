@@ -105,6 +105,7 @@ struct AnswerReport: Encodable {
         if let bytes = peakMemoryBytes {
             let drawn = memory.drawnPeakBytes.asBytes
             lines.append("peak memory   \(bytes.asBytes) held, \(drawn) drawn\(memory.limitText)")
+            lines += memory.lines
         }
         return lines
     }
