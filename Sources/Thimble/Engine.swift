@@ -59,7 +59,8 @@ public final class Engine {
         try translating { () throws(ModelFileError) in try file.checkSchema() }
         tokenizer = try Self.tokenizer(of: file)
         chatFormat = file.manifest.model.chatFormat.flatMap { ChatFormat(rawValue: $0) }
-        preprocessor = try Self.preprocessor(of: file, imageTokens: options.imageTokens)
+        preprocessor = try Self.preprocessor(
+            of: file.configuration, imageTokens: options.imageTokens, modelPath)
         governor = options.governor
         let ledger = Ledger(options.limits)
         self.ledger = ledger
@@ -155,10 +156,10 @@ public final class Engine {
         return tokenizer
     }
 
-    private static func preprocessor(
-        of file: ModelFile, imageTokens: Int?
+    static func preprocessor(
+        of configuration: ModelConfiguration, imageTokens: Int?, _ path: String
     ) throws(ThimbleError) -> ImagePreprocessor? {
-        guard let vision = file.configuration.vision, var image = file.configuration.image else { return nil }
+        guard let vision = configuration.vision, var image = configuration.image else { return nil }
         if let imageTokens {
             let side = vision.patchSize * vision.mergeSize
             let pixels = imageTokens * side * side * vision.temporalPatchSize
@@ -166,7 +167,7 @@ public final class Engine {
             image.minimumPixels = min(image.minimumPixels, image.maximumPixels)
         }
         do { return try ImagePreprocessor(settings: image, vision: vision) } catch {
-            throw ThimbleError(.corrupt, "\(file.path): \(error)")
+            throw ThimbleError(.corrupt, "\(path): \(error)")
         }
     }
 

@@ -7,7 +7,10 @@
 @_exported public import struct Memory.ByteSize
 @_exported public import struct Memory.LedgerEntry
 @_exported public import struct Memory.LedgerLimits
+@_exported public import struct Memory.MachineProfile
+@_exported public import struct Memory.MachineRates
 @_exported public import struct Memory.Plan
+@_exported public import struct Memory.PlanPrediction
 @_exported public import struct ModelFile.ModelDescription
 @_exported public import enum Tensors.KVType
 @_exported public import enum Tensors.MemoryPlace

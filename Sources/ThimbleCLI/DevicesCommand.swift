@@ -10,15 +10,33 @@ struct DevicesCommand: ParsableCommand {
         discussion: """
             A device that cannot be used says why. The names are what --device takes.
 
+            --measure takes about ten seconds to see how fast this machine computes, and reads memory and
+            the disk that the model lies on. What it finds is kept in $XDG_CACHE_HOME/thimble/machine.json, or
+            ~/.cache/thimble/machine.json, and thimble plan predicts with it. The machine had better do nothing
+            else meanwhile.
+
             Examples:
               thimble devices
               thimble devices --json
+              thimble devices --measure --model model.thimble
             """)
 
     @Flag(help: "Print one JSON object.")
     var json = false
 
+    @Flag(help: "Measure this machine, and keep what is found for thimble plan.")
+    var measure = false
+
+    @OptionGroup(title: "Measuring") var measuring: MeasureFlags
+
+    func validate() throws {
+        if !measure && measuring.isGiven {
+            throw ValidationError("--model, --threads and --seconds go with --measure")
+        }
+    }
+
     func run() throws {
+        if measure { return try measuring.run(json: json) }
         let (devices, fault) = DeviceDescription.list()
         let report = DeviceReport(devices: devices.map(DeviceReport.Device.init), vulkanFault: fault)
         if json { return try JSONLine.write(report) }

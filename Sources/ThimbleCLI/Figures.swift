@@ -15,6 +15,13 @@ extension Double {
     }
 }
 
+extension Double {
+    /// Bytes a second as a rate: `1.9 GB/s`.
+    var asRate: String {
+        self >= 1e9 ? "\((self * 1e-9).fixed(1)) GB/s" : "\((self * 1e-6).fixed(1)) MB/s"
+    }
+}
+
 extension Int {
     /// As a size: `14.9 MiB`.
     var asBytes: String {

@@ -30,22 +30,29 @@ struct PlanCommand: ParsableCommand {
     @Flag(help: "Print one JSON object.")
     var json = false
 
+    @Option(name: [.customShort("p"), .customLong("prompt-tokens")], help: "Tokens of the prompt that is predicted.")
+    var promptTokens = 512
+
     @OptionGroup var engineFlags: EngineFlags
 
     func run() throws {
-        let options = try engineFlags.options()
-        let plan: Plan
-        if model.hasSuffix(".json") {
-            var conversion = ConversionOptions()
-            conversion.weights = weights
-            conversion.group = group
-            plan = try Engine.plan(configurationPath: model, conversion, options: options)
-        } else {
-            plan = try Engine.plan(modelPath: model, options: options)
-        }
-        let report = PlanReport(plan)
+        var expectations = OutlookOptions()
+        expectations.stated = try engineFlags.merged().machine
+        expectations.promptTokens = promptTokens
+        let outlook = try Engine.outlook(of: subject, options: engineFlags.options(), expectations)
+        let report = PlanReport(outlook)
         if json { return try JSONLine.write(report) }
         try StandardStream.output.write(report.lines.map { $0 + "\n" }.joined())
+    }
+}
+
+extension PlanCommand {
+    private var subject: PlanSubject {
+        guard model.hasSuffix(".json") else { return .file(model) }
+        var conversion = ConversionOptions()
+        conversion.weights = weights
+        conversion.group = group
+        return .configuration(model, conversion)
     }
 }
 
@@ -70,7 +77,11 @@ private struct PlanReport: Encodable {
     /// Of weights, for each decoded token.
     var decodedBytes: Int
 
-    init(_ plan: Plan) {
+    var prediction: PredictionReport?
+
+    init(_ outlook: PlanOutlook) {
+        let plan = outlook.plan
+        prediction = outlook.prediction.map { PredictionReport($0, outlook.withMore) }
         limitBytes = plan.limits.host
         totalBytes = plan.byteCount(.host)
         contextTokens = plan.contextLength
@@ -105,6 +116,7 @@ private struct PlanReport: Encodable {
         if streamedVisionBytes > 0 {
             lines.append(row("an image reads", "\(streamedVisionBytes.asBytes) of the file"))
         }
+        if let prediction { lines += [""] + prediction.lines(row) }
         return lines
     }
 }

@@ -1,0 +1,127 @@
+//! How fast a machine is taken to be: as it was measured, else as it is stated, else as most machines are.
+
+internal import Glibc
+
+/// The rates that a plan is predicted with, and where they come from. Of a second, on the threads in use.
+public struct MachineRates: Sendable, Equatable {
+    /// Where a rate comes from.
+    public enum Origin: String, Sendable, CaseIterable, Codable {
+        /// From this machine, by `thimble devices --measure`.
+        case measured
+        /// From `[machine]` of the budget.
+        case stated
+        /// From nothing: see `Assumed`.
+        case assumed
+    }
+
+    /// What is taken where nothing is known: a machine of little power, so that a prediction which rests on it
+    /// promises little.
+    public enum Assumed {
+        /// Two channels of DDR4 as decoding reads them.
+        public static let hostBandwidth = 15e9
+        /// An SSD behind SATA.
+        public static let diskBandwidth = 500e6
+        /// Of one thread each.
+        public static let decompression = 600e6
+        public static let checking = 5e9
+        public static let fourBitProducts = 15e9
+        public static let eightBitProducts = 15e9
+        public static let floatProducts = 8e9
+        public static let attention = 8e9
+        public static let keyReading = 2e9
+        /// Seconds.
+        public static let layerSeconds = 50e-6
+    }
+
+    /// Threads that compute.
+    public let threadCount: Int
+    /// Bytes of weights, by how many are gone through again and again; the fewest first, and never empty.
+    public var weights: [MachineProfile.WeightRate]
+    public var disk: Double
+    public var decompression: Double
+    public var checking: Double
+    /// Multiply-adds.
+    public var fourBitProducts: Double
+    public var eightBitProducts: Double
+    public var floatProducts: Double
+    public var attention: Double
+    public var visionAttention: Double
+    /// Bytes.
+    public var keyReading: Double
+    /// Seconds.
+    public var layerSeconds: Double
+
+    public var memoryOrigin: Origin
+    public var diskOrigin: Origin
+    /// Of everything that the processor does beside reading weights.
+    public var computingOrigin: Origin
+
+    /// Rates for `threadCount` threads. What was measured counts before what is stated; a disk that was
+    /// measured counts for files on the device `disk` only, nil being none that is known.
+    ///
+    /// Precondition: `measured` is sound, and `threadCount` positive.
+    public init(
+        measured: MachineProfile? = nil, stated: Budget.Machine = Budget.Machine(), threadCount: Int,
+        disk device: String? = nil
+    ) {
+        precondition(threadCount > 0)
+        self.threadCount = threadCount
+        let threads = Double(threadCount)
+        /// The share of the threads that were measured: a thread beyond the cores adds nothing.
+        let share =
+            measured.map { profile -> Double in
+                let cores = profile.coreCount
+                return Double(min(threadCount, cores)) / Double(min(profile.threadCount, cores))
+            } ?? 1
+        func rate(_ measured: Double?, _ assumed: Double) -> Double {
+            measured.map { $0 * share } ?? assumed * threads
+        }
+        fourBitProducts = rate(measured?.fourBitProducts, Assumed.fourBitProducts)
+        eightBitProducts = rate(measured?.eightBitProducts, Assumed.eightBitProducts)
+        floatProducts = rate(measured?.floatProducts, Assumed.floatProducts)
+        attention = rate(measured?.attention, Assumed.attention)
+        visionAttention = rate(measured?.visionAttention, Assumed.attention)
+        keyReading = rate(measured?.keyReading, Assumed.keyReading)
+        decompression = rate(measured?.decompression, Assumed.decompression)
+        checking = rate(measured?.checking, Assumed.checking)
+        layerSeconds = measured?.layerSeconds ?? Assumed.layerSeconds
+        computingOrigin = measured?.fourBitProducts == nil ? .assumed : .measured
+
+        if let measured, !measured.weights.isEmpty {
+            // Fewer threads may read less; more threads read what the memory gives.
+            weights = measured.weights.map {
+                MachineProfile.WeightRate(
+                    byteCount: $0.byteCount, bytesPerSecond: $0.bytesPerSecond * min(share, 1))
+            }
+            memoryOrigin = .measured
+        } else {
+            weights = [
+                MachineProfile.WeightRate(
+                    byteCount: 1,
+                    bytesPerSecond: stated.hostBandwidth.map { Double($0.bytes) } ?? Assumed.hostBandwidth)
+            ]
+            memoryOrigin = stated.hostBandwidth == nil ? .assumed : .stated
+        }
+        if let measured = measured?.disk, measured.device == device {
+            disk = measured.bytesPerSecond
+            diskOrigin = .measured
+        } else {
+            disk = stated.diskBandwidth.map { Double($0.bytes) } ?? Assumed.diskBandwidth
+            diskOrigin = stated.diskBandwidth == nil ? .assumed : .stated
+        }
+    }
+
+    /// Bytes of weights a second where `byteCount` bytes are gone through again and again: between two sizes
+    /// that were measured, as far as it lies between their logarithms.
+    public func weightRate(of byteCount: Int) -> Double {
+        precondition(!weights.isEmpty)
+        guard let after = weights.firstIndex(where: { $0.byteCount >= byteCount }) else {
+            return weights[weights.count - 1].bytesPerSecond
+        }
+        guard after > 0 else { return weights[0].bytesPerSecond }
+        let (low, high) = (weights[after - 1], weights[after])
+        let place = log2(Double(byteCount) / Double(low.byteCount))
+            / log2(Double(high.byteCount) / Double(low.byteCount))
+        return low.bytesPerSecond + (high.bytesPerSecond - low.bytesPerSecond) * place
+    }
+}

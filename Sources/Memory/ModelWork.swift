@@ -1,0 +1,126 @@
+//! What a model computes for a token, a prompt and an image, counted from its file.
+
+public import ModelFile
+internal import Tensors
+
+/// The work of a model. Everything is of one position, one patch or one image, whatever the machine.
+public struct ModelWork: Sendable {
+    /// Multiply-adds, by the form of the weights that they are with.
+    public struct Products: Sendable, Equatable {
+        public var fourBit = 0.0
+        public var eightBit = 0.0
+        public var floats = 0.0
+
+        public init(fourBit: Double = 0, eightBit: Double = 0, floats: Double = 0) {
+            self.fourBit = fourBit
+            self.eightBit = eightBit
+            self.floats = floats
+        }
+
+        mutating func add(_ tensor: TensorEntry) {
+            let count = Double(tensor.rows) * Double(tensor.columns)
+            switch tensor.format.type {
+            case .q4: fourBit += count
+            case .q8: eightBit += count
+            case .f16, .f32: floats += count
+            }
+        }
+
+        /// Seconds of that many rows.
+        func seconds(_ rows: Int, on rates: MachineRates) -> Double {
+            Double(rows)
+                * (fourBit / rates.fourBitProducts + eightBit / rates.eightBitProducts
+                    + floats / rates.floatProducts)
+        }
+    }
+
+    /// What a vision tower computes.
+    public struct Vision: Sendable, Equatable {
+        /// Of a patch, through the blocks.
+        public var patch: Products
+        /// Of a visual token, through the merger.
+        public var token: Products
+        public var blockCount: Int
+        /// Channels that attention compares.
+        public var width: Int
+        public var patchesPerToken: Int
+    }
+
+    /// Rows of the embedding as they are looked up.
+    public struct Lookup: Sendable, Equatable {
+        /// Tiles of the whole table.
+        public var tileCount: Int
+        /// What bringing one of them costs.
+        public var traffic: WeightTraffic
+    }
+
+    public let inventory: WeightInventory
+    /// Of a position, through the layers.
+    public let layers: Products
+    /// Of a position whose logits are wanted.
+    public let head: Products
+    public let layerCount: Int
+    /// Channels of all queries of a position.
+    public let queryWidth: Int
+    /// Bytes of a position's keys and values in all layers.
+    public let keyByteCount: Int
+    public let lookup: Lookup
+    /// Nil for a text-only model.
+    public let vision: Vision?
+
+    /// Precondition: every segment of the model's schema is there.
+    public init(_ model: ModelOutline) {
+        let inventory = WeightInventory(model)
+        let text = model.configuration.text
+        func products(_ indices: some Sequence<Int>, _ isCounted: (TensorEntry) -> Bool) -> Products {
+            var products = Products()
+            for index in indices {
+                for tensor in inventory.segments[index].entry.tensors
+                where tensor.kind == .matrix && isCounted(tensor) { products.add(tensor) }
+            }
+            return products
+        }
+        self.inventory = inventory
+        layers = products(inventory.decoder.dropLast()) { _ in true }
+        let output = inventory.head
+        head = products([output.segment]) { $0.name == output.tensor }
+        layerCount = text.layerCount
+        queryWidth = text.headCount * text.headSize
+        keyByteCount = 2 * text.kvHeadCount * text.headSize * 2 * text.layerCount
+        lookup = inventory.lookup
+        vision = model.configuration.vision.map { vision in
+            Vision(
+                patch: products(inventory.vision.dropLast()) { _ in true },
+                token: products(inventory.vision.suffix(1)) { _ in true }, blockCount: vision.depth,
+                width: vision.hiddenSize, patchesPerToken: vision.mergeSize * vision.mergeSize)
+        }
+    }
+}
+
+extension WeightInventory {
+    /// Tiles that the mean is taken over.
+    private static let lookupSamples = 32
+
+    /// The mean over tiles from everywhere in the table.
+    fileprivate var lookup: ModelWork.Lookup {
+        let segment = segments[self.embedding]
+        let matrix = segment.entry.tensors[0]
+        let layout = matrix.layout
+        let count = min(layout.tileCount, Self.lookupSamples)
+        var sum = WeightTraffic()
+        for sample in 0..<count {
+            let tile = sample * layout.tileCount / count
+            let codes = matrix.codesOffset + tile * layout.tileByteCount
+            sum = sum + traffic(of: segment) { $0.overlaps(codes..<codes + layout.tileByteCount) }
+            if let plane = matrix.scalesOffset {
+                let scales = plane + tile * layout.tileScalesByteCount
+                sum = sum + traffic(of: segment) { $0.overlaps(scales..<scales + layout.tileScalesByteCount) }
+            }
+        }
+        return ModelWork.Lookup(
+            tileCount: layout.tileCount,
+            traffic: WeightTraffic(
+                stored: sum.stored / count, decompressed: sum.decompressed / count,
+                copied: sum.copied / count))
+    }
+}

@@ -1,0 +1,189 @@
+//! How fast a plan will run, from what it makes a machine do and how fast the machine does it.
+
+internal import Tensors
+
+/// How fast a plan is predicted to run. `docs/planning.md` says by what reckoning, and how near it comes.
+public struct PlanPrediction: Sendable, Equatable {
+    /// What a stage waits for longest.
+    public enum Bound: String, Sendable, CaseIterable, Codable {
+        /// The file being read.
+        case disk
+        /// Weights in memory being read.
+        case memory
+        /// The processor: products, attention, and the decompression of what the disk brings.
+        case computing
+    }
+
+    /// Something that takes time, and what its parts would take alone. Seconds.
+    public struct Stage: Sendable, Equatable {
+        public var seconds = 0.0
+        public var disk = 0.0
+        public var memory = 0.0
+        public var computing = 0.0
+
+        public init() {}
+
+        public var bound: Bound {
+            disk >= memory + computing ? .disk : memory >= computing ? .memory : .computing
+        }
+
+        static func + (left: Stage, right: Stage) -> Stage {
+            var sum = left
+            sum.seconds += right.seconds
+            sum.disk += right.disk
+            sum.memory += right.memory
+            sum.computing += right.computing
+            return sum
+        }
+    }
+
+    /// Until everything is in memory that is held there from load on.
+    public var load: Stage
+    /// Tokens of the prompt.
+    public var promptTokens: Int
+    /// From a prompt of text to the first token of the answer, once the model is loaded.
+    public var firstToken: Stage
+    /// A prompt's tokens, when one has been answered before.
+    public var prefill: Stage
+    /// One token of the answer to it.
+    public var token: Stage
+    /// Visual tokens of a page; nil where the model does not see.
+    public var pageTokens: Int?
+    /// A page through the vision tower.
+    public var image: Stage?
+    /// From a page and a question to the first token of the answer.
+    public var pageFirstToken: Stage?
+    public var rates: MachineRates
+
+    public var tokensPerSecond: Double { 1 / token.seconds }
+    public var prefillTokensPerSecond: Double { Double(promptTokens) / prefill.seconds }
+}
+
+extension Plan {
+    /// Tokens of a question about a page, its chat format included.
+    public static let questionTokens = 32
+
+    /// Predicts a prompt of `promptTokens` tokens, the decoding of an answer to it, and a page of `pageTokens`
+    /// visual tokens with a question; nil where the model's weights live on a GPU.
+    ///
+    /// Precondition: the plan was made for the model of `work`, and the tokens are positive.
+    public func prediction(
+        of work: ModelWork, on rates: MachineRates, promptTokens: Int, pageTokens: Int
+    ) -> PlanPrediction? {
+        precondition(promptTokens > 0 && pageTokens > 0)
+        guard !items.contains(where: { $0.place == .device }) else { return nil }
+        let forecast = Forecast(plan: self, work: work, rates: rates)
+        let passes = forecast.passes
+        var prediction = PlanPrediction(
+            load: forecast.load(), promptTokens: promptTokens,
+            firstToken: forecast.prompt(promptTokens, first: passes.first),
+            prefill: forecast.prompt(promptTokens, first: passes.token),
+            token: forecast.token(after: promptTokens), rates: rates)
+        if let image = forecast.image(pageTokens) {
+            prediction.pageTokens = pageTokens
+            prediction.image = image
+            prediction.pageFirstToken =
+                image + forecast.prompt(pageTokens + Self.questionTokens, first: passes.afterImage)
+        }
+        return prediction
+    }
+}
+
+/// The reckoning of a prediction.
+private struct Forecast {
+    let plan: Plan
+    let work: ModelWork
+    let rates: MachineRates
+    let passes: Residency.Passes
+
+    /// A copy reads and writes, and the line that is written is read before.
+    private static let copyPasses = 3.0
+    /// Reads in flight that a disk's rate was measured with; a row of the embedding is looked up by one.
+    private static let readsInFlight = 4.0
+
+    init(plan: Plan, work: ModelWork, rates: MachineRates) {
+        self.plan = plan
+        self.work = work
+        self.rates = rates
+        passes = plan.residency.passes(work.inventory)
+    }
+
+    /// Memory's own rate, whatever caches hold.
+    private var memoryRate: Double { rates.weights[rates.weights.count - 1].bytesPerSecond }
+
+    /// Seconds that all threads take to make weights of what the disk brings.
+    private func unpacking(_ traffic: WeightTraffic) -> Double {
+        Double(traffic.decompressed) / rates.decompression + Double(traffic.copied) / rates.checking
+            + Double(traffic.copied) * Self.copyPasses / memoryRate
+    }
+
+    /// A pass: what the disk brings comes while what is there is computed with.
+    private func pass(_ traffic: WeightTraffic, memory: Double, computing: Double) -> PlanPrediction.Stage {
+        var stage = PlanPrediction.Stage()
+        stage.disk = Double(traffic.stored) / rates.disk
+        stage.memory = memory
+        stage.computing = computing + unpacking(traffic)
+        stage.seconds = max(stage.disk, stage.memory + stage.computing)
+        return stage
+    }
+
+    /// Seconds that going through the weights once takes where they lie.
+    private var weightSeconds: Double {
+        Double(plan.decodedByteCount) / rates.weightRate(of: plan.decodedByteCount)
+    }
+
+    private var fixedSeconds: Double { Double(work.layerCount) * rates.layerSeconds }
+
+    /// Looking up rows of the embedding for `count` tokens from all over the vocabulary, one after the other.
+    private func lookups(_ count: Int) -> PlanPrediction.Stage {
+        var stage = PlanPrediction.Stage()
+        guard let kept = plan.residency.embeddingTiles else { return stage }
+        let tiles = Double(work.lookup.tileCount)
+        // Of those that are met, the first few are there yet.
+        let missed = Double(count) * max(0, 1 - Double(kept) / tiles)
+        stage.disk = missed * Double(work.lookup.traffic.stored) / rates.disk * Self.readsInFlight
+        stage.computing = missed * unpacking(work.lookup.traffic) * Double(rates.threadCount)
+        stage.seconds = stage.disk + stage.computing
+        return stage
+    }
+
+    func token(after length: Int) -> PlanPrediction.Stage {
+        let keys = Double(work.keyByteCount) * Double(length) / rates.keyReading
+        return pass(passes.token, memory: weightSeconds, computing: fixedSeconds + keys) + lookups(1)
+    }
+
+    /// A prompt chunk by chunk, the first of which brings `first`.
+    func prompt(_ count: Int, first: WeightTraffic) -> PlanPrediction.Stage {
+        var stage = PlanPrediction.Stage()
+        for start in stride(from: 0, to: count, by: plan.activations.chunkTokens) {
+            let rows = min(plan.activations.chunkTokens, count - start)
+            let seen = Double(rows) * (Double(start) + Double(rows + 1) / 2)
+            let attention =
+                seen * Double(2 * work.queryWidth * work.layerCount) / rates.attention
+            let products = work.layers.seconds(rows, on: rates)
+            // Few rows wait for the weights, many hide that.
+            let waiting = max(0, weightSeconds - products)
+            stage = stage
+                + pass(
+                    start == 0 ? first : passes.token, memory: waiting,
+                    computing: products + attention + fixedSeconds)
+        }
+        return stage + lookups(count)
+    }
+
+    /// An image through the tower; nil where there is none.
+    func image(_ tokens: Int) -> PlanPrediction.Stage? {
+        guard let vision = work.vision else { return nil }
+        let patches = tokens * vision.patchesPerToken
+        let pairs = Double(patches) * Double(patches)
+        let attention = pairs * Double(2 * vision.width * vision.blockCount) / rates.visionAttention
+        return pass(
+            passes.image, memory: 0,
+            computing: attention + vision.patch.seconds(patches, on: rates)
+                + vision.token.seconds(tokens, on: rates))
+    }
+
+    func load() -> PlanPrediction.Stage {
+        pass(work.inventory.traffic(ofSegments: plan.residency.resident), memory: 0, computing: 0)
+    }
+}

@@ -1,0 +1,216 @@
+//! Measures this machine: what `thimble devices --measure` keeps, and plans are predicted with.
+
+internal import CPUBackend
+internal import Foundation
+public import Memory
+internal import ModelFile
+internal import Tensors
+
+/// How a machine is measured.
+public struct MeasurementOptions: Sendable {
+    /// Threads that compute; nil takes one a core.
+    public var threadCount: Int?
+    /// The model file whose disk is read; nil writes a file into the cache folder for that.
+    public var modelPath: String?
+    /// About how long it takes. Less measures less exactly.
+    public var seconds = 10.0
+
+    public init() {}
+}
+
+extension MachineProfile {
+    /// Measures this machine, which had better do nothing else meanwhile. `progress` hears the share that is
+    /// done.
+    ///
+    /// Throws `invalidArgument` for a number of threads or seconds that cannot be, `outOfMemory`, what a model
+    /// file may throw, and `cannotCreate` where there is no place for a file to read.
+    public static func measure(
+        _ options: MeasurementOptions = MeasurementOptions(), progress: (Double) -> Void = { _ in }
+    ) throws(ThimbleError) -> MachineProfile {
+        var engineOptions = EngineOptions()
+        engineOptions.threadCount = options.threadCount
+        let threads = try Engine.threadCount(engineOptions)
+        guard (0.01...600).contains(options.seconds) else {
+            throw ThimbleError(.invalidArgument, "\(options.seconds) seconds; it must be in 0.01...600")
+        }
+        let backend = CPUBackend(threadCount: threads)
+        var profile = MachineProfile(
+            processor: processorName, kernels: backend.variant, coreCount: CoreCount.available,
+            threadCount: backend.threadCount, takenAt: Date.now.ISO8601Format())
+        let files = try SampleFiles(options.modelPath, isQuick: options.seconds < 1)
+        var measurement = try Measurement(files, backend, seconds: options.seconds)
+        try measurement.run(progress)
+        try measurement.fill(&profile)
+        profile.gpu = measureGPU(threads)
+        precondition(profile.isSound, "a measurement gives \(profile)")
+        return profile
+    }
+
+    /// The first GPU that can be used; nil where there is none, or it answers nothing.
+    private static func measureGPU(_ threadCount: Int) -> GPU? {
+        guard let opened = try? OpenDevice(
+                .automatic, threadCount: threadCount, Ledger(), vulkan: VulkanAccess()),
+            let available = opened.availableByteCount
+        else { return nil }
+        let byteCount = min(Measurement.mostBytes, available / 8)
+        guard byteCount > 0,
+            let memory = try? opened.backend.makeMemory(
+                byteCount: byteCount, label: "a measurement", use: .weights)
+        else { return nil }
+        func rate(_ seconds: Double??) -> Double? {
+            guard case .some(.some(let seconds)) = seconds, seconds > 0 else { return nil }
+            return Double(byteCount) / seconds
+        }
+        return GPU(
+            title: opened.description.title,
+            deviceBytesPerSecond: rate(try? opened.backend.secondsToRead([memory])),
+            busBytesPerSecond: rate(try? opened.backend.secondsToCopy(byteCount: byteCount)))
+    }
+}
+
+/// What is timed, each several times in turn: what disturbs a machine for a while then disturbs a few rounds of
+/// everything, and not all of something.
+private struct Measurement {
+    /// The largest memory that is read, in bytes: more than caches hold.
+    static let mostBytes = 256 << 20
+    private static let roundCount = 5
+
+    /// Something that takes time.
+    private struct Case {
+        /// Units that a run does.
+        let work: Double
+        let run: () -> Void
+        /// Seconds of a run, one of each round.
+        var seconds: [Double] = []
+
+        init(_ work: Double, _ run: @escaping () -> Void) {
+            self.work = work
+            self.run = run
+        }
+
+        var median: Double { seconds.sorted()[seconds.count / 2] }
+        var rate: Double { work / median }
+    }
+
+    private let files: SampleFiles
+    private let threadCount: Int
+    /// Seconds for each case of a round.
+    private let patience: Double
+    private let clock = ContinuousClock()
+
+    private var weights: [(byteCount: Int, layerCount: Int, timed: Case)] = []
+    /// One row through a layer whose weights take no time.
+    private var layer: Case
+    /// Many rows by weights of 4 bits, 8 bits, float16.
+    private var products: [Case]
+    private var attention: [Case]
+    private var disk: [Double] = []
+    private var isDirect = true
+    private var (decompression, checking): ([Double], [Double]) = ([], [])
+
+    private static let rows = 128
+
+    init(_ files: SampleFiles, _ backend: CPUBackend, seconds: Double) throws(ThimbleError) {
+        self.files = files
+        threadCount = backend.threadCount
+        let most = min(Self.mostBytes, MemorySize.available / 8) / (seconds < 1 ? 8 : 1)
+        do throws(BackendError) {
+            for shift in [6, 4, 2, 0] {
+                let sample = try LayerSample(
+                    .usual(.q4(group: 32)), rows: 1, byteCount: most >> shift, on: backend)
+                let byteCount = sample.layerCount * sample.shape.byteCount
+                weights.append((byteCount, sample.layerCount, Case(Double(byteCount), sample.run)))
+            }
+            let least = try LayerSample(.least, rows: 1, byteCount: 0, on: backend)
+            layer = Case(1, least.run)
+            products = []
+            for format in [WeightFormat.q4(group: 32), .q8(group: 32), .f16] {
+                let sample = try LayerSample(.usual(format), rows: Self.rows, byteCount: 0, on: backend)
+                products.append(Case(Double(Self.rows * sample.shape.products), sample.run))
+            }
+            let prompt = try AttentionSample(
+                rows: Self.rows, length: 1024, heads: 16, kvHeads: 2, headSize: 128, isCausal: true,
+                layerCount: 1, on: backend)
+            let image = try AttentionSample(
+                rows: 512, length: 512, heads: 6, kvHeads: 6, headSize: 64, isCausal: false, layerCount: 1,
+                on: backend)
+            // What layers hold together passes the nearer caches.
+            let token = try AttentionSample(
+                rows: 1, length: 1024, heads: 16, kvHeads: 2, headSize: 128, isCausal: true, layerCount: 16,
+                on: backend)
+            attention = [
+                Case(prompt.products, prompt.run), Case(image.products, image.run),
+                Case(Double(token.byteCount), token.run),
+            ]
+        } catch { throw ThimbleError(.outOfMemory, "measuring: \(error.message)") }
+        patience = seconds / Double(Self.roundCount * (weights.count + products.count + attention.count + 4))
+    }
+
+    mutating func run(_ progress: (Double) -> Void) throws(ThimbleError) {
+        for round in 0..<Self.roundCount {
+            for index in weights.indices { time(&weights[index].timed) }
+            time(&layer)
+            for index in products.indices { time(&products[index]) }
+            for index in attention.indices { time(&attention[index]) }
+            try timeFiles()
+            progress(Double(round + 1) / Double(Self.roundCount))
+        }
+    }
+
+    /// The median of as many runs as there is patience for, after one that does not count.
+    private func time(_ timed: inout Case) {
+        timed.run()
+        let start = clock.now
+        var times: [Double] = []
+        repeat {
+            let before = clock.now
+            timed.run()
+            times.append(before.duration(to: clock.now).seconds)
+        } while start.duration(to: clock.now).seconds < patience
+        timed.seconds.append(times.sorted()[times.count / 2])
+    }
+
+    private mutating func timeFiles() throws(ThimbleError) {
+        // As much as is read in the time that there is, once the first round has shown how much that is.
+        let asked = disk.last.map { Int($0 * patience) } ?? SampleFiles.leastReadBytes
+        let bytes = min(max(asked, SampleFiles.leastReadBytes), SampleFiles.mostReadBytes)
+        let read = try sample(files.disk, bytes)
+        disk.append(Double(read.storedByteCount) / read.readSeconds)
+        isDirect = isDirect && read.isDirect
+        let packed = try sample(files.packed, .max / 2)
+        decompression.append(Double(files.rawByteCount) / packed.decompressionSeconds)
+        let plain = try sample(files.plain, .max / 2)
+        checking.append(Double(files.rawByteCount) / plain.decompressionSeconds)
+    }
+
+    private func sample(_ file: ModelFile, _ byteCount: Int) throws(ThimbleError) -> LoadingSample {
+        let threadCount = self.threadCount
+        return try translating { () throws(ModelFileError) in
+            try file.sampleLoading(byteCount: min(byteCount, file.byteCount), threadCount: threadCount)
+        }
+    }
+
+    private static func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+
+    func fill(_ profile: inout MachineProfile) throws(ThimbleError) {
+        let layerSeconds = layer.median
+        profile.layerSeconds = layerSeconds
+        for (byteCount, layerCount, timed) in weights
+        // Small memories all have a layer.
+        where byteCount > profile.weights.last?.byteCount ?? 0 {
+            // At least half of the time is the bytes': where a layer takes longer, nothing is learnt of them.
+            let fixed = min(layerSeconds * Double(layerCount), timed.median / 2)
+            profile.weights.append(
+                MachineProfile.WeightRate(byteCount: byteCount, bytesPerSecond: Double(byteCount) / (timed.median - fixed)))
+        }
+        (profile.fourBitProducts, profile.eightBitProducts, profile.floatProducts) =
+            (products[0].rate, products[1].rate, products[2].rate)
+        (profile.attention, profile.visionAttention, profile.keyReading) =
+            (attention[0].rate, attention[1].rate, attention[2].rate)
+        profile.decompression = Self.median(decompression)
+        profile.checking = Self.median(checking)
+        profile.disk = MachineProfile.Disk(
+            device: try files.device, path: files.diskPath, bytesPerSecond: Self.median(disk),
+            isDirect: isDirect)
+    }
+}

@@ -1,0 +1,74 @@
+//! Where the profile of this machine is kept between runs.
+
+internal import CPUBackend
+internal import Foundation
+public import Memory
+
+extension MachineProfile {
+    /// A profile has about a thousand bytes; more was not written by us.
+    static let maximumFileByteCount = 64 << 10
+
+    /// The file of this machine's profile: in the user's cache folder; nil where there is none.
+    static func file(in folder: URL? = CacheFolder.url()) -> URL? { folder?.appending(path: "machine.json") }
+
+    /// What was measured of this machine and kept; nil where nothing was. A file that is damaged, of another
+    /// form or another machine's is as none.
+    public static func stored() -> MachineProfile? { stored(in: CacheFolder.url()) }
+
+    static func stored(in folder: URL?) -> MachineProfile? {
+        guard let url = file(in: folder),
+            let size = try? url.resourceValues(forKeys: [.fileSizeKey]).fileSize,
+            size <= maximumFileByteCount, let data = try? Data(contentsOf: url)
+        else { return nil }
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        guard let profile = try? decoder.decode(MachineProfile.self, from: data), profile.isSound,
+            profile.processor == processorName
+        else { return nil }
+        return profile
+    }
+
+    /// Keeps this profile in place of an older one; returns the file's path.
+    ///
+    /// Throws `cannotCreate` where there is no folder for it.
+    @discardableResult
+    public func store() throws(ThimbleError) -> String { try store(in: CacheFolder.url()) }
+
+    @discardableResult
+    func store(in folder: URL?) throws(ThimbleError) -> String {
+        guard let folder, let url = Self.file(in: folder) else {
+            throw ThimbleError(
+                .cannotCreate, "no folder for machine.json; set XDG_CACHE_HOME or HOME to a path")
+        }
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        do {
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            // Beside the old file, then in its place: a run that starts meanwhile reads one of both.
+            try encoder.encode(self).write(to: url, options: .atomic)
+        } catch {
+            throw ThimbleError(.cannotCreate, "\(url.path): cannot be written; set XDG_CACHE_HOME")
+        }
+        return url.path
+    }
+
+    /// What this machine's processor calls itself: its model, or on boards that name none the board.
+    static let processorName: String = name(
+        information: (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? "")
+
+    /// The name in the text of /proc/cpuinfo. x86 has `model name`, boards have `Model` or `Hardware`, and
+    /// other ARM machines the numbers of the design.
+    static func name(information: String) -> String {
+        let fields = information.split(separator: "\n").compactMap { line -> (String, String)? in
+            let parts = line.split(separator: ":", maxSplits: 1)
+            guard parts.count == 2 else { return nil }
+            func trimmed(_ text: Substring) -> String { text.trimmingCharacters(in: .whitespaces) }
+            return (trimmed(parts[0]), trimmed(parts[1]))
+        }
+        func value(_ key: String) -> String? { fields.first { $0.0 == key && !$0.1.isEmpty }?.1 }
+        if let name = value("model name") ?? value("Model") ?? value("Hardware") { return name }
+        let design = ["CPU implementer", "CPU part", "CPU variant"].compactMap(value)
+        return design.isEmpty ? "unknown processor" : "processor " + design.joined(separator: " ")
+    }
+}

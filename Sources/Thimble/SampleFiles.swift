@@ -1,0 +1,136 @@
+//! The files that a disk and a decompressor are measured with.
+
+internal import Foundation
+internal import Glibc
+internal import Memory
+internal import ModelFile
+
+/// Model files: the one whose disk is measured, and two that hold nothing but blocks of a kind, which go away
+/// with their owner.
+final class SampleFiles {
+    /// What is read from the disk at a time, in bytes.
+    static let (leastReadBytes, mostReadBytes) = (16 << 20, 128 << 20)
+    /// The file that is written where no model is named.
+    private static let diskBytes = 256 << 20
+
+    /// Whose disk is measured.
+    let disk: ModelFile
+    /// What the user knows it by: the model, or the folder of a file that is gone when somebody reads this.
+    let diskPath: String
+    /// Blocks of compressed codes, and of bytes that do not compress; `rawByteCount` in each.
+    let packed: ModelFile
+    let plain: ModelFile
+    let rawByteCount: Int
+    private let folder: URL
+
+    /// Writes what is needed into the cache folder, or the system's folder for temporary files where there is
+    /// none; less of it where time is short.
+    init(_ modelPath: String?, isQuick: Bool) throws(ThimbleError) {
+        let parent = CacheFolder.url() ?? FileManager.default.temporaryDirectory
+        let folder = parent.appending(path: "measuring-\(UUID().uuidString)")
+        do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
+            throw ThimbleError(
+                .cannotCreate, "\(parent.path): takes no folder to measure in; set XDG_CACHE_HOME")
+        }
+        rawByteCount = isQuick ? 2 << 20 : 16 << 20
+        do throws(ModelFileError) {
+            packed = try Self.file(folder, "packed", byteCount: rawByteCount, Self.codes)
+            plain = try Self.file(folder, "plain", byteCount: rawByteCount, Self.noise)
+            if let modelPath {
+                disk = try ModelFile(path: modelPath)
+                diskPath = URL(filePath: modelPath).standardizedFileURL.path
+            } else {
+                disk = try Self.file(
+                    folder, "disk", byteCount: isQuick ? 4 << 20 : Self.diskBytes, Self.noise)
+                diskPath = parent.path
+            }
+        } catch {
+            try? FileManager.default.removeItem(at: folder)
+            throw ThimbleError(error)
+        }
+        self.folder = folder
+    }
+
+    deinit { try? FileManager.default.removeItem(at: folder) }
+
+    /// The number of the device that the measured file lies on.
+    var device: String {
+        get throws(ThimbleError) {
+            guard let device = diskDevice(of: disk.path) else {
+                throw ThimbleError(.io, "\(disk.path): the system does not say where it lies")
+            }
+            return device
+        }
+    }
+
+    private static func file(
+        _ folder: URL, _ name: String, byteCount: Int, _ bytes: (Int) -> [UInt8]
+    ) throws(ModelFileError) -> ModelFile {
+        let path = folder.appending(path: "\(name).thimble").path
+        var writer = try ModelFileWriter(path: path)
+        var written = 0
+        while written < byteCount {
+            let count = min(16 << 20, byteCount - written)
+            try writer.appendData("\(written)", bytes(count))
+            written += count
+        }
+        try writer.commit(description)
+        return try ModelFile(path: path)
+    }
+
+    /// A model that nobody runs: files have one.
+    private static let description = ModelDescription(
+        name: "measurement", creator: "thimble \(Version.string)", recipe: "none",
+        configuration: ModelConfiguration(
+            architecture: .glm4,
+            text: TextConfiguration(
+                hiddenSize: 64, layerCount: 1, headCount: 1, kvHeadCount: 1, headSize: 64,
+                intermediateSize: 64, vocabularySize: 64, maximumPositions: 64, rmsNormEpsilon: 1e-5,
+                ropeTheta: 10_000, rotarySize: 64, mropeSections: [], hasQKVBias: false,
+                tiesEmbedding: false),
+            vision: nil,
+            tokens: SpecialTokens(endOfSequence: [0], image: nil, imageStart: nil, imageEnd: nil, video: nil),
+            image: nil,
+            generation: GenerationDefaults(
+                samples: false, temperature: nil, topK: nil, topP: nil, repetitionPenalty: nil)))
+
+    /// Bytes of random numbers.
+    private static func noise(_ count: Int) -> [UInt8] {
+        precondition(count % 8 == 0)
+        var state: UInt64 = 0x9E37_79B9_7F4A_7C15
+        return unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
+            let words = UnsafeMutableRawBufferPointer(buffer)
+            for offset in stride(from: 0, to: count, by: 8) {
+                // xorshift64 (Marsaglia 2003).
+                state ^= state << 13
+                state ^= state >> 7
+                state ^= state << 17
+                unsafe words.storeBytes(of: state, toByteOffset: offset, as: UInt64.self)
+            }
+            initializedCount = count
+        }
+    }
+
+    /// Pairs of 4-bit codes that are distributed as those of weights are: nearly normally.
+    private static func codes(_ count: Int) -> [UInt8] {
+        // A sum of four numbers below four, and half of one more: 0 to 15, and 7.5 in the middle.
+        func code(_ bits: UInt8) -> UInt8 {
+            (bits & 3) + (bits >> 2 & 3) + (bits >> 4 & 3) + (bits >> 6 & 3) + 2
+        }
+        let table = (0...255).map { code(UInt8($0)) }
+        let random = noise(2 * count)
+        return (0..<count).map { table[Int(random[2 * $0])] | table[Int(random[2 * $0 + 1])] << 4 }
+    }
+}
+
+/// The number of the device that the file at `path` lies on, its major and its minor part; nil where it is not
+/// told.
+func diskDevice(of path: String) -> String? {
+    var status = stat()
+    guard unsafe stat(path, &status) == 0 else { return nil }
+    // As Linux's C libraries pack it.
+    let device = UInt64(status.st_dev)
+    let major = (device >> 8 & 0xFFF) | (device >> 32 & ~0xFFF)
+    let minor = (device & 0xFF) | (device >> 12 & ~0xFF)
+    return "\(major):\(minor)"
+}
