@@ -33,23 +33,37 @@ public struct LedgerEntry: Sendable, Equatable {
 /// from the moment it is drawn, whether its pages are touched yet or not.
 public final class Ledger: MemoryAccount {
     public let limits: LedgerLimits
+    private let refuses: @Sendable (Int) -> Bool
     private let state = Monitor(State())
 
     private struct State {
         var entries: [LedgerEntry] = []
+        var drawCount = 0
         var device = 0
         var host = 0
         var peaks = (device: 0, host: 0, total: 0)
     }
 
-    public init(_ limits: LedgerLimits = LedgerLimits()) { self.limits = limits }
+    /// Grants what the limits leave. `refusing` is asked of each draw by its number, from 0 on: a test lets
+    /// the one it chooses fail.
+    public init(
+        _ limits: LedgerLimits = LedgerLimits(), refusing: @escaping @Sendable (Int) -> Bool = { _ in false }
+    ) {
+        self.limits = limits
+        refuses = refusing
+    }
 
     public func draw(
         _ byteCount: Int, of place: MemoryPlace, for label: String
     ) throws(BackendError) {
         precondition(byteCount >= 0)
         let limits = self.limits
+        let refuses = self.refuses
         let refusal: BackendError? = state.withLock { state in
+            state.drawCount += 1
+            if refuses(state.drawCount - 1) {
+                return BackendError(.outOfMemory, "\(label) is refused \(byteCount) bytes")
+            }
             let held = place == .device ? state.device : state.host
             if let limit = place == .device ? limits.device : limits.host, byteCount > limit - held {
                 return Self.refusal(byteCount, label, place.rawValue, limit: limit, held: held)

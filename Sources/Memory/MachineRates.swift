@@ -120,7 +120,8 @@ public struct MachineRates: Sendable, Equatable {
         }
         guard after > 0 else { return weights[0].bytesPerSecond }
         let (low, high) = (weights[after - 1], weights[after])
-        let place = log2(Double(byteCount) / Double(low.byteCount))
+        let place =
+            log2(Double(byteCount) / Double(low.byteCount))
             / log2(Double(high.byteCount) / Double(low.byteCount))
         return low.bytesPerSecond + (high.bytesPerSecond - low.bytesPerSecond) * place
     }

@@ -163,7 +163,8 @@ private struct Forecast {
             let products = work.layers.seconds(rows, on: rates)
             // Few rows wait for the weights, many hide that.
             let waiting = max(0, weightSeconds - products)
-            stage = stage
+            stage =
+                stage
                 + pass(
                     start == 0 ? first : passes.token, memory: waiting,
                     computing: products + attention + fixedSeconds)

@@ -77,7 +77,8 @@ extension Engine {
         return PlanOutlook(plan: plan, prediction: prediction, withMore: withMore)
     }
 
-    private static func plan(for subject: PlanSubject, _ options: EngineOptions) throws(ThimbleError) -> Plan {
+    private static func plan(for subject: PlanSubject, _ options: EngineOptions) throws(ThimbleError) -> Plan
+    {
         switch subject {
         case .file(let path): try plan(modelPath: path, options: options)
         case .configuration(let path, let conversion):

@@ -48,7 +48,8 @@ public final class Engine {
     }
 
     init(
-        modelPath: String, options: EngineOptions, vulkan: VulkanAccess, progress: (Double) -> Void = { _ in }
+        modelPath: String, options: EngineOptions, vulkan: VulkanAccess, ledger: Ledger? = nil,
+        progress: (Double) -> Void = { _ in }
     ) throws(ThimbleError) {
         let clock = ContinuousClock()
         let start = clock.now
@@ -62,7 +63,7 @@ public final class Engine {
         preprocessor = try Self.preprocessor(
             of: file.configuration, imageTokens: options.imageTokens, modelPath)
         governor = options.governor
-        let ledger = Ledger(options.limits)
+        let ledger = ledger ?? Ledger(options.limits)
         self.ledger = ledger
         let (opened, plan) = try Self.openAndPlan(
             options, threadCount: threads, for: ModelOutline(file), modelPath, ledger, vulkan)

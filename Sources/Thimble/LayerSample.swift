@@ -71,7 +71,8 @@ final class LayerSample {
             shape.matrices.map { layout in
                 defer { end += layout.codesByteCount + layout.scalesByteCount }
                 return Matrix(
-                    layout: layout, memory: weights, codesOffset: end, scalesOffset: end + layout.codesByteCount)
+                    layout: layout, memory: weights, codesOffset: end,
+                    scalesOffset: end + layout.codesByteCount)
             }
         }
         work = try Self.makeWork(shape, rows, on: backend)
@@ -87,7 +88,7 @@ final class LayerSample {
         let width = shape.heads * shape.headSize
         let pages = (rows + pageTokens - 1) / pageTokens
         let pageBytes = PagedKV.pageByteCount(
-            kvHeads: shape.kvHeads, headSize: shape.headSize, pageTokens: pageTokens)
+            type: .f16, kvHeads: shape.kvHeads, headSize: shape.headSize, pageTokens: pageTokens)
         var table = BlockTable(capacity: pages)
         for page in 0..<pages { table.append(Int32(page)) }
         let shapes =
@@ -109,7 +110,8 @@ final class LayerSample {
                 pairing: .interleaved),
             norm: Vector(try makeFilled(shape.hidden * 4, on: backend), offset: 0, count: shape.hidden),
             kv: PagedKV(
-                memory: try makeFilled(pages * pageBytes, on: backend), offset: 0, kvHeads: shape.kvHeads,
+                memory: try makeFilled(pages * pageBytes, on: backend), offset: 0, type: .f16,
+                kvHeads: shape.kvHeads,
                 headSize: shape.headSize, pageTokens: pageTokens, blockTable: table),
             scratch: try makeFilled(scratch, on: backend))
     }
@@ -172,12 +174,14 @@ final class AttentionSample {
         self.isCausal = isCausal
         let (pageTokens, width) = (LayerSample.pageTokens, heads * headSize)
         let pages = (length + pageTokens - 1) / pageTokens
-        let pageBytes = PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+        let pageBytes = PagedKV.pageByteCount(
+            type: .f16, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
         var table = BlockTable(capacity: pages)
         for page in 0..<pages { table.append(Int32(page)) }
         byteCount = layerCount * pages * pageBytes
         let first = PagedKV(
-            memory: try LayerSample.makeFilled(byteCount, on: backend), offset: 0, kvHeads: kvHeads,
+            memory: try LayerSample.makeFilled(byteCount, on: backend), offset: 0, type: .f16,
+            kvHeads: kvHeads,
             headSize: headSize, pageTokens: pageTokens, blockTable: table)
         layers = (0..<layerCount).map { first.moved(to: $0 * pages * pageBytes) }
         queries = Activation(

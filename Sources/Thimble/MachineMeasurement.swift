@@ -48,7 +48,8 @@ extension MachineProfile {
 
     /// The first GPU that can be used; nil where there is none, or it answers nothing.
     private static func measureGPU(_ threadCount: Int) -> GPU? {
-        guard let opened = try? OpenDevice(
+        guard
+            let opened = try? OpenDevice(
                 .automatic, threadCount: threadCount, Ledger(), vulkan: VulkanAccess()),
             let available = opened.availableByteCount
         else { return nil }
@@ -201,7 +202,8 @@ private struct Measurement {
             // At least half of the time is the bytes': where a layer takes longer, nothing is learnt of them.
             let fixed = min(layerSeconds * Double(layerCount), timed.median / 2)
             profile.weights.append(
-                MachineProfile.WeightRate(byteCount: byteCount, bytesPerSecond: Double(byteCount) / (timed.median - fixed)))
+                MachineProfile.WeightRate(
+                    byteCount: byteCount, bytesPerSecond: Double(byteCount) / (timed.median - fixed)))
         }
         (profile.fourBitProducts, profile.eightBitProducts, profile.floatProducts) =
             (products[0].rate, products[1].rate, products[2].rate)

@@ -5,7 +5,8 @@ import Thimble
 
 struct MeasureFlags: ParsableArguments {
     @Option(
-        help: "Read the disk that this model file lies on (default: THIMBLE_MODEL, else the bundled model's).",
+        help:
+            "Read the disk that this model file lies on (default: THIMBLE_MODEL, else the bundled model's).",
         completion: .file(extensions: ["thimble"]))
     var model: String?
 

@@ -30,7 +30,9 @@ struct PlanCommand: ParsableCommand {
     @Flag(help: "Print one JSON object.")
     var json = false
 
-    @Option(name: [.customShort("p"), .customLong("prompt-tokens")], help: "Tokens of the prompt that is predicted.")
+    @Option(
+        name: [.customShort("p"), .customLong("prompt-tokens")],
+        help: "Tokens of the prompt that is predicted.")
     var promptTokens = 512
 
     @OptionGroup var engineFlags: EngineFlags

@@ -54,6 +54,16 @@ struct AllocationTests {
         }
     }
 
+    /// Weights that pass through memory ask the heap for nothing either, whichever thread brings them.
+    @Test func decodingWithPassingWeightsAllocatesNothing() async {
+        await #expect(processExitsWith: .success) {
+            let engine = try makeEngine(in: leastLimit())
+            #expect(engine.plan.streamedByteCount > 0, "weights pass")
+            #expect(try countDecoding(engine, SamplingOptions(), promptTokens: 40) == 0)
+            #expect(try countReading(engine, width: 280, height: 392) == 0)
+        }
+    }
+
     @Test func readingAPageAllocatesNothing() async {
         await #expect(processExitsWith: .success) {
             let engine = try makeEngine()
@@ -86,13 +96,26 @@ private func allocations(_ body: (inout [Int]) -> Void) -> Int64 {
     return count
 }
 
-private func makeEngine() throws -> Engine {
+private func makeEngine(in limit: Int? = nil) throws -> Engine {
     let root = URL(filePath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     var options = EngineOptions()
     options.threadCount = 2
     options.contextLength = 2048
+    if let limit {
+        options.device = .cpu
+        options.limits.host = limit
+    }
     return try Engine(modelPath: root.appending(path: "Models/reader.thimble").path, options: options)
+}
+
+/// A little above the least limit that the model runs in.
+private func leastLimit() throws -> Int {
+    do { _ = try makeEngine(in: 1) } catch let error as ThimbleError {
+        let needed = try #require(error.message.firstMatch(of: /--host-memory (\d+)MiB/)?.1)
+        return try (#require(Int(needed)) + 4) << 20
+    }
+    preconditionFailure("a byte is too little")
 }
 
 /// Decodes 50 tokens after three that warm up.

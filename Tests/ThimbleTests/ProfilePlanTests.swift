@@ -50,7 +50,7 @@ import Testing
         let made = try plan(options)
         #expect(made.byteCount(.host) <= options.limits.host ?? 0)
         #expect(made.streamedByteCount > 4 << 30, "almost all of it is read for each token")
-        options.limits.host = (try #require(Int(needed)) - 2) << 20
+        options.limits.host = (try #require(Int(needed)) - 8) << 20
         #expect(throws: ThimbleError.self) { try plan(options) }
     }
 
