@@ -98,8 +98,10 @@ private struct Forecast {
 
     /// A copy reads and writes, and the line that is written is read before.
     private static let copyPasses = 3.0
-    /// Reads in flight that a disk's rate was measured with; a row of the embedding is looked up by one.
-    private static let readsInFlight = 4.0
+    /// Seconds for a byte of memory that is used for the first time.
+    private static let touching = 1e-10
+    /// The share of a disk's rate that a single read in flight reaches, as rows of the embedding are looked up.
+    private static let singleReadShare = 0.5
 
     init(plan: Plan, work: ModelWork, rates: MachineRates) {
         self.plan = plan
@@ -141,7 +143,7 @@ private struct Forecast {
         let tiles = Double(work.lookup.tileCount)
         // Of those that are met, the first few are there yet.
         let missed = Double(count) * max(0, 1 - Double(kept) / tiles)
-        stage.disk = missed * Double(work.lookup.traffic.stored) / rates.disk * Self.readsInFlight
+        stage.disk = missed * Double(work.lookup.traffic.stored) / (rates.disk * Self.singleReadShare)
         stage.computing = missed * unpacking(work.lookup.traffic) * Double(rates.threadCount)
         stage.seconds = stage.disk + stage.computing
         return stage
@@ -184,7 +186,13 @@ private struct Forecast {
                 + vision.token.seconds(tokens, on: rates))
     }
 
+    /// Threads that load read a block, make weights of it, and read the next, into memory that is new.
     func load() -> PlanPrediction.Stage {
-        pass(work.inventory.traffic(ofSegments: plan.residency.resident), memory: 0, computing: 0)
+        let segments = plan.residency.resident
+        let bytes = Double(work.inventory.byteCount(of: segments))
+        var stage = pass(
+            work.inventory.traffic(ofSegments: segments), memory: 0, computing: bytes * Self.touching)
+        stage.seconds = stage.disk + stage.computing
+        return stage
     }
 }

@@ -106,10 +106,13 @@ private struct Measurement {
     private var products: [Case]
     private var attention: [Case]
     private var disk: [Double] = []
-    private var isDirect = true
     private var (decompression, checking): ([Double], [Double]) = ([], [])
 
     private static let rows = 128
+    /// Reads in flight, at least: as many as a running model has.
+    private static let leastReads = 4
+    /// A disk takes so many times as long as what the processor does: its rate changes from second to second.
+    private static let diskShare = 4.0
 
     init(_ files: SampleFiles, _ backend: CPUBackend, seconds: Double) throws(ThimbleError) {
         self.files = files
@@ -144,7 +147,8 @@ private struct Measurement {
                 Case(Double(token.byteCount), token.run),
             ]
         } catch { throw ThimbleError(.outOfMemory, "measuring: \(error.message)") }
-        patience = seconds / Double(Self.roundCount * (weights.count + products.count + attention.count + 4))
+        let cases = Double(weights.count + products.count + attention.count + 3) + Self.diskShare
+        patience = seconds / (Double(Self.roundCount) * cases)
     }
 
     mutating func run(_ progress: (Double) -> Void) throws(ThimbleError) {
@@ -172,22 +176,21 @@ private struct Measurement {
     }
 
     private mutating func timeFiles() throws(ThimbleError) {
-        // As much as is read in the time that there is, once the first round has shown how much that is.
-        let asked = disk.last.map { Int($0 * patience) } ?? SampleFiles.leastReadBytes
-        let bytes = min(max(asked, SampleFiles.leastReadBytes), SampleFiles.mostReadBytes)
-        let read = try sample(files.disk, bytes)
-        disk.append(Double(read.storedByteCount) / read.readSeconds)
-        isDirect = isDirect && read.isDirect
-        let packed = try sample(files.packed, .max / 2)
+        let readCount = max(threadCount, Self.leastReads)
+        disk.append(
+            try translating { () throws(ModelFileError) in
+                try files.disk.bytesPerSecond(seconds: patience * Self.diskShare, readCount: readCount)
+            })
+        let packed = try sample(files.packed)
         decompression.append(Double(files.rawByteCount) / packed.decompressionSeconds)
-        let plain = try sample(files.plain, .max / 2)
+        let plain = try sample(files.plain)
         checking.append(Double(files.rawByteCount) / plain.decompressionSeconds)
     }
 
-    private func sample(_ file: ModelFile, _ byteCount: Int) throws(ThimbleError) -> LoadingSample {
+    private func sample(_ file: ModelFile) throws(ThimbleError) -> LoadingSample {
         let threadCount = self.threadCount
         return try translating { () throws(ModelFileError) in
-            try file.sampleLoading(byteCount: min(byteCount, file.byteCount), threadCount: threadCount)
+            try file.sampleLoading(byteCount: file.byteCount, threadCount: threadCount)
         }
     }
 
@@ -213,6 +216,6 @@ private struct Measurement {
         profile.checking = Self.median(checking)
         profile.disk = MachineProfile.Disk(
             device: try files.device, path: files.diskPath, bytesPerSecond: Self.median(disk),
-            isDirect: isDirect)
+            isDirect: files.disk.isDirect)
     }
 }

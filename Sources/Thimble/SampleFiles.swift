@@ -5,16 +5,15 @@ internal import Glibc
 internal import Memory
 internal import ModelFile
 
-/// Model files: the one whose disk is measured, and two that hold nothing but blocks of a kind, which go away
-/// with their owner.
+/// The file whose disk is measured, and two model files that hold nothing but blocks of a kind. What was written
+/// for the purpose goes away with its owner.
 final class SampleFiles {
-    /// What is read from the disk at a time, in bytes.
-    static let (leastReadBytes, mostReadBytes) = (16 << 20, 128 << 20)
     /// The file that is written where no model is named.
     private static let diskBytes = 256 << 20
 
-    /// Whose disk is measured.
-    let disk: ModelFile
+    /// Reads the file whose disk is measured.
+    let disk: DiskSample
+    private let diskFile: String
     /// What the user knows it by: the model, or the folder of a file that is gone when somebody reads this.
     let diskPath: String
     /// Blocks of compressed codes, and of bytes that do not compress; `rawByteCount` in each.
@@ -33,21 +32,18 @@ final class SampleFiles {
                 .cannotCreate, "\(parent.path): takes no folder to measure in; set XDG_CACHE_HOME")
         }
         rawByteCount = isQuick ? 2 << 20 : 16 << 20
-        do throws(ModelFileError) {
-            packed = try Self.file(folder, "packed", byteCount: rawByteCount, Self.codes)
-            plain = try Self.file(folder, "plain", byteCount: rawByteCount, Self.noise)
-            if let modelPath {
-                disk = try ModelFile(path: modelPath)
-                diskPath = URL(filePath: modelPath).standardizedFileURL.path
-            } else {
-                disk = try Self.file(
-                    folder, "disk", byteCount: isQuick ? 4 << 20 : Self.diskBytes, Self.noise)
-                diskPath = parent.path
-            }
+        let diskFile = modelPath ?? folder.appending(path: "disk").path
+        do throws(ThimbleError) {
+            packed = try Self.model(folder, "packed", byteCount: rawByteCount, Self.codes)
+            plain = try Self.model(folder, "plain", byteCount: rawByteCount, Self.noise)
+            if modelPath == nil { try Self.write(isQuick ? 4 << 20 : Self.diskBytes, to: diskFile) }
+            disk = try translating { () throws(ModelFileError) in try DiskSample(path: diskFile) }
         } catch {
             try? FileManager.default.removeItem(at: folder)
-            throw ThimbleError(error)
+            throw error
         }
+        diskPath = URL(filePath: modelPath ?? parent.path).standardizedFileURL.path
+        self.diskFile = diskFile
         self.folder = folder
     }
 
@@ -56,26 +52,31 @@ final class SampleFiles {
     /// The number of the device that the measured file lies on.
     var device: String {
         get throws(ThimbleError) {
-            guard let device = diskDevice(of: disk.path) else {
-                throw ThimbleError(.io, "\(disk.path): the system does not say where it lies")
+            guard let device = diskDevice(of: diskFile) else {
+                throw ThimbleError(.io, "\(diskFile): the system does not say where it lies")
             }
             return device
         }
     }
 
-    private static func file(
+    private static func model(
         _ folder: URL, _ name: String, byteCount: Int, _ bytes: (Int) -> [UInt8]
-    ) throws(ModelFileError) -> ModelFile {
+    ) throws(ThimbleError) -> ModelFile {
         let path = folder.appending(path: "\(name).thimble").path
-        var writer = try ModelFileWriter(path: path)
-        var written = 0
-        while written < byteCount {
-            let count = min(16 << 20, byteCount - written)
-            try writer.appendData("\(written)", bytes(count))
-            written += count
+        return try translating { () throws(ModelFileError) in
+            var writer = try ModelFileWriter(path: path)
+            try writer.appendData("blocks", bytes(byteCount))
+            try writer.commit(description)
+            return try ModelFile(path: path)
         }
-        try writer.commit(description)
-        return try ModelFile(path: path)
+    }
+
+    /// Writes a file of numbers that nothing makes smaller.
+    private static func write(_ byteCount: Int, to path: String) throws(ThimbleError) {
+        let file = try ReplacingFile(path: path)
+        let piece = noise(4 << 20)
+        for offset in stride(from: 0, to: byteCount, by: piece.count) { try file.write(piece, at: offset) }
+        try file.commit()
     }
 
     /// A model that nobody runs: files have one.
