@@ -1,10 +1,14 @@
-//! Where keys and values live: a pool of pages, and the table of pages that one sequence reads through.
+//! Where keys and values live: a pool of pages, which sequences take, share and give back.
 
 public import ModelFile
 public import Tensors
 
 /// Pages of keys and values of all layers, layer by layer: page `p` of a layer holds the same tokens in every
 /// layer.
+///
+/// Sequences whose inputs begin alike hold the same pages, each full page being known by what it holds. Pages
+/// that nobody holds any more stay findable until their room is needed. The books of that are a `PageBook`,
+/// which knows pages by number; here are their bytes.
 public final class KVPool {
     /// Tokens in a page, unless a pool is asked for others.
     public static let pageTokens = 16
@@ -15,8 +19,11 @@ public final class KVPool {
     let layerCount: Int
     let kvHeads: Int
     let headSize: Int
-    private let memory: any BackendMemory
-    private var free: [Int32]
+    let backend: any Backend
+    let memory: any BackendMemory
+    var book: PageBook
+    /// The sequence that ran last: what it holds stays in memory.
+    private(set) var running: ObjectIdentifier?
 
     /// Room for at least `tokenCapacity` tokens. Throws `outOfMemory` where there is none, sizes that no
     /// memory has included.
@@ -31,6 +38,7 @@ public final class KVPool {
         self.kvHeads = kvHeads
         self.headSize = headSize
         self.pageTokens = pageTokens
+        self.backend = backend
         let pageCount = Self.pageCount(tokenCapacity, pageTokens)
         self.pageCount = pageCount
         let label = "keys and values of \(tokenCapacity) tokens"
@@ -41,7 +49,7 @@ public final class KVPool {
             throw BackendError(.outOfMemory, "no memory is large enough for \(label)")
         }
         memory = try backend.makeMemory(byteCount: byteCount, label: "keys and values")
-        free = (0..<Int32(pageCount)).reversed()
+        book = PageBook(slotCount: pageCount)
     }
 
     private static func byteCount(
@@ -77,20 +85,16 @@ public final class KVPool {
         } catch { throw .backend(error) }
     }
 
-    /// Pages that no sequence holds.
-    public var freePageCount: Int { free.count }
+    /// Pages that no sequence holds; some of them may still be found.
+    public var freePageCount: Int { book.freeCount + book.cachedCount }
     /// Bytes of one page over all layers.
-    public var pageByteCount: Int {
-        layerCount * PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+    public var pageByteCount: Int { layerCount * pageByteCountOfLayer }
+    private var pageByteCountOfLayer: Int {
+        PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
     }
-
-    func take() -> Int32? { free.popLast() }
-    func put(_ page: Int32) { free.append(page) }
 
     /// Bytes from one layer's page 0 to the next one's.
-    var layerByteCount: Int {
-        pageCount * PagedKV.pageByteCount(kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
-    }
+    var layerByteCount: Int { pageCount * pageByteCountOfLayer }
 
     /// The pages of the first layer, read through a block table; the others are `layerByteCount` apart.
     func firstLayer(blockTable: BlockTable) -> PagedKV {
@@ -98,63 +102,51 @@ public final class KVPool {
             memory: memory, offset: 0, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens,
             blockTable: blockTable)
     }
-}
 
-/// The keys and values of one sequence: how many positions are filled, and in which pages.
-public final class KVSequence {
-    let pool: KVPool
-    /// The longest this sequence may grow, in tokens.
-    public let capacity: Int
-    /// Positions that hold keys and values.
-    public private(set) var length = 0
-    private(set) var blockTable: BlockTable
-
-    /// Precondition: `capacity` is positive.
-    public init(pool: KVPool, capacity: Int) {
-        precondition(capacity > 0)
-        self.pool = pool
-        self.capacity = capacity
-        // Sized at once: a page that is added later allocates nothing.
-        blockTable = BlockTable(capacity: (capacity + pool.pageTokens - 1) / pool.pageTokens)
-    }
-
-    deinit { for page in blockTable.pages { pool.put(page) } }
-
-    /// Takes the pages that `count` more positions need. On error nothing has changed.
-    ///
-    /// Precondition: `count` is not negative.
-    func reserve(_ count: Int) throws(ModelError) {
-        precondition(count >= 0)
-        let needed = length + count
-        guard needed <= capacity else { throw .contextFull(needed: needed, capacity: capacity) }
-        let pages = (needed + pool.pageTokens - 1) / pool.pageTokens
-        guard pages - blockTable.count <= pool.freePageCount else {
-            let available = (blockTable.count + pool.freePageCount) * pool.pageTokens
-            throw .contextFull(needed: needed, capacity: available)
-        }
-        while blockTable.count < pages {
-            guard let page = pool.take() else { preconditionFailure("the pool has the pages it counted") }
-            blockTable.append(page)
+    /// Where the bytes of a slot lie in the memory, layer by layer.
+    func runs(of slot: Int32) -> [Range<Int>] {
+        (0..<layerCount).map { layer in
+            let start = layer * layerByteCount + Int(slot) * pageByteCountOfLayer
+            return start..<start + pageByteCountOfLayer
         }
     }
 
-    /// States that the next `count` positions now hold keys and values in every layer.
-    func commit(_ count: Int) {
-        precondition(length + count <= blockTable.count * pool.pageTokens)
-        length += count
+    /// Copies all bytes of one slot to another, in the order of the backend's operations.
+    func copy(_ slot: Int32, to other: Int32) {
+        // As numbers of four bytes, which a page of any form is made of.
+        let columns = pageByteCountOfLayer / 4
+        precondition(columns * 4 == pageByteCountOfLayer)
+        for (source, target) in zip(runs(of: slot), runs(of: other)) {
+            backend.copy(
+                Activation(memory, offset: source.lowerBound, rows: 1, columns: columns),
+                to: Activation(memory, offset: target.lowerBound, rows: 1, columns: columns))
+        }
     }
 
-    /// Forgets all positions from `newLength` on, and gives their pages back.
-    public func truncate(to newLength: Int) {
-        precondition(newLength >= 0 && newLength <= length)
-        length = newLength
-        let pages = (newLength + pool.pageTokens - 1) / pool.pageTokens
-        while blockTable.count > pages { pool.put(blockTable.removeLast()) }
+    // MARK: Turns
+
+    /// A sequence runs, and needs those pages: they stay in memory until another one runs.
+    func beginTurn(_ sequence: KVSequence, _ pages: [PageID]) {
+        running = ObjectIdentifier(sequence)
+        book.beginTurn(pages)
     }
 
-    /// Gives back the pages that were taken for positions that never came.
-    func releaseReserve() { truncate(to: length) }
+    /// The sequence is no more.
+    func endTurn(_ sequence: KVSequence) {
+        if running == ObjectIdentifier(sequence) { running = nil }
+    }
 
-    /// The pages of the first layer; `pool.layerByteCount` leads on to the others.
-    var firstLayer: PagedKV { pool.firstLayer(blockTable: blockTable) }
+    /// Makes `count` slots free: pages that nobody holds make way. Throws `poolFull` where there are too few;
+    /// then nothing has changed.
+    func makeRoom(_ count: Int) throws(ModelError) {
+        guard count > book.freeCount else { return }
+        guard count <= freePageCount else {
+            throw .poolFull(
+                needed: count * pageTokens, free: freePageCount * pageTokens,
+                capacity: pageCount * pageTokens)
+        }
+        while count > book.freeCount {
+            guard book.dropOldestCached() else { preconditionFailure("there are as many as were counted") }
+        }
+    }
 }

@@ -15,6 +15,9 @@ public enum ModelError: Error {
     case mismatch(String)
     /// The sequence would be `needed` tokens long; `capacity` is the context.
     case contextFull(needed: Int, capacity: Int)
+    /// The pages of keys and values that all sequences share have no room: one needs pages of `needed` tokens
+    /// more, and of `capacity` tokens those of `free` are to be had.
+    case poolFull(needed: Int, free: Int, capacity: Int)
     /// A token id outside the vocabulary.
     case tokenOutOfRange(token: Int, vocabularySize: Int)
 }
@@ -28,6 +31,8 @@ extension ModelError: CustomStringConvertible {
         case .mismatch(let message): message
         case .contextFull(let needed, let capacity):
             "\(needed) tokens do not fit in a context of \(capacity) tokens"
+        case .poolFull(let needed, let free, let capacity):
+            "\(needed) more tokens need keys and values; there is room for \(free), for \(capacity) in all"
         case .tokenOutOfRange(let token, let vocabularySize):
             "token \(token) is outside the vocabulary of \(vocabularySize)"
         }

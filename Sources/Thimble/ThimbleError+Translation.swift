@@ -25,6 +25,8 @@ func translating<Result>(
         case .image(let fault): throw ThimbleError(.unsupported, "\(fault)")
         case .mismatch(let message): throw ThimbleError(.corrupt, "\(path): \(message)")
         case .contextFull(let needed, let capacity): throw .contextFull(needed: needed, capacity: capacity)
+        case .poolFull(let needed, let free, let capacity):
+            throw .poolFull(needed: needed, free: free, capacity: capacity)
         case .tokenOutOfRange: throw ThimbleError(.invalidArgument, "\(error)")
         }
     }
@@ -36,6 +38,13 @@ extension ThimbleError {
             .contextFull,
             "the prompt needs \(needed) tokens and the context holds \(capacity): shorten it, give fewer "
                 + "pages, or raise --context if the model allows it")
+    }
+
+    static func poolFull(needed: Int, free: Int, capacity: Int) -> ThimbleError {
+        ThimbleError(
+            .contextFull,
+            "the conversation needs keys and values of \(needed) more tokens, and of the \(capacity) that "
+                + "all conversations share \(free) are left: end another one, or raise --context")
     }
 
     static func noTokenizer(_ path: String) -> ThimbleError {
