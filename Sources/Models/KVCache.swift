@@ -22,6 +22,8 @@ public final class KVPool {
     let backend: any Backend
     let memory: any BackendMemory
     var book: PageBook
+    /// Where pages go that memory has no room for; nil where they stay.
+    var spill: PageSpill?
     /// The sequence that ran last: what it holds stays in memory.
     private(set) var running: ObjectIdentifier?
 
@@ -134,19 +136,5 @@ public final class KVPool {
     /// The sequence is no more.
     func endTurn(_ sequence: KVSequence) {
         if running == ObjectIdentifier(sequence) { running = nil }
-    }
-
-    /// Makes `count` slots free: pages that nobody holds make way. Throws `poolFull` where there are too few;
-    /// then nothing has changed.
-    func makeRoom(_ count: Int) throws(ModelError) {
-        guard count > book.freeCount else { return }
-        guard count <= freePageCount else {
-            throw .poolFull(
-                needed: count * pageTokens, free: freePageCount * pageTokens,
-                capacity: pageCount * pageTokens)
-        }
-        while count > book.freeCount {
-            guard book.dropOldestCached() else { preconditionFailure("there are as many as were counted") }
-        }
     }
 }

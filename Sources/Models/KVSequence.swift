@@ -48,14 +48,49 @@ public final class KVSequence {
     // MARK: Growing
 
     /// Makes this the sequence that runs: its pages are in memory, and stay there until another one runs.
+    /// Where one that was on disk cannot be read, the sequence ends before it, and what it held from there on
+    /// is left to be computed anew.
+    ///
+    /// Throws `poolFull` where memory has no room for the pages, `backend` for a fault of the device; then
+    /// nothing is lost.
     func wake() throws(ModelError) {
         guard isChanged || pool.running != ObjectIdentifier(self) else { return }
         pool.beginTurn(self, pages)
-        for (index, page) in pages.enumerated() {
-            guard let slot = pool.book.slot(of: page) else { preconditionFailure("pages are in memory") }
-            if blockTable[index] != slot { blockTable.replace(index, with: slot) }
+        isChanged = true
+        let missing = pages.count { pool.book.slot(of: $0) == nil }
+        if missing > 0 {
+            try pool.makeRoom(missing)
+            try bringBack()
         }
+        for (index, page) in pages.enumerated() { place(page, at: index) }
         isChanged = false
+    }
+
+    /// Brings back what is not in memory. Precondition: there is room for it.
+    private func bringBack() throws(ModelError) {
+        var back: [PageID] = []
+        for (index, page) in pages.enumerated() where pool.book.slot(of: page) == nil {
+            var isHere = !pool.book.isLost(page)
+            if isHere {
+                do { try pool.bringBack(page) } catch { isHere = false }
+            }
+            guard isHere else {
+                truncate(to: min(length, index * pool.pageTokens))
+                break
+            }
+            back.append(page)
+        }
+        do { try pool.backend.synchronize() } catch {
+            // Their bytes may not have come; they still lie in the file.
+            for page in back { pool.book.leaveMemory(page) }
+            throw .backend(error)
+        }
+    }
+
+    /// Notes where a page lies.
+    private func place(_ page: PageID, at index: Int) {
+        guard let slot = pool.book.slot(of: page) else { preconditionFailure("pages are in memory") }
+        if blockTable[index] != slot { blockTable.replace(index, with: slot) }
     }
 
     /// Takes the pages that `count` more positions need, and of a page that they share with others a copy. On
@@ -79,10 +114,12 @@ public final class KVSequence {
         while pages.count < wanted { append(pool.book.take()) }
     }
 
+    /// Adds a page that is held for this. Where it is not in memory, `wake` finds out where it comes to lie.
     private func append(_ page: PageID) {
-        guard let slot = pool.book.slot(of: page) else { preconditionFailure("pages are in memory") }
+        let slot = pool.book.slot(of: page)
         pages.append(page)
-        blockTable.append(slot)
+        blockTable.append(slot ?? 0)
+        if slot == nil { isChanged = true }
     }
 
     /// Puts a copy in the place of a page that others hold, too. Precondition: there is a free slot.
@@ -99,12 +136,12 @@ public final class KVSequence {
         put(copy, at: index)
     }
 
-    /// Puts a page that is held for this in the place of another one.
+    /// Puts a page that is held for this in the place of another one. Where it is not in memory, `wake` finds
+    /// out where it comes to lie.
     private func put(_ page: PageID, at index: Int) {
         pool.book.release(pages[index])
         pages[index] = page
-        guard let slot = pool.book.slot(of: page) else { preconditionFailure("pages are in memory") }
-        blockTable.replace(index, with: slot)
+        if pool.book.slot(of: page) == nil { isChanged = true } else { place(page, at: index) }
     }
 
     /// States that the next `count` positions now hold keys and values in every layer.
@@ -132,7 +169,8 @@ public final class KVSequence {
     /// Lets others find the pages that are full, by the inputs that they hold the first ones of. Where
     /// another page is known for the same inputs, that one takes the place of this sequence's own.
     ///
-    /// Precondition: what the sequence holds are the first positions of `inputs`, as far as these go.
+    /// Precondition: what the sequence holds are the first positions of `inputs`, as far as these go; it
+    /// runs.
     public func share(as inputs: InputSequence) {
         let size = pool.pageTokens
         while (namedCount + 1) * size <= min(length, inputs.count) {
@@ -141,9 +179,18 @@ public final class KVSequence {
                 inputs, namedCount * size..<(namedCount + 1) * size, after: name(before: namedCount))
             let known = pool.book.setName(name, of: page)
             if known != page {
+                // One that is on disk comes back in this way; unless others hold this one, too.
+                let isHere = pool.book.slot(of: known) != nil
+                if !isHere && pool.book.isShared(page) { return }
                 pool.book.hold(known)
+                if isHere {
+                    put(known, at: namedCount)
+                } else {
+                    pool.book.takeOver(known, slotOf: page)
+                    pages[namedCount] = known
+                    place(known, at: namedCount)
+                }
                 pool.book.markUsed(known)
-                put(known, at: namedCount)
             }
             namedCount += 1
         }
@@ -160,10 +207,12 @@ public final class KVSequence {
     /// which this sequence holds, and of full pages that follow, whoever has computed them. Returns the
     /// positions held, fewer than there are inputs: one at least is left to compute, for its logits.
     ///
-    /// Precondition: `common` is neither more than the positions held nor than the inputs; there are inputs.
+    /// Throws as `wake` does. Precondition: `common` is neither more than the positions held nor than the
+    /// inputs; there are inputs.
     public func prepare(_ inputs: InputSequence, keeping common: Int) throws(ModelError) -> Int {
         precondition(inputs.count > 0 && common <= min(length, inputs.count))
         truncate(to: min(common, inputs.count - 1))
+        try wake()
         share(as: inputs)
         let size = pool.pageTokens
         while (namedCount + 1) * size < inputs.count {

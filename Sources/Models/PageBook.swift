@@ -33,7 +33,7 @@ struct PageBook {
     /// Slots of memory.
     let slotCount: Int
     /// Slots of the file.
-    let copyCount: Int
+    var copyCount = 0
     private var pages: [Page] = []
     private var unused: [PageID] = []
     private var freeSlots: [Int32]
@@ -46,10 +46,9 @@ struct PageBook {
     private var cached = Ends()
     private var turn = 0
 
-    /// Books of pages that are yet to come. With no file, nothing here takes memory later.
-    init(slotCount: Int, copyCount: Int = 0) {
+    /// Books of pages that are yet to come. As long as there is no file, nothing here takes memory later.
+    init(slotCount: Int) {
         self.slotCount = slotCount
-        self.copyCount = copyCount
         freeSlots = (0..<Int32(slotCount)).reversed()
         pages.reserveCapacity(slotCount)
         unused.reserveCapacity(slotCount)
@@ -200,33 +199,24 @@ struct PageBook {
 
     // MARK: Memory and file
 
-    /// A slot of the file for a copy; nil where there is none. Copies of pages that are in memory too make
-    /// way. Precondition: the page has no copy.
+    /// A slot of the file for a copy; nil where there is none. Precondition: the page has no copy.
     mutating func takeCopy(for page: PageID) -> Int32? {
         precondition(pages[page].copy < 0)
-        if let slot = freeCopies.popLast() ?? nextCopy() ?? spareCopy() {
-            pages[page].copy = slot
-            return slot
+        if freeCopies.isEmpty, Int(copiesUsed) < copyCount {
+            freeCopies.append(copiesUsed)
+            copiesUsed += 1
         }
-        return nil
+        guard let slot = freeCopies.popLast() else { return nil }
+        pages[page].copy = slot
+        return slot
     }
 
-    private mutating func nextCopy() -> Int32? {
-        guard Int(copiesUsed) < copyCount else { return nil }
-        copiesUsed += 1
-        return copiesUsed - 1
-    }
-
-    private mutating func spareCopy() -> Int32? {
+    /// Gives up the copy of a page that is in memory. False where there is none.
+    mutating func dropSpareCopy() -> Bool {
         var page = held.newest
-        while page >= 0 {
-            if pages[page].copy >= 0 {
-                dropCopy(of: page)
-                return freeCopies.popLast()
-            }
-            page = pages[page].older
-        }
-        return nil
+        while page >= 0, pages[page].copy < 0 { page = pages[page].older }
+        if page >= 0 { dropCopy(of: page) }
+        return page >= 0
     }
 
     /// The copy is of no use, or was never made.
@@ -242,6 +232,13 @@ struct PageBook {
         Self.leave(&held, page, &pages)
         freeSlots.append(pages[page].slot)
         pages[page].slot = -1
+    }
+
+    /// The bytes of a page that is not in memory could not be read: nobody shall find it.
+    mutating func lose(_ page: PageID) {
+        precondition(pages[page].slot < 0)
+        dropName(of: page)
+        dropCopy(of: page)
     }
 
     /// The page gets a slot, for its bytes to come to. Precondition: it is held and has none, and one is

@@ -54,10 +54,11 @@ private func makePool(tokens: Int) throws -> KVPool {
         try first.reserve(65)
         Issue.record("more pages than the pool has")
     } catch {
-        guard case .poolFull(needed: 48, free: 0, capacity: 64) = error else {
+        guard case .poolFull(let shortage) = error else {
             Issue.record("\(error)")
             return
         }
+        #expect(shortage.needed == 48 && shortage.free == 0 && shortage.capacity == 64)
     }
     #expect(first.blockTable.count == 2 && pool.freePageCount == 0)
 }

@@ -149,8 +149,8 @@ struct RandomConversations {
                 }
             }
         } catch let error as ModelError {
-            guard case .poolFull(let needed, let free, _) = error else { throw error }
-            #expect(needed > free)
+            guard case .poolFull(let shortage) = error else { throw error }
+            #expect(shortage.needed > shortage.free)
             refused += 1
         }
         if !members.isEmpty {

@@ -149,8 +149,9 @@ private func image(_ height: Int, _ width: Int) throws -> VisualFeatures {
     do {
         try second.run(inputs(textTokens(17, seed: 2)))
         Issue.record("more pages than the pool has")
-    } catch ModelError.poolFull(let needed, let free, let capacity) {
-        #expect(needed == 20 && free == 12 && capacity == 32)
+    } catch ModelError.poolFull(let shortage) {
+        #expect(shortage == PoolShortage(needed: 20, free: 12, capacity: 32, reason: .held))
+        #expect("\(shortage)".contains("20 more tokens, and of the 32") && "\(shortage)".contains("share 12"))
     }
     #expect(pool.freePageCount == 3 && second.sequence.length == 0)
     try second.run(inputs(textTokens(12, seed: 2)))
