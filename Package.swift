@@ -44,18 +44,20 @@ let package = Package(
             name: "Checkpoints", dependencies: ["Tensors", "Threads", "ModelFile"], swiftSettings: swift),
         .target(name: "Documents", dependencies: ["CFreeType", "CImages"], swiftSettings: swift),
         .target(name: "Memory", dependencies: ["Tensors", "Threads", "ModelFile"], swiftSettings: swift),
+        .target(name: "SessionFiles", dependencies: ["ModelFile", "CXXHash"], swiftSettings: swift),
         .target(name: "CPUBackend", dependencies: ["Tensors", "Threads", "CKernels"], swiftSettings: swift),
         .target(name: "VulkanCompute", dependencies: ["CVulkan", "Threads"], swiftSettings: swift),
         .target(
             name: "VulkanBackend", dependencies: ["Tensors", "VulkanCompute", "CShaders"],
             swiftSettings: swift),
         .target(
-            name: "Models", dependencies: ["Tensors", "Threads", "ModelFile", "Memory"], swiftSettings: swift),
+            name: "Models", dependencies: ["Tensors", "Threads", "ModelFile", "Memory", "SessionFiles"],
+            swiftSettings: swift),
         .target(
             name: "Thimble",
             dependencies: [
                 "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend",
-                "VulkanBackend", "VulkanCompute", "Memory", "Tensors",
+                "VulkanBackend", "VulkanCompute", "Memory", "Tensors", "SessionFiles",
             ],
             swiftSettings: swift),
         .executableTarget(
@@ -92,6 +94,8 @@ let package = Package(
             dependencies: ["Memory", "Checkpoints", "ModelFile", "Tensors", "TestSupport"],
             swiftSettings: swift),
         .testTarget(
+            name: "SessionFilesTests", dependencies: ["SessionFiles", "TestSupport"], swiftSettings: swift),
+        .testTarget(
             name: "CPUBackendTests",
             dependencies: ["CPUBackend", "CKernels", "CKernelConformance", "Tensors", "TestSupport"],
             swiftSettings: swift),
@@ -108,7 +112,8 @@ let package = Package(
         .testTarget(
             name: "ModelsTests",
             dependencies: [
-                "Models", "CPUBackend", "Checkpoints", "Memory", "ModelFile", "Tensors", "TestSupport",
+                "Models", "CPUBackend", "Checkpoints", "Memory", "ModelFile", "SessionFiles", "Tensors",
+                "TestSupport",
             ],
             swiftSettings: swift),
         // Takes the place of malloc in the program of all tests, so that a test can count.
@@ -143,7 +148,8 @@ let package = Package(
     ]
 )
 
-// The fuzzer (`make fuzz`) needs libFuzzer's runtime and flags of its own, so it is no part of an ordinary build.
+// The fuzzer (`make fuzz`) needs libFuzzer's runtime and flags of its own, so it is no part of an ordinary
+// build.
 if Context.environment["THIMBLE_FUZZ"] != nil {
     package.targets += [
         .systemLibrary(name: "CLibFuzzer", path: "Fuzz/CLibFuzzer"),

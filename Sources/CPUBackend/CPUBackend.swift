@@ -99,5 +99,15 @@ public import Tensors
             UnsafeBufferPointer(start: activation.floats, count: activation.rows * activation.columns))
     }
 
+    public func read(
+        _ memory: any BackendMemory, _ runs: [Range<Int>], _ body: (UnsafeRawBufferPointer) -> Void
+    ) throws(BackendError) {
+        let base = unsafe UnsafeRawPointer(hostBase(memory))
+        for run in runs {
+            precondition(run.lowerBound >= 0 && run.upperBound <= memory.byteCount)
+            unsafe body(UnsafeRawBufferPointer(start: base + run.lowerBound, count: run.count))
+        }
+    }
+
     public func synchronize() throws(BackendError) {}
 }

@@ -17,6 +17,8 @@ extension Glm4v {
 
     /// Runs the inputs that `sequence` does not hold yet through the decoder.
     ///
+    /// Pages that become full are known by their inputs from then on.
+    ///
     /// `receive` gets runs of logits, `[rows, vocabulary]` float32, in order of position: one row for
     /// `.last`. On a full context nothing has changed; after any other error the sequence holds the chunks
     /// that were done. `shouldStop` is asked before each layer of each chunk of positions; when it says
@@ -33,6 +35,7 @@ extension Glm4v {
         for token in inputs.tokens[sequence.length...] where token < 0 || token >= vocabularySize {
             throw .tokenOutOfRange(token: Int(token), vocabularySize: vocabularySize)
         }
+        try sequence.wake()
         try sequence.reserve(inputs.count - sequence.length)
         defer { sequence.releaseReserve() }
         while sequence.length < inputs.count {
@@ -50,6 +53,7 @@ extension Glm4v {
                 do { try backend.synchronize() } catch { throw .backend(error) }
             }
             sequence.commit(chunk.count)
+            sequence.share(as: inputs)
         }
     }
 

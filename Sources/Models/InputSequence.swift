@@ -25,6 +25,8 @@ public struct InputSequence {
         let start: Int
         let features: VisualFeatures
         var end: Int { start + features.grid.count }
+        /// What tells the image from all others of the engine.
+        var key: UInt128 { UInt128(features.encoding) }
     }
 
     /// One id a position; visual tokens carry the image placeholder's id.
@@ -85,7 +87,7 @@ extension InputSequence {
     public func commonPrefixLength(with other: InputSequence) -> Int {
         var length = zip(tokens, other.tokens).prefix { $0 == $1 }.count
         for (mine, theirs) in zip(images, other.images) {
-            let isSame = mine.start == theirs.start && mine.features.encoding == theirs.features.encoding
+            let isSame = mine.start == theirs.start && mine.key == theirs.key
             if !isSame { length = min(length, mine.start, theirs.start) }
         }
         for image in images.dropFirst(other.images.count) { length = min(length, image.start) }

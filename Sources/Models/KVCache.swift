@@ -1,10 +1,14 @@
-//! Where keys and values live: a pool of pages, and the table of pages that one sequence reads through.
+//! Where keys and values live: a pool of pages, which sequences take, share and give back.
 
 public import ModelFile
 public import Tensors
 
 /// Pages of keys and values of all layers, layer by layer: page `p` of a layer holds the same tokens in every
 /// layer.
+///
+/// Sequences whose inputs begin alike hold the same pages, each full page being known by what it holds. Pages
+/// that nobody holds any more stay findable until their room is needed. The books of that are a `PageBook`,
+/// which knows pages by number; here are their bytes.
 public final class KVPool {
     /// Tokens in a page, unless a pool is asked for others.
     public static let pageTokens = 16
@@ -17,8 +21,13 @@ public final class KVPool {
     let layerCount: Int
     let kvHeads: Int
     let headSize: Int
-    private let memory: any BackendMemory
-    private var free: [Int32]
+    let backend: any Backend
+    let memory: any BackendMemory
+    var book: PageBook
+    /// Where pages go that memory has no room for; nil where they stay.
+    var spill: PageSpill?
+    /// The sequence that ran last: what it holds stays in memory.
+    private(set) var running: ObjectIdentifier?
 
     /// Room for at least `tokenCapacity` tokens. Throws `outOfMemory` where there is none, sizes that no
     /// memory has included.
@@ -34,6 +43,7 @@ public final class KVPool {
         self.kvHeads = kvHeads
         self.headSize = headSize
         self.pageTokens = pageTokens
+        self.backend = backend
         let pageCount = Self.pageCount(tokenCapacity, pageTokens)
         self.pageCount = pageCount
         let label = "keys and values of \(tokenCapacity) tokens"
@@ -46,7 +56,7 @@ public final class KVPool {
         do { memory = try backend.makeMemory(byteCount: byteCount, label: "keys and values") } catch {
             throw BackendError(error.code, "\(error.message): \(tokenCapacity) tokens")
         }
-        free = (0..<Int32(pageCount)).reversed()
+        book = PageBook(slotCount: pageCount)
     }
 
     private static func byteCount(
@@ -83,8 +93,8 @@ public final class KVPool {
         } catch { throw .backend(error) }
     }
 
-    /// Pages that no sequence holds.
-    public var freePageCount: Int { free.count }
+    /// Pages that no sequence holds; some of them may still be found.
+    public var freePageCount: Int { book.freeCount + book.cachedCount }
     /// Bytes of one page over all layers.
     public var pageByteCount: Int {
         layerCount * layerPageByteCount
@@ -95,9 +105,6 @@ public final class KVPool {
         PagedKV.pageByteCount(type: type, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
     }
 
-    func take() -> Int32? { free.popLast() }
-    func put(_ page: Int32) { free.append(page) }
-
     /// Bytes from one layer's page 0 to the next one's.
     var layerByteCount: Int { pageCount * layerPageByteCount }
 
@@ -107,63 +114,37 @@ public final class KVPool {
             memory: memory, offset: 0, type: type, kvHeads: kvHeads, headSize: headSize,
             pageTokens: pageTokens, blockTable: blockTable)
     }
-}
 
-/// The keys and values of one sequence: how many positions are filled, and in which pages.
-public final class KVSequence {
-    let pool: KVPool
-    /// The longest this sequence may grow, in tokens.
-    public let capacity: Int
-    /// Positions that hold keys and values.
-    public private(set) var length = 0
-    private(set) var blockTable: BlockTable
-
-    /// Precondition: `capacity` is positive.
-    public init(pool: KVPool, capacity: Int) {
-        precondition(capacity > 0)
-        self.pool = pool
-        self.capacity = capacity
-        // Sized at once: a page that is added later allocates nothing.
-        blockTable = BlockTable(capacity: (capacity + pool.pageTokens - 1) / pool.pageTokens)
-    }
-
-    deinit { for page in blockTable.pages { pool.put(page) } }
-
-    /// Takes the pages that `count` more positions need. On error nothing has changed.
-    ///
-    /// Precondition: `count` is not negative.
-    func reserve(_ count: Int) throws(ModelError) {
-        precondition(count >= 0)
-        let needed = length + count
-        guard needed <= capacity else { throw .contextFull(needed: needed, capacity: capacity) }
-        let pages = (needed + pool.pageTokens - 1) / pool.pageTokens
-        guard pages - blockTable.count <= pool.freePageCount else {
-            let available = (blockTable.count + pool.freePageCount) * pool.pageTokens
-            throw .contextFull(needed: needed, capacity: available)
-        }
-        while blockTable.count < pages {
-            guard let page = pool.take() else { preconditionFailure("the pool has the pages it counted") }
-            blockTable.append(page)
+    /// Where the bytes of a slot lie in the memory, layer by layer.
+    func runs(of slot: Int32) -> [Range<Int>] {
+        (0..<layerCount).map { layer in
+            let start = layer * layerByteCount + Int(slot) * layerPageByteCount
+            return start..<start + layerPageByteCount
         }
     }
 
-    /// States that the next `count` positions now hold keys and values in every layer.
-    func commit(_ count: Int) {
-        precondition(length + count <= blockTable.count * pool.pageTokens)
-        length += count
+    /// Copies all bytes of one slot to another, in the order of the backend's operations.
+    func copy(_ slot: Int32, to other: Int32) {
+        // As numbers of four bytes, which a page of any form is made of.
+        let columns = layerPageByteCount / 4
+        precondition(columns * 4 == layerPageByteCount)
+        for (source, target) in zip(runs(of: slot), runs(of: other)) {
+            backend.copy(
+                Activation(memory, offset: source.lowerBound, rows: 1, columns: columns),
+                to: Activation(memory, offset: target.lowerBound, rows: 1, columns: columns))
+        }
     }
 
-    /// Forgets all positions from `newLength` on, and gives their pages back.
-    public func truncate(to newLength: Int) {
-        precondition(newLength >= 0 && newLength <= length)
-        length = newLength
-        let pages = (newLength + pool.pageTokens - 1) / pool.pageTokens
-        while blockTable.count > pages { pool.put(blockTable.removeLast()) }
+    // MARK: Turns
+
+    /// A sequence runs, and needs those pages: they stay in memory until another one runs.
+    func beginTurn(_ sequence: KVSequence, _ pages: [PageID]) {
+        running = ObjectIdentifier(sequence)
+        book.beginTurn(pages)
     }
 
-    /// Gives back the pages that were taken for positions that never came.
-    func releaseReserve() { truncate(to: length) }
-
-    /// The pages of the first layer; `pool.layerByteCount` leads on to the others.
-    var firstLayer: PagedKV { pool.firstLayer(blockTable: blockTable) }
+    /// The sequence is no more.
+    func endTurn(_ sequence: KVSequence) {
+        if running == ObjectIdentifier(sequence) { running = nil }
+    }
 }

@@ -147,6 +147,11 @@ public protocol Backend: AnyObject {
     ) throws(E)
     /// Waits until everything asked for has happened, and lends an activation's numbers to the host.
     func read(_ activation: Activation, _ body: (UnsafeBufferPointer<Float>) -> Void) throws(BackendError)
+    /// Waits until everything asked for has happened, and lends the bytes of runs of a memory to the host, in
+    /// order, in as many pieces as suit. Precondition: the runs lie inside the memory.
+    func read(
+        _ memory: any BackendMemory, _ runs: [Range<Int>], _ body: (UnsafeRawBufferPointer) -> Void
+    ) throws(BackendError)
     /// Waits until everything asked for has happened.
     func synchronize() throws(BackendError)
 

@@ -106,6 +106,14 @@ public struct BlockTable: Sendable, ExpressibleByArrayLiteral {
 
     /// Precondition: the table is not empty.
     public mutating func removeLast() -> Int32 { pages.removeLast() }
+
+    /// Puts another page in the place of one. Precondition: there is one at `index`, and `page` is not
+    /// negative.
+    public mutating func replace(_ index: Int, with page: Int32) {
+        precondition(page >= 0)
+        pages[index] = page
+        pageLimit = max(pageLimit, Int(page) + 1)
+    }
 }
 
 /// Keys and values of one layer, in pages, as the tokens of one sequence see them.

@@ -58,7 +58,7 @@ public struct GenerationResult: Sendable {
     public var finishReason: FinishReason
     /// Tokens of the prompt, visual tokens included.
     public var promptTokens: Int
-    /// Tokens of the prompt that an earlier turn had computed already.
+    /// Tokens of the prompt that an earlier turn, or another conversation, had computed already.
     public var cachedTokens: Int
     /// Visual tokens among the prompt's.
     public var imageTokens: Int

@@ -6,7 +6,8 @@ internal import Models
 internal import Tensors
 internal import Tokenizers
 
-/// A conversation with a model. It owns its keys and values; what one turn computed, the next turn reuses.
+/// A conversation with a model. What one turn computed, the next turn reuses, and so do other conversations
+/// of the engine that begin alike.
 public final class Session {
     let engine: Engine
     /// The conversation so far.
@@ -110,10 +111,7 @@ public final class Session {
             visionSeconds: visionSeconds)
         guard isEncoded else { return generation.result(.cancelled) }
         try assemble(prompt)
-        let cached = reusablePrefix(of: next)
-        swap(&inputs, &next)
-        sequence.truncate(to: cached)
-        generation.cachedTokens = cached
+        generation.cachedTokens = try reuse()
         generation.imageTokens = inputs.imageTokenCount
         return try generation.run(&inputs, sequence, shouldStop: shouldStop, receive: receive)
     }
@@ -178,10 +176,15 @@ public final class Session {
         }
     }
 
-    /// How many positions of `next` the sequence holds already; at least one is left to compute, for its
-    /// logits.
-    private func reusablePrefix(of next: InputSequence) -> Int {
-        min(inputs.commonPrefixLength(with: next), sequence.length, next.count - 1)
+    /// Makes `next` the inputs, and the sequence that of its first positions: of those that it holds already,
+    /// and of what other conversations have computed. Returns how many.
+    private func reuse() throws(ThimbleError) -> Int {
+        let common = min(inputs.commonPrefixLength(with: next), sequence.length)
+        swap(&inputs, &next)
+        let (inputs, sequence) = (self.inputs, self.sequence)
+        return try translating(engine.path) { () throws(ModelError) in
+            try sequence.prepare(inputs, keeping: common)
+        }
     }
 }
 

@@ -5,6 +5,7 @@ internal import Documents
 internal import Glibc
 internal import ModelFile
 internal import Models
+internal import SessionFiles
 internal import Tensors
 
 /// Runs `body`, and turns a model file's error into ours.
@@ -25,6 +26,8 @@ func translating<Result>(
         case .image(let fault): throw ThimbleError(.unsupported, "\(fault)")
         case .mismatch(let message): throw ThimbleError(.corrupt, "\(path): \(message)")
         case .contextFull(let needed, let capacity): throw .contextFull(needed: needed, capacity: capacity)
+        case .poolFull(let shortage): throw ThimbleError(shortage)
+        case .spill(let fault): throw ThimbleError(fault)
         case .tokenOutOfRange: throw ThimbleError(.invalidArgument, "\(error)")
         }
     }
@@ -36,6 +39,24 @@ extension ThimbleError {
             .contextFull,
             "the prompt needs \(needed) tokens and the context holds \(capacity): shorten it, give fewer "
                 + "pages, or raise --context if the model allows it")
+    }
+
+    /// Names the limit that is reached, and what would help.
+    init(_ shortage: PoolShortage) {
+        let mend =
+            switch shortage.reason {
+            case .held: "end another one, name a folder for [spill] in the budget, or raise --context"
+            case .own: "raise --context"
+            case .spill(.size): "end another one, or raise spill.size in the budget"
+            case .spill(.writtenADay): "end another one, wait, or raise spill.written-a-day in the budget"
+            case .spill: "end another one, or mend the folder of [spill] in the budget"
+            }
+        self.init(.contextFull, "\(shortage); \(mend)")
+    }
+
+    init(_ fault: SpillFault) {
+        let code: Code = if case .cannotCreate = fault { .cannotCreate } else { .io }
+        self.init(code, "the budget's folder for keys and values: \(fault.detail)")
     }
 
     static func noTokenizer(_ path: String) -> ThimbleError {

@@ -96,9 +96,11 @@ struct TokenSource {
         return token
     }
 
-    /// Forgets the keys and values of tokens that were drawn ahead and are no part of `inputs`.
+    /// Forgets the keys and values of tokens that were drawn ahead and are no part of `inputs`, and lets
+    /// others find those that are.
     func finish(_ inputs: InputSequence, _ sequence: KVSequence) {
         if sequence.length > inputs.count { sequence.truncate(to: inputs.count) }
+        sequence.share(as: inputs)
     }
 }
 

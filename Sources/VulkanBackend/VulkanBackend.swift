@@ -15,7 +15,7 @@ public final class VulkanBackend: Backend {
     private let staging: StagingRing
     private let windows = HostWindows()
     /// Host memory that activations are read through: as large as the largest ever read.
-    private var readback: DeviceBuffer
+    var readback: DeviceBuffer
     private var scratch: (memory: any BackendMemory, bytes: Range<Int>)?
     var tables: BlockTableCache
     /// Room for the image that was cut last.

@@ -46,17 +46,19 @@ private func makePool(tokens: Int) throws -> KVPool {
 
 @Test func sequencesOfOnePoolDoNotShareWritablePages() throws {
     let pool = try makePool(tokens: 64)
-    let (first, second) = (KVSequence(pool: pool, capacity: 64), KVSequence(pool: pool, capacity: 64))
+    let (first, second) = (KVSequence(pool: pool, capacity: 80), KVSequence(pool: pool, capacity: 64))
     try first.reserve(30)
     try second.reserve(20)
     #expect(Set(first.blockTable.pages).isDisjoint(with: second.blockTable.pages))
     do {
-        try first.reserve(40)
+        try first.reserve(65)
         Issue.record("more pages than the pool has")
     } catch {
-        guard case .contextFull(needed: 40, capacity: 32) = error else {
+        guard case .poolFull(let shortage) = error else {
             Issue.record("\(error)")
             return
         }
+        #expect(shortage.needed == 48 && shortage.free == 0 && shortage.capacity == 64)
     }
+    #expect(first.blockTable.count == 2 && pool.freePageCount == 0)
 }

@@ -15,10 +15,11 @@ private let arrows: [String: Set<String>] = [
     "VulkanCompute": ["CVulkan", "Threads"],
     "VulkanBackend": ["Tensors", "VulkanCompute", "CShaders"],
     "Memory": ["Tensors", "Threads", "ModelFile"],
-    "Models": ["Tensors", "Threads", "ModelFile", "Memory"],
+    "SessionFiles": ["ModelFile", "CXXHash"],
+    "Models": ["Tensors", "Threads", "ModelFile", "Memory", "SessionFiles"],
     "Thimble": [
         "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend", "VulkanBackend",
-        "VulkanCompute", "Memory", "Tensors",
+        "VulkanCompute", "Memory", "Tensors", "SessionFiles",
     ],
     "ThimbleCLI": ["Thimble", "ArgumentParser"],
 ]

@@ -32,6 +32,26 @@ extension VulkanBackendTests {
             #expect(try backend.values(of: inside) == expected)
         }
 
+        /// Many small runs, and ones that are larger than what the host is lent at once; none at all, too.
+        @Test func runsOfBytesAreReadInOrder() throws {
+            let backend = try backend
+            var generator = SeededGenerator(seed: 11)
+            let byteCount = (3 << 20) + 5
+            let memory = try memory(byteCount)
+            let bytes = (0..<byteCount).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
+            unsafe backend.fill(memory, 0..<byteCount) { unsafe $0.copyBytes(from: bytes) }
+            for most in [1, 7, 100, 5000, 1 << 20, byteCount] {
+                let runs = (0..<generator.integer(in: 1...20)).map { _ in
+                    let start = generator.integer(below: byteCount)
+                    return start..<min(byteCount, start + generator.integer(in: 0...most))
+                }
+                var found: [UInt8] = []
+                try unsafe backend.read(memory, runs) { unsafe found.append(contentsOf: $0) }
+                #expect(found == runs.flatMap { bytes[$0] })
+            }
+            try unsafe backend.read(memory, []) { _ in Issue.record("bytes of no run") }
+        }
+
         /// Many times what the staging memory holds, each fill between operations that read what was there.
         @Test func fillsTakePlaceInTheOrderAskedFor() throws {
             let backend = try backend
