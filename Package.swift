@@ -43,6 +43,7 @@ let package = Package(
         .target(
             name: "Checkpoints", dependencies: ["Tensors", "Threads", "ModelFile"], swiftSettings: swift),
         .target(name: "Documents", dependencies: ["CFreeType", "CImages"], swiftSettings: swift),
+        .target(name: "FeatureFiles", dependencies: ["CXXHash"], swiftSettings: swift),
         .target(name: "Memory", dependencies: ["Tensors", "Threads", "ModelFile"], swiftSettings: swift),
         .target(name: "CPUBackend", dependencies: ["Tensors", "Threads", "CKernels"], swiftSettings: swift),
         .target(name: "VulkanCompute", dependencies: ["CVulkan", "Threads"], swiftSettings: swift),
@@ -55,7 +56,7 @@ let package = Package(
             name: "Thimble",
             dependencies: [
                 "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend",
-                "VulkanBackend", "VulkanCompute", "Memory", "Tensors",
+                "VulkanBackend", "VulkanCompute", "Memory", "Tensors", "FeatureFiles",
             ],
             swiftSettings: swift),
         .executableTarget(
@@ -87,6 +88,8 @@ let package = Package(
             swiftSettings: swift),
         .testTarget(
             name: "DocumentsTests", dependencies: ["Documents", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "FeatureFilesTests", dependencies: ["FeatureFiles", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "MemoryTests",
             dependencies: ["Memory", "Checkpoints", "ModelFile", "Tensors", "TestSupport"],
@@ -123,6 +126,7 @@ let package = Package(
             name: "FaultInjectionTests",
             dependencies: [
                 "Thimble", "ModelFile", "CImages", "CAllocationCounter", "CFaultInjection", "TestSupport",
+                "FeatureFiles",
             ],
             swiftSettings: swift),
         // Stands between Thimble and the Vulkan driver.
@@ -144,7 +148,8 @@ if Context.environment["THIMBLE_FUZZ"] != nil {
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "CLibFuzzer", "Checkpoints", "Documents", "Memory", "ModelFile", "Tensors", "Tokenizers",
+                "CLibFuzzer", "Checkpoints", "Documents", "FeatureFiles", "Memory", "ModelFile", "Tensors",
+                "Tokenizers",
             ],
             path: "Fuzz/Targets", swiftSettings: swift),
     ]

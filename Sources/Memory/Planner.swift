@@ -10,6 +10,8 @@ public struct PlanRequest: Sendable, Equatable {
     public var chunkTokens: Int?
     /// The most visual tokens of an image.
     public var imageTokens: Int?
+    /// Bytes of visual features to keep; those of the largest image at least.
+    public var featureByteCount: Int?
 
     public init() {}
 }
@@ -30,14 +32,16 @@ public struct ModelSizes {
     public let keysAndValues: (_ contextLength: Int) -> Int?
     /// Activations.
     public let activations: (_ contextLength: Int, ActivationLimits) -> Int
-    /// Visual features of a conversation.
-    public let features: (_ contextLength: Int) -> Int
+    /// Features of a visual token; 0 for a text-only model.
+    public let featureTokenBytes: Int
+    /// Pixels that become a visual token; 0 for a text-only model.
+    public let pageTokenBytes: Int
 
     public init(
         inventory: WeightInventory, maximumContext: Int, maximumImageTokens: Int, program: Int, reading: Int,
         keysAndValues: @escaping (Int) -> Int?,
         activations: @escaping (Int, ActivationLimits) -> Int,
-        features: @escaping (Int) -> Int
+        featureTokenBytes: Int, pageTokenBytes: Int
     ) {
         self.inventory = inventory
         self.maximumContext = maximumContext
@@ -46,7 +50,8 @@ public struct ModelSizes {
         self.reading = reading
         self.keysAndValues = keysAndValues
         self.activations = activations
-        self.features = features
+        self.featureTokenBytes = featureTokenBytes
+        self.pageTokenBytes = pageTokenBytes
     }
 }
 
@@ -60,6 +65,9 @@ public struct Planner {
     private static let chunkChoices = [512, 256, 128, 64, 32]
     /// Positions whose logits are computed together: many only where memory is not limited.
     private static let logitRows = 64
+    /// What features may take of a limit on memory, where it is not said: they save the tower's work, and so
+    /// are worth less than weights that every token needs.
+    private static let featureShare = 8
     /// A context that is taken where a limit leaves no room for more without reading weights again and again.
     private static let usualContext = 4096
 
@@ -78,9 +86,10 @@ public struct Planner {
         let activations = ActivationLimits(
             chunkTokens: request.chunkTokens ?? Self.chunkChoices[0], logitRows: Self.logitRows,
             imageTokens: request.imageTokens)
+        let context = request.contextLength ?? sizes.maximumContext
         return make(
-            request, context: request.contextLength ?? sizes.maximumContext, activations,
-            .whole(sizes.inventory))
+            request, context: context, activations,
+            featureTokens: featureTokens(request, context: context, limit: nil), .whole(sizes.inventory))
     }
 
     /// The best plan of at most `limit` bytes; nil where there is none.
@@ -111,18 +120,30 @@ public struct Planner {
             let isLast = index == choices.count - 1
             guard isLast || sizes.activations(context, activations) <= limit / 4 else { continue }
             guard let keys = sizes.keysAndValues(context) else { return nil }
+            let features = featureTokens(request, context: context, limit: limit)
             let rest =
-                sizes.program + sizes.reading + keys + sizes.features(context)
-                + sizes.activations(context, activations)
+                sizes.program + sizes.reading + keys + features * sizes.featureTokenBytes
+                + context * sizes.pageTokenBytes + sizes.activations(context, activations)
             if rest < limit, let residency = Residency.best(sizes.inventory, budget: limit - rest) {
-                return make(request, context: context, activations, residency)
+                return make(request, context: context, activations, featureTokens: features, residency)
             }
         }
         return nil
     }
 
+    /// Visual tokens whose features are kept: the largest image's at least, for the decoder to see it.
+    private func featureTokens(_ request: PlanRequest, context: Int, limit: Int?) -> Int {
+        guard sizes.featureTokenBytes > 0 else { return 0 }
+        let most = min(context, request.imageTokens ?? .max)
+        let least = max(1, min(most, sizes.maximumImageTokens))
+        if let asked = request.featureByteCount { return max(least, asked / sizes.featureTokenBytes) }
+        guard let limit else { return context }
+        return min(context, max(least, limit / Self.featureShare / sizes.featureTokenBytes))
+    }
+
     private func make(
-        _ request: PlanRequest, context: Int, _ activations: ActivationLimits, _ residency: Residency
+        _ request: PlanRequest, context: Int, _ activations: ActivationLimits, featureTokens: Int,
+        _ residency: Residency
     ) -> Plan {
         let inventory = sizes.inventory
         let resident = inventory.byteCount(of: residency.resident)
@@ -134,7 +155,8 @@ public struct Planner {
             ("program and tokenizer", sizes.program),
             ("keys and values", sizes.keysAndValues(context) ?? .max / 4),
             ("activations", sizes.activations(context, activations)),
-            ("visual features", sizes.features(context)),
+            ("visual features", featureTokens * sizes.featureTokenBytes),
+            ("page images", context * sizes.pageTokenBytes),
             ("weights, resident", resident),
             ("norms and biases", vectors),
             ("embedding rows", rows),
@@ -143,7 +165,8 @@ public struct Planner {
         ]
         let decoded = inventory.byteCount(of: inventory.decoder)
         return Plan(
-            limits: request.limits, contextLength: context, activations: activations, residency: residency,
+            limits: request.limits, contextLength: context, activations: activations,
+            featureTokens: featureTokens, residency: residency,
             items: items.filter { $0.1 > 0 }.map { Plan.Item(name: $0.0, place: .host, byteCount: $0.1) },
             streamedByteCount: stored(residency.decoder.passing),
             streamedVisionByteCount: stored(residency.vision.passing),

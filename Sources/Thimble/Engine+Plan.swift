@@ -31,11 +31,13 @@ extension Engine {
         _ options: EngineOptions, for file: ModelFile, on backend: CPUBackend
     ) throws(ThimbleError) -> Plan {
         try translating { () throws(ModelFileError) in try file.checkSchema() }
+        try checkFeatureSizes(options)
         var request = PlanRequest()
         request.limits = options.limits
         request.contextLength = try contextLength(options, of: file)
         request.chunkTokens = options.chunkTokens
         request.imageTokens = options.imageTokens
+        request.featureByteCount = options.featureMemory
         let planner = Planner(sizes(of: file, on: backend))
         do { return try planner.plan(request) } catch { throw ThimbleError(error, file.path) }
     }
@@ -57,8 +59,7 @@ extension Engine {
             activations: { context, limits in
                 ActivationPlan(file, contextLength: context, limits, on: backend).arena.byteCount
             },
-            // What the tower made of images, and the images' own pixels.
-            features: { context in image.map { context * ($0.tokenBytes + $0.pixelBytes) } ?? 0 })
+            featureTokenBytes: image?.tokenBytes ?? 0, pageTokenBytes: image?.pixelBytes ?? 0)
     }
 }
 

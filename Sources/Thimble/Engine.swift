@@ -25,6 +25,15 @@ public struct EngineOptions: Sendable {
     /// The most visual tokens that an image may become: larger ones are shrunk; nil takes what the model was
     /// made for.
     public var imageTokens: Int?
+    /// The most bytes of memory for what the vision tower has made of images, which the sessions of an engine
+    /// share; those of one image are always allowed. Nil takes what a context of images needs, or, under a
+    /// limit on memory, an eighth of that at most.
+    public var featureMemory: Int?
+    /// The most bytes on disk for it, where it is for later runs; nil and 0 keep nothing there.
+    public var featureDisk: Int?
+    /// The folder for that, which nobody else may use; nil takes `thimble/features` in the user's folder of
+    /// caches.
+    public var featureFolder: String?
 
     public init() {}
 }
@@ -52,6 +61,10 @@ public final class Engine {
     /// Every large piece of memory that this engine and its sessions hold.
     public let ledger: Ledger
     private let opened: OpenDevice
+    let imageTokens: Int?
+    let featureAllowance: FeatureAllowance
+    /// What is kept of images; nil before the first one comes.
+    var openedFeatures: FeatureCache?
     /// The device that this engine runs on.
     public var device: DeviceDescription { opened.description }
     var backend: any Backend { opened.backend }
@@ -70,6 +83,7 @@ public final class Engine {
         let start = clock.now
         path = modelPath
         let threads = try Self.threadCount(options)
+        try Self.checkFeatureSizes(options)
         let file = try translating { () throws(ModelFileError) in try ModelFile(path: modelPath) }
         self.file = file
         let asked = try Self.contextLength(options, of: file)
@@ -87,6 +101,7 @@ public final class Engine {
         self.plan = plan
         let contextLength = plan?.contextLength ?? asked ?? file.configuration.text.maximumPositions
         self.contextLength = contextLength
+        imageTokens = options.imageTokens
         if let plan { try Self.draw(plan, from: ledger, modelPath) }
         pool = try Self.pool(tokenCapacity: contextLength, of: file, on: backend)
         model = try translating(modelPath) { () throws(ModelError) in
@@ -96,6 +111,9 @@ public final class Engine {
                 residency: plan?.residency, on: backend, threadCount: threads, progress: progress)
         }
         let model = self.model
+        featureAllowance = FeatureAllowance(
+            tokens: plan?.featureTokens ?? Self.featureTokens(options, for: model, contextLength),
+            diskByteCount: options.featureDisk ?? 0, folder: options.featureFolder)
         stepDecoder = try translating(modelPath) { () throws(ModelError) in
             try StepDecoder(model, contextLength: contextLength)
         }
@@ -189,14 +207,6 @@ public final class Engine {
 
     /// A new, empty conversation.
     public func makeSession() -> Session { Session(engine: self) }
-
-    /// Room for the visual tokens of one conversation.
-    func makeFeatureStore() throws(ThimbleError) -> VisualFeatureStore {
-        let (model, contextLength) = (self.model, self.contextLength)
-        return try translating(path) { () throws(ModelError) in
-            try VisualFeatureStore(model.configuration.text, capacity: contextLength, on: model.backend)
-        }
-    }
 
     /// Whether the model takes images.
     public var seesImages: Bool { preprocessor != nil }

@@ -12,14 +12,10 @@ struct PipelineStore {
 
     init(folder: URL?) { self.folder = folder }
 
-    /// In `$XDG_CACHE_HOME/thimble` or `~/.cache/thimble`; nowhere where there is no home either.
+    /// In the folder of caches; nowhere where there is none.
     init(environment: [String: String] = ProcessInfo.processInfo.environment) {
-        if let cache = environment["XDG_CACHE_HOME"], cache.hasPrefix("/") {
-            folder = URL(filePath: cache, directoryHint: .isDirectory).appending(path: "thimble")
-        } else if let home = environment["HOME"], home.hasPrefix("/") {
-            folder = URL(filePath: home, directoryHint: .isDirectory).appending(path: ".cache/thimble")
-        } else {
-            folder = nil
+        folder = CacheFolder.path(environment: environment).map {
+            URL(filePath: $0, directoryHint: .isDirectory)
         }
     }
 

@@ -19,6 +19,18 @@ struct EngineFlags: ParsableArguments {
         help: "The most memory this process may take, as 900MiB or 2GiB (environment: THIMBLE_HOST_MEMORY).")
     var hostMemory: MemorySize?
 
+    @Option(
+        help: ArgumentHelp(
+            "The most of what the model made of images to keep in memory, as 256MiB; that of one image is kept.",
+            valueName: "size"))
+    var featureMemory: MemorySize?
+
+    @Option(
+        help: ArgumentHelp(
+            "The most of it to keep on disk, for later runs (default: nothing; environment: "
+                + "THIMBLE_FEATURE_CACHE).", valueName: "size"))
+    var featureCache: MemorySize?
+
     @Option(help: "The most visual tokens that an image may become; larger images are shrunk.")
     var imageTokens: Int?
 
@@ -31,6 +43,8 @@ struct EngineFlags: ParsableArguments {
         options.threadCount = try threads ?? Environment.threads()
         options.contextLength = try context ?? Environment.context()
         options.limits.host = try (hostMemory?.size ?? Environment.hostMemory())?.bytes
+        options.featureMemory = featureMemory?.size.bytes
+        options.featureDisk = try (featureCache?.size ?? Environment.featureCache())?.bytes
         options.imageTokens = try Self.positive(imageTokens, "--image-tokens")
         options.chunkTokens = try Self.positive(prefillChunk, "--prefill-chunk")
         return options

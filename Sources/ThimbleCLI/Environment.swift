@@ -12,6 +12,7 @@ enum Environment {
     static func context() throws(Failure) -> Int? { try number("THIMBLE_CONTEXT") }
 
     static func hostMemory() throws(Failure) -> ByteSize? { try size("THIMBLE_HOST_MEMORY") }
+    static func featureCache() throws(Failure) -> ByteSize? { try size("THIMBLE_FEATURE_CACHE") }
 
     private static func size(_ name: String) throws(Failure) -> ByteSize? {
         guard let value = text(name) else { return nil }

@@ -1,87 +1,16 @@
 //! Holds a conversation over its turns: what is reused changes nothing, and what failed leaves nothing
 //! behind.
 
-import Checkpoints
-import Documents
 import Foundation
-import ModelFile
-import Tensors
 import TestSupport
 import Testing
-import Tokenizers
 
 @testable import Thimble
 
-/// A model of random weights that sees, with the reader's chat format and a tokenizer to match.
-private struct Fixture {
-    let engine: Engine
-
-    /// `endsWith` are the ids that end an answer.
-    init(contextLength: Int = 512, endsWith: [Int] = []) throws {
-        let folder = try TemporaryDirectory()
-        let path = folder.path("model.thimble")
-        let tokenizer = try Tokenizer(json: Fixtures.bytes("tokenizers/reader.json"))
-        var configuration = try HuggingFaceConfiguration.read(
-            configurationPath: Fixtures.url("reference/two-images-head128/config.json").path)
-        configuration.text.vocabularySize = tokenizer.count
-        configuration.tokens = SpecialTokens(
-            endOfSequence: endsWith, image: tokenizer.id(ofSpecial: "<|image|>").map { Int($0) },
-            imageStart: nil,
-            imageEnd: nil, video: nil)
-        configuration.image = ImageSettings(
-            minimumPixels: 2 * 56 * 56, maximumPixels: 2 * 280 * 280, mean: [0.5, 0.5, 0.5],
-            standardDeviation: [0.25, 0.25, 0.25])
-        _ = try Converter(
-            source: RandomSource(configuration: configuration, seed: 3), recipe: Recipe(weights: .f16)
-        )
-        .write(
-            to: path,
-            packaging: Packaging(
-                name: "random", creator: "tests", chatFormat: "reader",
-                data: [(name: "tokenizer", bytes: tokenizer.serialized())]))
-        var options = EngineOptions()
-        options.threadCount = 2
-        options.contextLength = contextLength
-        engine = try Engine(modelPath: path, options: options)
-    }
-}
-
-private func picture(_ seed: Int, width: Int = 112, height: Int = 84) -> RGBImage {
-    var pixels: [UInt8] = []
-    for index in 0..<width * height * 3 {
-        pixels.append(UInt8((index * (2 * seed + 1) / 7 + seed * 40) % 256))
-    }
-    return RGBImage(width: width, height: height, pixels: pixels)
-}
-
-private func options(_ count: Int?) -> GenerationOptions {
-    var options = GenerationOptions()
-    options.maximumTokens = count
-    // Unpenalised, random weights may say one token for ever.
-    options.sampling.repetitionPenalty = 1.3
-    options.showsSpecialTokens = true
-    return options
-}
-
-@discardableResult
-private func answer(_ session: Session, _ count: Int? = 8) throws -> GenerationResult {
-    try session.generate(options(count)) { _ in }
-}
-
-/// The answer that a session gives which has computed nothing yet.
-private func freshAnswer(_ engine: Engine, _ messages: [Message], _ count: Int = 8) throws -> GenerationResult
-{
-    let session = engine.makeSession()
-    for message in messages { session.append(message) }
-    let result = try answer(session, count)
-    #expect(result.cachedTokens == 0)
-    return result
-}
-
 @Test(arguments: [false, true])
 func aSecondTurnEqualsAFreshSession(hasImages: Bool) throws {
-    let engine = try Fixture().engine
-    let session = engine.makeSession()
+    let reader = try RandomReader()
+    let session = reader.engine.makeSession()
     session.append(
         Message(.user, (hasImages ? [.image(picture(1)), .image(picture(2))] : []) + [.text("What is it?")]))
     let first = try answer(session)
@@ -93,14 +22,14 @@ func aSecondTurnEqualsAFreshSession(hasImages: Bool) throws {
     let second = try answer(session)
     // At least the first prompt is reused.
     #expect(second.cachedTokens >= first.promptTokens - 1)
-    let fresh = try freshAnswer(engine, messages)
+    let fresh = try freshAnswer(reader, messages)
     #expect(second.text == fresh.text && second.promptTokens == fresh.promptTokens)
     #expect(second.imageTokens == fresh.imageTokens && !second.text.isEmpty)
 }
 
 @Test func aMessageTakenBackLeavesNothingOfItsImage() throws {
-    let engine = try Fixture().engine
-    let session = engine.makeSession()
+    let reader = try RandomReader()
+    let session = reader.engine.makeSession()
     session.append(Message(.user, [.image(picture(1)), .text("Look")]))
     try answer(session)
     session.removeLastMessage()
@@ -109,23 +38,23 @@ func aSecondTurnEqualsAFreshSession(hasImages: Bool) throws {
     let result = try answer(session)
     // The start of the prompt is reused, the other image is not.
     #expect(result.cachedTokens < result.promptTokens - result.imageTokens)
-    #expect(result.text == (try freshAnswer(engine, [session.messages[0]])).text)
+    #expect(result.text == (try freshAnswer(reader, [session.messages[0]])).text)
 }
 
 @Test func aRawPromptSeesItsOwnImages() throws {
-    let engine = try Fixture().engine
-    let session = engine.makeSession()
+    let reader = try RandomReader()
+    let session = reader.engine.makeSession()
     func complete(_ session: Session, _ image: RGBImage) throws -> String {
         try session.complete(raw: "See <|image|>: it is", images: [image], options(8)) { _ in }.text
     }
     let first = try complete(session, picture(1))
     let second = try complete(session, picture(5))
-    #expect(second == (try complete(engine.makeSession(), picture(5))) && second != first)
+    #expect(second == (try complete(reader.load().makeSession(), picture(5))) && second != first)
     #expect(session.messages.isEmpty)
 }
 
 @Test func anEmptyRawPromptAndMissingImagesAreErrors() throws {
-    let session = try Fixture().engine.makeSession()
+    let session = try RandomReader().engine.makeSession()
     for (text, images) in [("", []), ("<|image|>", []), ("text", [picture(1)])] as [(String, [RGBImage])] {
         let error = #expect(throws: ThimbleError.self) {
             try session.complete(raw: text, images: images, options(4)) { _ in }
@@ -135,8 +64,8 @@ func aSecondTurnEqualsAFreshSession(hasImages: Bool) throws {
 }
 
 @Test func aCancelledAnswerIsKeptAndTheConversationGoesOn() throws {
-    let engine = try Fixture().engine
-    let session = engine.makeSession()
+    let reader = try RandomReader()
+    let session = reader.engine.makeSession()
     session.append(Message(.user, [.image(picture(1)), .text("Tell")]))
     // Asked once for the image, then twice for each token.
     var asked = 0
@@ -152,11 +81,11 @@ func aSecondTurnEqualsAFreshSession(hasImages: Bool) throws {
     let messages = session.messages
     let result = try answer(session)
     #expect(result.cachedTokens > 0)
-    #expect(result.text == (try freshAnswer(engine, messages)).text)
+    #expect(result.text == (try freshAnswer(reader, messages)).text)
 }
 
 @Test func anAnswerCancelledAtTheImageComputesNothing() throws {
-    let session = try Fixture().engine.makeSession()
+    let session = try RandomReader().engine.makeSession()
     session.append(Message(.user, [.image(picture(1)), .text("Tell")]))
     let result = try session.generate(options(5), shouldStop: { true }) { _ in
         Issue.record("text after a cancel")
@@ -166,15 +95,15 @@ func aSecondTurnEqualsAFreshSession(hasImages: Bool) throws {
 }
 
 @Test func promptAndAnswerTogetherFillTheContext() throws {
-    let session = try Fixture(contextLength: 64).engine.makeSession()
+    let session = try RandomReader(contextLength: 64).engine.makeSession()
     session.append(Message(.user, "Count to a million"))
     let result = try answer(session, nil)
     #expect(result.finishReason == .length && result.promptTokens + result.generatedTokens == 64)
 }
 
 @Test func aPromptThatFillsTheContextIsRefusedWithBothCounts() throws {
-    let engine = try Fixture(contextLength: 64).engine
-    let session = engine.makeSession()
+    let reader = try RandomReader(contextLength: 64)
+    let session = reader.engine.makeSession()
     session.append(Message(.user, "Hi"))
     let before = try answer(session)
     session.append(Message(.user, String(repeating: "x ", count: 80)))
@@ -185,16 +114,16 @@ func aSecondTurnEqualsAFreshSession(hasImages: Bool) throws {
     let messages = session.messages
     let result = try answer(session, 4)
     #expect(result.cachedTokens >= before.promptTokens - 1)
-    #expect(result.text == (try freshAnswer(engine, messages, 4)).text)
+    #expect(result.text == (try freshAnswer(reader, messages, 4)).text)
 }
 
 @Test func anEndOfSequenceEndsTheAnswerUnseen() throws {
     let everyToken = Array(0..<64)
-    let size = try Fixture().engine.file.configuration.text.vocabularySize
+    let size = try RandomReader().engine.file.configuration.text.vocabularySize
     // 64 ids can end an answer; the likeliest token of all is one of them in one of these models.
     var stopped = 0
     for start in stride(from: 0, to: size, by: 64) {
-        let engine = try Fixture(endsWith: everyToken.map { min(start + $0, size - 1) }).engine
+        let engine = try RandomReader(endsWith: everyToken.map { min(start + $0, size - 1) }).engine
         let session = engine.makeSession()
         session.append(Message(.user, "Stop soon"))
         let result = try answer(session, 1)
@@ -225,7 +154,7 @@ func aSecondTurnEqualsAFreshSession(hasImages: Bool) throws {
 }
 
 @Test func aBenchmarkLongerThanAnyContextIsAnError() throws {
-    let engine = try Fixture().engine
+    let engine = try RandomReader().engine
     for (prompt, generated) in [(Int.max, Int.max), (513, 0), (1, 512)] {
         var options = BenchmarkOptions()
         (options.promptTokens, options.generatedTokens) = (prompt, generated)

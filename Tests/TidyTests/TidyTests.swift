@@ -9,6 +9,7 @@ private let arrows: [String: Set<String>] = [
     "Threads": [],
     "Tokenizers": [],
     "Documents": ["CFreeType", "CImages"],
+    "FeatureFiles": ["CXXHash"],
     "ModelFile": ["Tensors", "Threads", "CZstd", "CXXHash"],
     "Checkpoints": ["Tensors", "Threads", "ModelFile"],
     "CPUBackend": ["Tensors", "Threads", "CKernels"],
@@ -18,7 +19,7 @@ private let arrows: [String: Set<String>] = [
     "Models": ["Tensors", "Threads", "ModelFile", "Memory"],
     "Thimble": [
         "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend", "VulkanBackend",
-        "VulkanCompute", "Memory", "Tensors",
+        "VulkanCompute", "Memory", "Tensors", "FeatureFiles",
     ],
     "ThimbleCLI": ["Thimble", "ArgumentParser"],
 ]

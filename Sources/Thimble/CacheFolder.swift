@@ -1,0 +1,15 @@
+//! Where Thimble keeps what it could make again.
+
+internal import Foundation
+
+/// The folder `thimble` in the user's folder of caches.
+enum CacheFolder {
+    /// `$XDG_CACHE_HOME/thimble` or `~/.cache/thimble`; nil where there is no home either.
+    static func path(
+        environment: [String: String] = ProcessInfo.processInfo.environment
+    ) -> String? {
+        if let cache = environment["XDG_CACHE_HOME"], cache.hasPrefix("/") { return "\(cache)/thimble" }
+        if let home = environment["HOME"], home.hasPrefix("/") { return "\(home)/.cache/thimble" }
+        return nil
+    }
+}
