@@ -27,8 +27,8 @@ public struct FeatureShape: Sendable, Equatable {
     /// Bytes of an entry's file.
     var fileByteCount: Int { EntryHead.byteCount + byteCount }
 
-    /// The rows in runs of a quarter of a MiB, or of one row where that is larger: each run is read or written
-    /// at once, and goes into the checksum behind the one before.
+    /// The rows in runs of a quarter of a MiB, or of one row where that is larger: each run is read or
+    /// written at once, and goes into the checksum behind the one before.
     var runs: [Range<Int>] {
         let count = max(1, (256 << 10) / rowByteCount)
         return stride(from: 0, to: rows, by: count).map { $0..<min($0 + count, rows) }

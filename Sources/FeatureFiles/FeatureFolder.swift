@@ -61,8 +61,8 @@ public final class FeatureFolder {
 
     /// Keeps the features of an image, where there is room for them.
     ///
-    /// `lend` gets runs of rows in order, and lends the bytes of each to the closure that comes with it. Where
-    /// it throws, nothing is kept.
+    /// `lend` gets runs of rows in order, and lends the bytes of each to the closure that comes with it.
+    /// Where it throws, nothing is kept.
     public func write<E: Error>(
         _ image: UInt128, _ shape: FeatureShape,
         lend: (Range<Int>, (UnsafeRawBufferPointer) -> Void) throws(E) -> Void

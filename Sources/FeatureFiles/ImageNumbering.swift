@@ -4,11 +4,11 @@ internal import CXXHash
 
 /// A secret, and the numbers that it gives to images.
 ///
-/// Two images of one number would be taken for each other, and an image may come from somebody who wishes for
-/// that, so numbers depend on random bytes that nobody else knows. XXH3 is fast and no cipher: under one
-/// secret, some 300,000 images can be chosen of which two come to share all 128 bits, whatever the secret is,
-/// for their differences meet in a few bits of what it sums up. So the sums under two secrets are joined: then
-/// no choice is known here that does it with fewer than 2^33 images, each of which a model has to look at.
+/// Two images of one number would be taken for each other, and an image may come from somebody who wishes
+/// for that, so numbers depend on random bytes that nobody else knows. XXH3 is fast and no cipher: under one
+/// secret, some 300,000 images can be chosen of which two come to share all 128 bits, whatever the secret
+/// is, for their differences meet in a few bits of what it sums up. So the hashes under two secrets are
+/// joined: no choice is known here that then takes fewer than 2^33 images, and a model has to look at each.
 public struct ImageNumbering: Sendable {
     /// Bytes of one of the two secrets: as many as the hash mixes with a block of what it reads.
     private static let halfByteCount = 192

@@ -70,7 +70,10 @@ extension ImageNumbering {
         let partialName = EntryName.partial(of: fileName)
         guard let file = folder.create(partialName) else { return }
         var isKept = false
-        if file.write(ImageNumbering().encoded, at: 0), folder.link(partialName, to: fileName) == .notPossible {
+        if file.write(ImageNumbering().encoded, at: 0),
+            folder.link(partialName, to: fileName) == .notPossible
+        {
+            // This file system gives no second names: who comes at the same time may lose entries.
             isKept = folder.rename(partialName, to: fileName)
         }
         if !isKept { folder.remove(partialName) }

@@ -30,12 +30,13 @@ func retryingInterrupted(_ call: () -> Int32) -> Int32 {
 struct PrivateFolder: ~Copyable {
     private let descriptor: Descriptor
 
-    /// Opens the folder at `path`, and makes it and those above it where they are missing, for this user alone.
-    /// Nil where that fails, where a link stands in its place, or where others may write to it.
+    /// Opens the folder at `path`, and makes it and those above it where they are missing, for this user
+    /// alone. Nil where that fails, where a link stands in its place, or where others may write to it.
     init?(path: String) {
         Self.make(path)
         let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
-        guard let descriptor = Descriptor(retryingInterrupted { unsafe open(path, flags) }) else { return nil }
+        let number = retryingInterrupted { unsafe open(path, flags) }
+        guard let descriptor = Descriptor(number) else { return nil }
         var status = stat()
         guard unsafe fstat(descriptor.number, &status) == 0, status.st_uid == geteuid(),
             status.st_mode & (S_IWGRP | S_IWOTH) == 0
@@ -90,7 +91,8 @@ struct PrivateFolder: ~Copyable {
         return file
     }
 
-    /// Whether a file is held by none of those who made one by `create`: its maker was stopped before the end.
+    /// Whether a file is held by none of those who made one by `create`: its maker was stopped before the
+    /// end.
     func isLeftOver(_ name: String) -> Bool {
         guard case .file(let file, _) = openFile(name) else { return false }
         return flock(file.number, LOCK_EX | LOCK_NB) == 0

@@ -33,7 +33,8 @@ extension Glm4v {
     ) throws(ModelError) {
         let vocabularySize = configuration.text.vocabularySize
         let end = end ?? inputs.count
-        precondition(end <= inputs.count && sequence.length <= end, "a sequence holds no more than its inputs")
+        precondition(
+            end <= inputs.count && sequence.length <= end, "a sequence holds no more than its inputs")
         for token in inputs.tokens[sequence.length..<end] where token < 0 || token >= vocabularySize {
             throw .tokenOutOfRange(token: Int(token), vocabularySize: vocabularySize)
         }

@@ -127,7 +127,8 @@ public final class VisualFeatureStore {
         while size > capacity - count { removeLeastRecent() }
         let place = gap(of: size) ?? closeGaps()
         time += 1
-        let entry = Entry(image: features.image, rows: place.row..<place.row + size, holders: 1, lastUse: time)
+        let rows = place.row..<place.row + size
+        let entry = Entry(image: features.image, rows: rows, holders: 1, lastUse: time)
         entries.insert(entry, at: place.index)
         count += size
         return memory.rows(entry.rows)

@@ -60,8 +60,9 @@ extension Engine {
     }
 
     /// Brings the features of those images of `inputs` to memory that `sequence` does not hold yet, for
-    /// `held` to hold. Where there is no room for all at once, `inputs` runs through the decoder as far as it
-    /// can, in the chunks that it would go in by itself, and so makes room. Nil when the caller asked to stop.
+    /// `held` to hold. Where there is no room for all at once, `inputs` runs through the decoder as far as
+    /// it can, in the chunks that it would go in by itself where that makes room enough. Nil when the caller
+    /// asked to stop.
     ///
     /// `logits` and `receive` are for what runs here. Precondition: `images` are those of `inputs`.
     func look(

@@ -110,9 +110,9 @@ struct AnswerReport: Encodable {
             "prompt        \(usage.promptTokens.of("token")), \(usage.cachedTokens) from earlier turns"
         )
         if usage.imagesEncoded + usage.imagesCached > 0 {
+            let (encoded, known) = (usage.imagesEncoded, usage.imagesCached)
             let fault = isFeatureFolderUnusable ? "; none is kept, for the folder cannot be used" : ""
-            lines.append(
-                "images        \(usage.imagesEncoded) encoded, \(usage.imagesCached) known from before\(fault)")
+            lines.append("images        \(encoded) encoded, \(known) known from before\(fault)")
         }
         let (first, vision) = (timings.firstTokenSeconds.fixed(2), timings.visionSeconds.fixed(2))
         lines.append("first token   \(first) s, \(vision) s of it vision")

@@ -21,14 +21,14 @@ struct EngineFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "The most of what the model made of images to keep in memory, as 256MiB; that of one image is kept.",
+            "The most to keep in memory of what the model made of images, as 256MiB; that of one image is.",
             valueName: "size"))
     var featureMemory: MemorySize?
 
     @Option(
         help: ArgumentHelp(
-            "The most of it to keep on disk, for later runs (default: nothing; environment: "
-                + "THIMBLE_FEATURE_CACHE).", valueName: "size"))
+            "The most to keep of it on disk, for later runs (environment: THIMBLE_FEATURE_CACHE).",
+            valueName: "size"))
     var featureCache: MemorySize?
 
     @Option(help: "The most visual tokens that an image may become; larger images are shrunk.")

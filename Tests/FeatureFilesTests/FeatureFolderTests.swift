@@ -82,7 +82,8 @@ private let small = FeatureShape(height: 3, width: 5, columns: 8)
 
     /// From one number to several runs of rows, and rows that are longer than a run.
     @Test(arguments: [
-        FeatureShape(height: 1, width: 1, columns: 1), small, FeatureShape(height: 9, width: 7, columns: 4099),
+        small, FeatureShape(height: 1, width: 1, columns: 1),
+        FeatureShape(height: 9, width: 7, columns: 4099),
         FeatureShape(height: 64, width: 16, columns: 64), FeatureShape(height: 2, width: 2, columns: 70_000),
     ])
     func whatWasKeptIsReadBitForBit(shape: FeatureShape) throws {

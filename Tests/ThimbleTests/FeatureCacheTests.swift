@@ -102,7 +102,8 @@ private func counts(_ result: GenerationResult) -> [Int] { [result.imagesEncoded
         let session = ask(engine, pages)
         #expect(try counts(answer(session)) == [4, 0])
         // Eight more of them do not fit beside each other.
-        #expect(try counts(answer(ask(engine, (11...18).map { picture($0, width: 112, height: 112) }))) == [8, 0])
+        let others = (11...18).map { picture($0, width: 112, height: 112) }
+        #expect(try counts(answer(ask(engine, others))) == [8, 0])
         session.append(Message(.user, "And?"))
         let messages = session.messages
         let second = try answer(session)
@@ -114,7 +115,9 @@ private func counts(_ result: GenerationResult) -> [Int] { [result.imagesEncoded
     @Test(arguments: [0, 60_000, 80_000, 110_000, 1 << 20])
     func aPromptOfAnyImagesFitsAnyRoom(memory: Int) throws {
         let engine = try reader.load { $0.featureMemory = memory }
-        let sizes = [(112, 112), (280, 280), (56, 140), (140, 56), (224, 112), (280, 196), (56, 56), (112, 140)]
+        let sizes = [
+            (112, 112), (280, 280), (56, 140), (140, 56), (224, 112), (280, 196), (56, 56), (112, 140),
+        ]
         let pages = sizes.enumerated().map { picture($0, width: $1.0, height: $1.1) }
         let session = ask(engine, pages)
         let result = try answer(session)
@@ -160,7 +163,11 @@ private func counts(_ result: GenerationResult) -> [Int] { [result.imagesEncoded
         // Asked before each image, each block of the tower and each layer of what is run to make room.
         for stop in stride(from: 0, to: 40, by: 3) {
             var asked = 0
-            let result = try session.generate(options(1), shouldStop: { asked += 1; return asked > stop }) { _ in }
+            func shouldStop() -> Bool {
+                asked += 1
+                return asked > stop
+            }
+            let result = try session.generate(options(1), shouldStop: shouldStop) { _ in }
             session.removeLastMessage()
             if result.finishReason != .cancelled { break }
             #expect(result.generatedTokens == 0)

@@ -1,5 +1,5 @@
 #pragma once
-// XXH3 of one buffer, the checksum of every part of a .thimble file; of one after another; and under a secret.
+// XXH3 of one buffer, the checksum of every part of a .thimble file; of one behind another; under a secret.
 #include <stddef.h>
 #include <stdint.h>
 
