@@ -119,7 +119,8 @@ let package = Package(
         .testTarget(
             name: "ThimbleTests",
             dependencies: [
-                "Thimble", "Models", "TestSupport", "CAllocationCounter", "CFaultInjection",
+                "Thimble", "Models", "VulkanBackend", "VulkanCompute", "Tensors", "TestSupport",
+                "CAllocationCounter", "CFaultInjection",
             ],
             swiftSettings: swift),
         .testTarget(
@@ -130,10 +131,15 @@ let package = Package(
             ],
             swiftSettings: swift),
         // Stands between Thimble and the Vulkan driver.
-        .target(name: "CVulkanFaults", dependencies: ["CVulkan"], path: "Tests/VulkanFaults"),
+        .target(
+            name: "CVulkanFaults", dependencies: ["CVulkan", "CAllocationCounter"],
+            path: "Tests/VulkanFaults"),
         .testTarget(
             name: "VulkanFaultTests",
-            dependencies: ["CVulkan", "CVulkanFaults", "Thimble", "TestSupport", "VulkanCompute"],
+            dependencies: [
+                "CVulkan", "CVulkanFaults", "CAllocationCounter", "Thimble", "Models", "TestSupport",
+                "VulkanCompute",
+            ],
             swiftSettings: swift),
         .testTarget(
             name: "ThimbleCLITests", dependencies: ["ThimbleCLI", "ModelFile", "TestSupport"],

@@ -34,6 +34,9 @@ extension CPUBackend {
         return Double(fastest.components.seconds) + Double(fastest.components.attoseconds) * 1e-18
     }
 
+    /// Nil: weights are decompressed into the memory that is computed on.
+    public func secondsToCopy(byteCount: Int) -> Double? { nil }
+
     private static let readPasses = 4
     /// Bytes that a thread reads at a time.
     private static let readClaim = 1 << 20

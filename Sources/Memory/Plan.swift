@@ -27,8 +27,11 @@ public struct Plan: Sendable, Equatable {
     /// Bytes of weights that decoding a token goes through, wherever they are.
     public let decodedByteCount: Int
 
+    static let program = "program and tokenizer"
+    static let pages = "page images"
+    static let reading = "reading weights"
     /// Items that no backend draws: the process holds them.
-    public static let heldByProcess: Set<String> = ["program and tokenizer", "page images", "reading weights"]
+    public static let heldByProcess: Set<String> = [program, pages, reading]
 
     /// Bytes that the plan takes.
     public func byteCount(_ place: MemoryPlace) -> Int {

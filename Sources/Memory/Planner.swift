@@ -1,11 +1,13 @@
-//! The planner: a pure function from what is asked, what is allowed and what a model is, to a plan or a refusal.
+//! The planner: a pure function from what is asked and allowed, and what a model is, to a plan or a refusal.
 
-internal import Tensors
+public import Tensors
 
 /// What a plan is asked to make room for; nil leaves the choice to the planner.
 public struct PlanRequest: Sendable, Equatable {
     public var limits = LedgerLimits()
     public var contextLength: Int?
+    /// The longest context that is chosen where none is asked for.
+    public var contextCeiling: Int?
     /// Tokens that go through the decoder together.
     public var chunkTokens: Int?
     /// The most visual tokens of an image.
@@ -19,6 +21,8 @@ public struct PlanRequest: Sendable, Equatable {
 /// How much memory the parts of a model take, in bytes, for whatever sizes are chosen.
 public struct ModelSizes {
     public let inventory: WeightInventory
+    /// Where weights, keys and values, and activations live: in a GPU's memory, or the process's.
+    public let place: MemoryPlace
     /// The longest context that the model was made for.
     public let maximumContext: Int
     /// The most visual tokens that an image of any size becomes; 0 for a text-only model.
@@ -38,12 +42,14 @@ public struct ModelSizes {
     public let pageTokenBytes: Int
 
     public init(
-        inventory: WeightInventory, maximumContext: Int, maximumImageTokens: Int, program: Int, reading: Int,
+        inventory: WeightInventory, place: MemoryPlace, maximumContext: Int, maximumImageTokens: Int,
+        program: Int, reading: Int,
         keysAndValues: @escaping (Int) -> Int?,
         activations: @escaping (Int, ActivationLimits) -> Int,
         featureTokenBytes: Int, pageTokenBytes: Int
     ) {
         self.inventory = inventory
+        self.place = place
         self.maximumContext = maximumContext
         self.maximumImageTokens = maximumImageTokens
         self.program = program
@@ -55,14 +61,18 @@ public struct ModelSizes {
     }
 }
 
-/// Plans for a model whose every part lives in the host's memory.
+/// Plans for a model that one device computes. Weights that pass through an arena do so in the host's memory;
+/// a GPU holds all of them.
 public struct Planner {
     private let sizes: ModelSizes
 
     public init(_ sizes: ModelSizes) { self.sizes = sizes }
 
-    /// Tokens that go through the decoder together, from the fastest choice on.
-    private static let chunkChoices = [512, 256, 128, 64, 32]
+    /// Tokens that go through the decoder together, from the fastest choice on. A GPU has room for more rows
+    /// at once than the processor's caches have.
+    private var chunkChoices: [Int] {
+        (sizes.place == .device ? [2048, 1024] : []) + [512, 256, 128, 64, 32]
+    }
     /// Positions whose logits are computed together: many only where memory is not limited.
     private static let logitRows = 64
     /// What features may take of a limit on memory, where it is not said: they save the tower's work, and so
@@ -70,23 +80,69 @@ public struct Planner {
     private static let featureShare = 8
     /// A context that is taken where a limit leaves no room for more without reading weights again and again.
     private static let usualContext = 4096
+    /// The least that is chosen by itself: a page and a question.
+    private static let leastContext = 1024
 
     /// The plan, or why there is none.
     public func plan(_ request: PlanRequest) throws(PlanRefusal) -> Plan {
-        guard let limit = hostLimit(request) else { return unlimited(request) }
+        if sizes.place == .device, let host = hostLimit(request) {
+            // What the process holds beside the GPU's memory cannot be made less than for the least context.
+            let context = request.contextLength ?? min(longest(request), Self.leastContext)
+            let process = processBytes(context: context)
+            if process > host {
+                let smaller = Self.most(below: context) { processBytes(context: $0) <= host }
+                throw PlanRefusal(
+                    place: .host, limit: host, needed: process.roundedUpToMebibyte,
+                    contextLength: request.contextLength == nil ? nil : smaller, imageTokens: nil)
+            }
+        }
+        guard let limit = limit(request) else { return unlimited(request) }
         if let plan = best(request, limit: limit) { return plan }
         throw refusal(request, limit: limit)
+    }
+
+    private func longest(_ request: PlanRequest) -> Int {
+        min(sizes.maximumContext, request.contextCeiling ?? .max)
+    }
+
+    /// Bytes that the place of the model's parts may take.
+    private func limit(_ request: PlanRequest) -> Int? {
+        let limits = request.limits
+        switch sizes.place {
+        case .host: return [limits.host, limits.total].compactMap { $0 }.min()
+        case .device:
+            let rest = limits.total.map { $0 - sizes.program - sizes.reading }
+            return [limits.device, rest].compactMap { $0 }.min()
+        }
     }
 
     private func hostLimit(_ request: PlanRequest) -> Int? {
         [request.limits.host, request.limits.total].compactMap { $0 }.min()
     }
 
+    /// What the process holds, whatever a device does.
+    private func processBytes(context: Int) -> Int {
+        sizes.program + sizes.reading + context * sizes.pageTokenBytes
+    }
+
+    /// What the process holds, as far as it counts against the limit on the place of the model's parts.
+    private func processBytes(_ request: PlanRequest, context: Int) -> Int {
+        if sizes.place == .host { return processBytes(context: context) }
+        // A total has had all but the pages taken off.
+        return request.limits.total == nil ? 0 : context * sizes.pageTokenBytes
+    }
+
+    private func residency(within budget: Int) -> Residency? {
+        if sizes.place == .host { return Residency.best(sizes.inventory, budget: budget) }
+        let whole = Residency.whole(sizes.inventory)
+        return whole.byteCount(sizes.inventory) <= budget ? whole : nil
+    }
+
     private func unlimited(_ request: PlanRequest) -> Plan {
         let activations = ActivationLimits(
-            chunkTokens: request.chunkTokens ?? Self.chunkChoices[0], logitRows: Self.logitRows,
+            chunkTokens: request.chunkTokens ?? chunkChoices[0], logitRows: Self.logitRows,
             imageTokens: request.imageTokens)
-        let context = request.contextLength ?? sizes.maximumContext
+        let context = request.contextLength ?? longest(request)
         return make(
             request, context: context, activations,
             featureTokens: featureTokens(request, context: context, limit: nil), .whole(sizes.inventory))
@@ -95,7 +151,8 @@ public struct Planner {
     /// The best plan of at most `limit` bytes; nil where there is none.
     private func best(_ request: PlanRequest, limit: Int) -> Plan? {
         if let context = request.contextLength { return best(request, context: context, limit: limit) }
-        var contexts = [sizes.maximumContext]
+        let longest = longest(request)
+        var contexts = [longest]
         while let last = contexts.last, last > Self.usualContext { contexts.append(last / 2) }
         for context in contexts {
             // A longer context is worth no weight that would have to be read for each token.
@@ -103,8 +160,8 @@ public struct Planner {
                 return plan
             }
         }
-        var context = min(sizes.maximumContext, Self.usualContext)
-        while context >= 1 {
+        var context = min(longest, Self.usualContext)
+        while context >= min(longest, Self.leastContext) {
             if let plan = best(request, context: context, limit: limit) { return plan }
             context /= 2
         }
@@ -112,7 +169,10 @@ public struct Planner {
     }
 
     private func best(_ request: PlanRequest, context: Int, limit: Int) -> Plan? {
-        let choices = request.chunkTokens.map { [$0] } ?? Self.chunkChoices
+        if sizes.place == .device, let host = hostLimit(request), processBytes(context: context) > host {
+            return nil
+        }
+        let choices = request.chunkTokens.map { [$0] } ?? chunkChoices
         for (index, chunk) in choices.enumerated() {
             let activations = ActivationLimits(
                 chunkTokens: chunk, logitRows: 1, imageTokens: request.imageTokens)
@@ -121,10 +181,10 @@ public struct Planner {
             guard isLast || sizes.activations(context, activations) <= limit / 4 else { continue }
             guard let keys = sizes.keysAndValues(context) else { return nil }
             let features = featureTokens(request, context: context, limit: limit)
-            let rest =
-                sizes.program + sizes.reading + keys + features * sizes.featureTokenBytes
-                + context * sizes.pageTokenBytes + sizes.activations(context, activations)
-            if rest < limit, let residency = Residency.best(sizes.inventory, budget: limit - rest) {
+            let (rest, overflows) = keys.addingReportingOverflow(
+                processBytes(request, context: context) + features * sizes.featureTokenBytes
+                    + sizes.activations(context, activations))
+            if !overflows, rest < limit, let residency = residency(within: limit - rest) {
                 return make(request, context: context, activations, featureTokens: features, residency)
             }
         }
@@ -152,22 +212,26 @@ public struct Planner {
         }
         let rows = residency.embeddingTiles.map { Residency.embeddingByteCount(tiles: $0, inventory) } ?? 0
         let items = [
-            ("program and tokenizer", sizes.program),
+            (Plan.program, sizes.program),
             ("keys and values", sizes.keysAndValues(context) ?? .max / 4),
             ("activations", sizes.activations(context, activations)),
             ("visual features", featureTokens * sizes.featureTokenBytes),
-            ("page images", context * sizes.pageTokenBytes),
+            (Plan.pages, context * sizes.pageTokenBytes),
             ("weights, resident", resident),
             ("norms and biases", vectors),
             ("embedding rows", rows),
             ("weights that take turns", residency.arenaByteCount),
-            ("reading weights", sizes.reading),
+            (Plan.reading, sizes.reading),
         ]
         let decoded = inventory.byteCount(of: inventory.decoder)
         return Plan(
             limits: request.limits, contextLength: context, activations: activations,
             featureTokens: featureTokens, residency: residency,
-            items: items.filter { $0.1 > 0 }.map { Plan.Item(name: $0.0, place: .host, byteCount: $0.1) },
+            items: items.filter { $0.1 > 0 }.map { name, byteCount in
+                Plan.Item(
+                    name: name, place: Plan.heldByProcess.contains(name) ? .host : sizes.place,
+                    byteCount: byteCount)
+            },
             streamedByteCount: stored(residency.decoder.passing),
             streamedVisionByteCount: stored(residency.vision.passing),
             decodedByteCount: decoded
@@ -182,9 +246,9 @@ public struct Planner {
 
     /// What would make a plan: each suggestion has been planned with, and works.
     private func refusal(_ request: PlanRequest, limit: Int) -> PlanRefusal {
-        let context = request.contextLength ?? sizes.maximumContext
+        let context = request.contextLength ?? longest(request)
         return PlanRefusal(
-            place: .host, limit: limit,
+            place: sizes.place, limit: limit,
             needed: Self.least(above: limit) { best(request, limit: $0) != nil },
             contextLength: Self.most(below: context) {
                 var smaller = request
@@ -200,7 +264,7 @@ public struct Planner {
 
     /// The least number above `bound`, to the next MiB, for which `fits` holds.
     private static func least(above bound: Int, _ fits: (Int) -> Bool) -> Int {
-        let step = 1 << 20
+        let step = Int.mebibyte
         var (low, high) = (bound / step, max(1, bound / step))
         while !fits(high * step) { (low, high) = (high, high * 2) }
         while high - low > 1 {
@@ -219,4 +283,9 @@ public struct Planner {
         }
         return nil
     }
+}
+
+extension Int {
+    fileprivate static let mebibyte = 1 << 20
+    fileprivate var roundedUpToMebibyte: Int { (self + .mebibyte - 1) / .mebibyte * .mebibyte }
 }

@@ -88,8 +88,7 @@ public struct Residency: Sendable, Equatable {
         let visionLargest = visionUnits.map(\.byteCount).max() ?? 0
         let decoderCap = max(unitBytes, inventory.largestMatrix(of: inventory.decoder))
         let unitsOf = inventory.decoder.map { inventory.decoderUnits(of: $0, mostBytes: decoderCap) }
-        let sizes = unitsOf.map { $0.reduce(0) { $0 + $1.byteCount } }
-        let decoderBytes = sizes.reduce(0, +)
+        let decoderBytes = unitsOf.joined().reduce(0) { $0 + $1.byteCount }
         let decoderLargest = unitsOf.joined().map(\.byteCount).max() ?? 0
 
         let passes = decoderBytes > room
@@ -99,32 +98,33 @@ public struct Residency: Sendable, Equatable {
         let least = max(ring, visionRing)
         guard room >= max(decoderLargest, visionLargest), room >= least, least > 0 else { return nil }
 
-        let passing = passes ? spread(sizes, atLeast: decoderBytes - (room - ring)) : []
+        // Unit by unit, so that what stays fills the room.
+        let all = unitsOf.flatMap { $0 }
+        let passing = passes ? spread(all.map(\.byteCount), atLeast: decoderBytes - (room - ring)) : []
         // What stays while tokens are decoded: in memory of its own as long as the tower keeps its room.
         let arenaFloor = min(room, max(ring, visionBytes))
         var resident: Set<Int> = []
         var residentBytes = 0
-        var homed = 0
-        for position in sizes.indices where !passing.contains(position) {
+        var shared: [(unit: WeightUnit, passes: Bool)] = []
+        var position = 0
+        for (index, units) in zip(inventory.decoder, unitsOf) {
+            let positions = position..<position + units.count
+            position = positions.upperBound
             // A tied head is the embedding's, which is not a segment of the decoder's own.
-            let isOwn = !(inventory.tiesEmbedding && position == sizes.count - 1)
-            let image = inventory.segments[inventory.decoder[position]].entry.imageByteCount
-            let cost = image - inventory.vectorsByteCount(of: inventory.decoder[position])
-            if isOwn, residentBytes + cost <= room - arenaFloor {
-                resident.insert(inventory.decoder[position])
+            let isOwn = units.allSatisfy { $0.segment == index }
+            let cost = inventory.byteCount(of: [index]) - inventory.vectorsByteCount(of: index)
+            if isOwn, passing.isDisjoint(with: positions), residentBytes + cost <= room - arenaFloor {
+                resident.insert(index)
                 residentBytes += cost
             } else {
-                homed += sizes[position]
+                shared += zip(units, positions).map { ($0, passing.contains($1)) }
             }
         }
+        let homed = shared.reduce(0) { $0 + ($1.passes ? 0 : $1.unit.byteCount) }
         result.resident = resident
         result.arenaByteCount = max(homed + ring, min(visionBytes, room - residentBytes), least)
         guard result.byteCount(inventory) <= budget else { return nil }
-        result.decoder = cycle(
-            zip(unitsOf.indices, unitsOf).flatMap { position, units in
-                resident.contains(inventory.decoder[position])
-                    ? [] : units.map { ($0, passing.contains(position)) }
-            }, ring: ring)
+        result.decoder = cycle(shared, ring: ring)
         result.vision = visionCycle(visionUnits, arena: result.arenaByteCount, ring: visionRing)
         return result
     }
@@ -148,7 +148,7 @@ public struct Residency: Sendable, Equatable {
         var taken = 0
         for (position, size) in sizes.enumerated() {
             seen += size
-            // What the share of the sizes seen so far asks for, rounded to whole segments.
+            // What the share of the sizes seen so far asks for, rounded to whole ones.
             if Double(seen) * Double(needed) / Double(total) - Double(taken) >= Double(size) / 2 {
                 chosen.insert(position)
                 taken += size

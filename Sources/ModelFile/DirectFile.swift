@@ -8,8 +8,8 @@ import Synchronization
 /// Where the file system refuses direct reads, the bytes go through the cache, which is told before and after
 /// to forget them. Safe from several threads at once, each with a buffer of its own.
 package final class DirectFile: Sendable {
-    /// What a disk asks of a direct read's offset, length and memory, in bytes; few disks ask for less than
-    /// 512, and none for more that this has met. One that does has refused, and is read the other way.
+    /// What a direct read's offset, length and memory are multiples of, in bytes: disks ask for 512 or 4096.
+    /// One that asks for more refuses, and is read the other way.
     package static let alignment = 4096
 
     /// O_DIRECT, which the C library shows to GNU programs only. Linux has it in another bit on ARM.

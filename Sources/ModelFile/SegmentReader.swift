@@ -32,6 +32,12 @@ public final class SegmentReader {
         self.scratches = scratches
     }
 
+    /// States that `segment` will be read soon: the disk begins while others are decompressed.
+    public func prefetch(_ segment: Segment) {
+        let start = segment.entry.fileOffset
+        file.input.prefetch(start..<start + segment.entry.storedByteCount)
+    }
+
     /// Reads the whole raw image of `segment` into `image`, which has exactly `entry.imageByteCount` bytes.
     ///
     /// Of several faults, one is thrown.

@@ -6,8 +6,8 @@ internal import Threads
 
 /// The plan of reading and how far it has come. Nothing here allocates once it is made.
 ///
-/// Unchecked: the arena's bytes of a unit belong to the threads that read it until it is marked as loaded, and
-/// to whoever asked for it from then on; the monitor orders the two.
+/// Unchecked: the arena's bytes of a unit belong to the threads that read it until it is marked as loaded,
+/// and to whoever asked for it from then on; the monitor orders the two.
 @safe final class LoadState: @unchecked Sendable {
     /// A unit as it is read.
     struct Unit {

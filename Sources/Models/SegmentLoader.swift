@@ -46,6 +46,10 @@ public struct SegmentLoader {
         let segment = file.segments[index]
         guard residency.resident.contains(index) else { return try parted(segment, units[index] ?? []) }
         let memory = try makeMemory(segment.entry.imageByteCount, "weights, resident")
+        if done == 0 { reader.prefetch(segment) }
+        if let next = file.segments.indices.first(where: { $0 > index && residency.resident.contains($0) }) {
+            reader.prefetch(file.segments[next])
+        }
         do {
             try unsafe backend.fill(memory, 0..<memory.byteCount) { (bytes) throws(ModelFileError) in
                 try unsafe reader.read(segment, into: bytes)

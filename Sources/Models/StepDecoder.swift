@@ -11,16 +11,18 @@ public final class StepDecoder {
     private let model: Glm4v
     private let backend: any SteppingBackend
     private let state: any StepState
+    /// By how they draw; recorded when an answer first asks for it.
     private var steps: [DrawParameters.Kind: any RecordedStep] = [:]
-    private var kind = DrawParameters.Kind?.none
+    /// The one of the answer that is being decoded.
+    private var step: (any RecordedStep)?
     /// Tokens drawn since `begin`.
     private var drawn = 0
 
     /// The most tokens that are decoded in a run.
     public static let mostInRun = 16
 
-    /// A decoder for sequences of at most `contextLength` positions; nil where the model's backend has none.
-    /// Throws `backend` where memory is refused.
+    /// A decoder for sequences of at most `contextLength` positions; nil where the model's backend has none,
+    /// or not for a model of its shape. Throws `backend` where memory is refused.
     public init?(_ model: Glm4v, contextLength: Int) throws(ModelError) {
         guard let backend = model.backend as? any SteppingBackend else { return nil }
         self.model = model
@@ -30,17 +32,18 @@ public final class StepDecoder {
             contextLength: contextLength, pageTokens: KVPool.pageTokens, vocabularySize: text.vocabularySize,
             queryHeads: text.headCount, kvHeads: text.kvHeadCount, headSize: text.headSize,
             frequencies: model.angles.frequencies)
+        guard backend.canRecord(shape, attentionInputs: model.layers.map(\.qkv.layout)) else { return nil }
         do { state = try backend.makeStepState(shape) } catch { throw .backend(error) }
     }
 
-    /// Draws the first token after `inputs`, whose logits are kept, and which `sequence` holds.
+    /// Draws the first token after `inputs`, whose logits are kept, and which `sequence` holds. Whatever
+    /// `decode` needs is made here: that takes nothing.
     ///
     /// Returns nil when no logit is a number. Throws `backend` for a fault of the device.
     public func begin(
         _ inputs: InputSequence, _ sequence: KVSequence, draw: DrawParameters
     ) throws(ModelError) -> Int32? {
         precondition(sequence.length == inputs.count && inputs.count > 0)
-        kind = draw.kind
         drawn = 0
         backend.begin(
             state, length: inputs.count, rotaryPosition: Int(inputs.nextPosition), pages: sequence.blockTable,
@@ -48,6 +51,7 @@ public final class StepDecoder {
         backend.draw(from: model.work.logits.rows(0..<1), draw.kind, state)
         var token: Int32?
         try readTokens(1) { token = $0[0] < 0 ? nil : $0[0] }
+        step = try step(draw.kind, sequence)
         return token
     }
 
@@ -60,12 +64,12 @@ public final class StepDecoder {
     public func decode(
         _ sequence: KVSequence, count: Int, _ receive: (Span<Int32>) -> Void
     ) throws(ModelError) {
-        guard let kind else { preconditionFailure("begin comes before decode") }
+        guard let step else { preconditionFailure("begin comes before decode") }
         let count = min(count, Self.mostInRun, max(sequence.capacity - sequence.length, 1))
         try sequence.reserve(count)
         defer { sequence.releaseReserve() }
         backend.setPages(sequence.blockTable, of: state)
-        backend.run(try step(kind, sequence), count: count)
+        backend.run(step, count: count)
         try readTokens(count, receive)
         sequence.commit(count)
     }
@@ -77,7 +81,7 @@ public final class StepDecoder {
         drawn += count
     }
 
-    /// The step that draws in that way; recorded when it is first needed.
+    /// The step that draws in that way; recorded unless it was before.
     private func step(
         _ kind: DrawParameters.Kind, _ sequence: KVSequence
     ) throws(ModelError) -> any RecordedStep {

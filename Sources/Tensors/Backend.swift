@@ -175,6 +175,9 @@ public protocol Backend: AnyObject {
     /// Seconds to only read every byte of `memories` once, as fast as this backend can: what decoding is held
     /// against. Nil where that cannot be measured.
     func secondsToRead(_ memories: [any BackendMemory]) throws(BackendError) -> Double?
+    /// Seconds to copy so many bytes from the host's memory to this backend's own: what loading is held
+    /// against. Nil where the host writes weights in place.
+    func secondsToCopy(byteCount: Int) throws(BackendError) -> Double?
 }
 
 extension Backend {

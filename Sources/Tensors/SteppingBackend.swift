@@ -83,6 +83,9 @@ public protocol RecordedStep: AnyObject {}
 
 /// A backend that can decode by itself. All its steps are of one state at a time.
 public protocol SteppingBackend: Backend {
+    /// Whether steps of that shape can be recorded here, their attention inputs by matrices of these layouts.
+    /// Whatever else a step asks for can be.
+    func canRecord(_ shape: StepShape, attentionInputs layouts: [WeightLayout]) -> Bool
     /// A state of no sequence yet. Everything it will ever need is made here.
     func makeStepState(_ shape: StepShape) throws(BackendError) -> any StepState
 

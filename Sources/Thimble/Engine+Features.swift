@@ -17,14 +17,6 @@ extension Engine {
         }
     }
 
-    /// The visual tokens that are kept in memory, where no plan says it.
-    static func featureTokens(_ options: EngineOptions, for model: Glm4v, _ contextLength: Int) -> Int {
-        guard let asked = options.featureMemory else { return contextLength }
-        let merge = model.configuration.vision?.mergeSize ?? 1
-        let largestImage = model.activations.patchCapacity / (merge * merge)
-        return max(1, largestImage, asked / (model.configuration.text.hiddenSize * 4))
-    }
-
     /// Whether features were to be kept on disk, and the folder for them cannot be used. Known once an image
     /// has come.
     public var isFeatureFolderUnusable: Bool {

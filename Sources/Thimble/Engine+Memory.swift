@@ -1,56 +1,9 @@
 //! Whether a model's weights fit in memory, before any are read.
 
 internal import CPUBackend
-internal import Memory
 internal import ModelFile
-internal import Models
-internal import Tensors
 
 extension Engine {
-    /// Opens a device that has the memory for the model; `automatic` goes to the CPU where a GPU has not.
-    /// Throws `noDevice`, or `outOfMemory`, and `corrupt` where the file lacks tensors.
-    static func openDevice(
-        _ options: EngineOptions, threadCount: Int, for file: ModelFile, _ ledger: Ledger,
-        _ vulkan: VulkanAccess
-    ) throws(ThimbleError) -> OpenDevice {
-        let opened = try OpenDevice(options.device, threadCount: threadCount, ledger, vulkan: vulkan)
-        do throws(ThimbleError) {
-            try requireMemory(of: opened, for: file, options)
-            return opened
-        } catch {
-            guard options.device == .automatic, opened.availableByteCount != nil, error.code == .outOfMemory
-            else { throw error }
-            var options = options
-            options.device = .cpu
-            return try openDevice(options, threadCount: threadCount, for: file, ledger, vulkan)
-        }
-    }
-
-    private static func requireMemory(
-        of device: OpenDevice, for file: ModelFile, _ options: EngineOptions
-    ) throws(ThimbleError) {
-        guard let available = device.availableByteCount else {
-            // A limit on the host's memory is the plan's to keep.
-            if options.limits.host ?? options.limits.total != nil { return }
-            return try requireMemory(forWeightsOf: file)
-        }
-        let contextLength = options.contextLength ?? file.configuration.text.maximumPositions
-        // What a device has is taken at once, touched or not.
-        try translating { () throws(ModelFileError) in try file.checkSchema() }
-        let weights = weightByteCount(of: file)
-        let keys = KVPool.byteCount(for: file.configuration.text, tokenCapacity: contextLength)
-        let work = ActivationPlan(file, contextLength: contextLength, on: device.backend).arena.byteCount
-        let (needed, overflows) = (weights + work).addingReportingOverflow(keys ?? .max)
-        guard needed <= available, !overflows else {
-            let keysText = keys.map { "\($0)" } ?? "too many"
-            throw ThimbleError(
-                .outOfMemory,
-                "\(file.path): weights take \(weights) bytes, keys and values of \(contextLength) tokens "
-                    + "\(keysText), activations \(work): more than the \(available) bytes that "
-                    + "\(device.description.name) has left; give --context fewer tokens, or use --device cpu")
-        }
-    }
-
     private static func weightByteCount(of file: ModelFile) -> Int {
         file.segments.filter { $0.entry.kind == .weights }.reduce(0) { $0 + $1.entry.imageByteCount }
     }

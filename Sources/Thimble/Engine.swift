@@ -9,35 +9,6 @@ internal import Models
 internal import Tensors
 internal import Tokenizers
 
-/// How a model is loaded.
-public struct EngineOptions: Sendable {
-    public var device: DeviceChoice = .automatic
-    /// Threads that compute; nil takes one for each core that this process may use, by its affinity and by
-    /// the limits of its control group.
-    public var threadCount: Int?
-    /// The longest prompt and answer together, in tokens; nil takes what the model was made for.
-    public var contextLength: Int?
-    /// How much memory may be taken. On the CPU, weights that do not fit are read from the file as they are
-    /// used.
-    public var limits = LedgerLimits()
-    /// Tokens of a prompt that are computed together; nil takes as many as are fast and fit.
-    public var chunkTokens: Int?
-    /// The most visual tokens that an image may become: larger ones are shrunk; nil takes what the model was
-    /// made for.
-    public var imageTokens: Int?
-    /// The most bytes of memory for what the vision tower has made of images, which the sessions of an engine
-    /// share; those of one image are always allowed. Nil takes what a context of images needs, or, under a
-    /// limit on memory, an eighth of that at most.
-    public var featureMemory: Int?
-    /// The most bytes on disk for it, where it is for later runs; nil and 0 keep nothing there.
-    public var featureDisk: Int?
-    /// The folder for that, which nobody else may use; nil takes `thimble/features` in the user's folder of
-    /// caches.
-    public var featureFolder: String?
-
-    public init() {}
-}
-
 /// One model in memory, with its tokenizer and chat format.
 ///
 /// Sessions of one engine compute on the same device and take turns: an engine and its sessions belong to one
@@ -56,8 +27,8 @@ public final class Engine {
     public let contextLength: Int
     /// Seconds from opening the file to being ready.
     public let loadSeconds: Double
-    /// How the model runs within its limits; nil where a GPU holds it.
-    public let plan: Plan?
+    /// How the model runs within its limits.
+    public let plan: Plan
     /// Every large piece of memory that this engine and its sessions hold.
     public let ledger: Ledger
     private let opened: OpenDevice
@@ -83,37 +54,33 @@ public final class Engine {
         let start = clock.now
         path = modelPath
         let threads = try Self.threadCount(options)
-        try Self.checkFeatureSizes(options)
         let file = try translating { () throws(ModelFileError) in try ModelFile(path: modelPath) }
         self.file = file
-        let asked = try Self.contextLength(options, of: file)
         tokenizer = try Self.tokenizer(of: file)
         chatFormat = file.manifest.model.chatFormat.flatMap { ChatFormat(rawValue: $0) }
         preprocessor = try Self.preprocessor(of: file, imageTokens: options.imageTokens)
         let ledger = Ledger(options.limits)
         self.ledger = ledger
-        let opened = try Self.openDevice(options, threadCount: threads, for: file, ledger, vulkan)
+        let (opened, plan) = try Self.openAndPlan(
+            options, threadCount: threads, for: file, ledger, vulkan)
         self.opened = opened
-        let backend = opened.backend
-        let plan = try (backend as? CPUBackend).map { (backend) throws(ThimbleError) in
-            try Self.plan(options, for: file, on: backend)
-        }
         self.plan = plan
-        let contextLength = plan?.contextLength ?? asked ?? file.configuration.text.maximumPositions
-        self.contextLength = contextLength
-        imageTokens = options.imageTokens
-        if let plan { try Self.draw(plan, from: ledger, modelPath) }
+        let backend = opened.backend
+        contextLength = plan.contextLength
+        let contextLength = self.contextLength
+        try Self.draw(plan, from: ledger, modelPath)
         pool = try Self.pool(tokenCapacity: contextLength, of: file, on: backend)
         model = try translating(modelPath) { () throws(ModelError) in
             try Glm4v(
                 file: file, contextLength: contextLength,
-                activations: plan?.activations ?? ActivationLimits(imageTokens: options.imageTokens),
-                residency: plan?.residency, on: backend, threadCount: threads, progress: progress)
+                activations: plan.activations, residency: plan.residency, on: backend, threadCount: threads,
+                progress: progress)
         }
         let model = self.model
         featureAllowance = FeatureAllowance(
-            tokens: plan?.featureTokens ?? Self.featureTokens(options, for: model, contextLength),
-            diskByteCount: options.featureDisk ?? 0, folder: options.featureFolder)
+            tokens: max(1, plan.featureTokens), diskByteCount: options.featureDisk ?? 0,
+            folder: options.featureFolder)
+        imageTokens = options.imageTokens
         stepDecoder = try translating(modelPath) { () throws(ModelError) in
             try StepDecoder(model, contextLength: contextLength)
         }

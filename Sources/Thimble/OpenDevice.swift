@@ -44,7 +44,7 @@ struct OpenDevice {
             // A driver that computes on the CPU is slower than our kernels there.
             let devices = (try? vulkan.open().devices()) ?? []
             if let device = devices.first(where: { $0.kind != .cpu && $0.rejection == nil }),
-                let opened = try? OpenDevice(device, threadCount: threadCount, vulkan.pipelines)
+                let opened = try? OpenDevice(device, threadCount: threadCount, ledger, vulkan.pipelines)
             {
                 self = opened
             } else {
@@ -60,7 +60,7 @@ struct OpenDevice {
                     throw ThimbleError(
                         .noDevice, "there is no vulkan:\(index); thimble devices lists what there is")
                 }
-                try self.init(devices[index], threadCount: threadCount, vulkan.pipelines)
+                try self.init(devices[index], threadCount: threadCount, ledger, vulkan.pipelines)
             } else {
                 guard
                     let device = devices.first(where: { $0.rejection == nil && $0.kind != .cpu })
@@ -68,7 +68,7 @@ struct OpenDevice {
                 else {
                     throw ThimbleError(.noDevice, "no Vulkan device can be used; thimble devices says why")
                 }
-                try self.init(device, threadCount: threadCount, vulkan.pipelines)
+                try self.init(device, threadCount: threadCount, ledger, vulkan.pipelines)
             }
         }
     }
@@ -82,12 +82,13 @@ struct OpenDevice {
     }
 
     private init(
-        _ device: PhysicalDevice, threadCount: Int, _ pipelines: PipelineStore
+        _ device: PhysicalDevice, threadCount: Int, _ ledger: Ledger, _ pipelines: PipelineStore
     ) throws(ThimbleError) {
         self.pipelines = pipelines
         do throws(VulkanError) {
             let opened = try VulkanDevice(device)
-            backend = try VulkanBackend(opened, pipelines: pipelines.read(for: device.identifier))
+            backend = try VulkanBackend(
+                opened, pipelines: pipelines.read(for: device.identifier), account: ledger)
         } catch {
             throw ThimbleError(error, "vulkan:\(device.index), \(device.name)")
         }

@@ -2,6 +2,8 @@
 
 @_exported public import struct Documents.PageSettings
 @_exported public import struct Documents.RGBImage
+@_exported public import struct Memory.Budget
+@_exported public import struct Memory.BudgetError
 @_exported public import struct Memory.ByteSize
 @_exported public import struct Memory.LedgerEntry
 @_exported public import struct Memory.LedgerLimits

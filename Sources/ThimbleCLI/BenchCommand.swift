@@ -10,6 +10,9 @@ struct BenchCommand: ParsableCommand {
         discussion: """
             The median of the repetitions counts; one more is run before them and does not. Decoding is held
             against what the same threads reach when they only read the weights, measured in the same run.
+            Loading is held against the slowest of its parts, each measured by itself over a part of the file:
+            reading from the disk past the system's cache, checking and decompressing on all threads, and, on
+            a GPU, copying to it. A file that the system had in memory may load faster than the disk.
 
             Examples:
               thimble bench model.thimble
@@ -59,8 +62,11 @@ struct BenchCommand: ParsableCommand {
         options.imageSize = image.map { ($0.width, $0.height) }
         options.repetitions = repetitions
         let result = try engine.benchmark(options)
+        // Before a sample of the file is taken into memory.
+        let peakMemory = PeakMemory.bytes()
         let report = BenchmarkReport(
-            result, engine: engine, bytes: try ModelInspection(modelPath: file).byteCount)
+            result, try engine.loadingRates(), engine: engine,
+            bytes: try ModelInspection(modelPath: file).byteCount, peakMemory: peakMemory)
         if json { return try JSONLine.write(report) }
         try StandardStream.output.write(report.lines.map { $0 + "\n" }.joined())
     }
@@ -104,9 +110,23 @@ private struct BenchmarkReport: Encodable {
     /// Decoding's share of that, 0 to 1.
     var decodeBandwidthShare: Double?
     var loadSeconds: Double
+    /// Of the model file, as are the rates that follow.
+    var loadBytesPerSecond: Double
+    /// The lowest of the three after it.
+    var loadBoundBytesPerSecond: Double
+    /// Loading's share of that; above 1 where the system had the file in memory.
+    var loadShare: Double
+    var loadDiskBytesPerSecond: Double
+    /// Whether the disk was read past the system's cache of files.
+    var loadReadsDirectly: Bool
+    var loadDecompressionBytesPerSecond: Double
+    /// On a GPU only.
+    var loadCopyBytesPerSecond: Double?
     var peakMemoryBytes: Int?
 
-    init(_ result: BenchmarkResult, engine: Engine, bytes: Int) {
+    init(
+        _ result: BenchmarkResult, _ loading: LoadingRates, engine: Engine, bytes: Int, peakMemory: Int?
+    ) {
         model = engine.description.name
         self.bytes = bytes
         device = engine.device.name
@@ -124,7 +144,14 @@ private struct BenchmarkReport: Encodable {
         readBytesPerSecond = result.readBytesPerSecond
         decodeBandwidthShare = result.decodeBandwidthShare
         loadSeconds = engine.loadSeconds
-        peakMemoryBytes = PeakMemory.bytes()
+        loadBytesPerSecond = loading.bytesPerSecond
+        loadBoundBytesPerSecond = loading.boundBytesPerSecond
+        loadShare = loading.share
+        loadDiskBytesPerSecond = loading.diskBytesPerSecond
+        loadReadsDirectly = loading.readsDirectly
+        loadDecompressionBytesPerSecond = loading.decompressionBytesPerSecond
+        loadCopyBytesPerSecond = loading.copyBytesPerSecond
+        peakMemoryBytes = peakMemory
     }
 
     var lines: [String] {
@@ -146,8 +173,25 @@ private struct BenchmarkReport: Encodable {
             let rate = (readBytesPerSecond * 1e-9).fixed(1)
             lines.append("bandwidth     \(rate) GB/s reading the weights\(share)")
         }
-        lines.append("load          \(loadSeconds.fixed(2)) s")
+        lines.append(
+            "load          \(loadSeconds.fixed(2)) s, \(Self.rate(loadBytesPerSecond)) of the file; "
+                + "\((loadShare * 100).fixed(0)) % of its slowest part")
+        lines.append("load parts    " + loadParts.joined(separator: ", "))
         if let peakMemoryBytes { lines.append("peak memory   \(peakMemoryBytes.asBytes)") }
         return lines.map(\.onOneLine)
+    }
+
+    private var loadParts: [String] {
+        var parts = [
+            "disk \(Self.rate(loadDiskBytesPerSecond))"
+                + (loadReadsDirectly ? "" : " (by a cache that was asked to forget)"),
+            "decompression \(Self.rate(loadDecompressionBytesPerSecond))",
+        ]
+        if let loadCopyBytesPerSecond { parts.append("copying \(Self.rate(loadCopyBytesPerSecond))") }
+        return parts
+    }
+
+    private static func rate(_ bytesPerSecond: Double) -> String {
+        "\((bytesPerSecond * 1e-9).fixed(3)) GB/s"
     }
 }

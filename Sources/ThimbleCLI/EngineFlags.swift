@@ -1,9 +1,14 @@
-//! Flags that say where and how large a model runs.
+//! Flags that say where and how large a model runs: a budget, and what each run changes of it.
 
 import ArgumentParser
 import Thimble
 
 struct EngineFlags: ParsableArguments {
+    @Option(
+        help: "A budget: a TOML file, or a profile's name (environment: THIMBLE_BUDGET; docs/budgets.md).",
+        completion: .file(extensions: ["toml"]))
+    var budget: String?
+
     @Option(help: "Threads that compute (default: one a core; environment: THIMBLE_THREADS).")
     var threads: Int?
 
@@ -18,6 +23,9 @@ struct EngineFlags: ParsableArguments {
     @Option(
         help: "The most memory this process may take, as 900MiB or 2GiB (environment: THIMBLE_HOST_MEMORY).")
     var hostMemory: MemorySize?
+
+    @Option(help: "The most of a GPU's memory that may be taken (environment: THIMBLE_DEVICE_MEMORY).")
+    var deviceMemory: MemorySize?
 
     @Option(
         help: ArgumentHelp(
@@ -37,25 +45,48 @@ struct EngineFlags: ParsableArguments {
     @Option(help: "Tokens of a prompt that are computed together.")
     var prefillChunk: Int?
 
-    func options() throws -> EngineOptions {
-        var options = EngineOptions()
-        if let name = device ?? Environment.device { options.device = try DeviceChoice(name) }
-        options.threadCount = try threads ?? Environment.threads()
-        options.contextLength = try context ?? Environment.context()
-        options.limits.host = try (hostMemory?.size ?? Environment.hostMemory())?.bytes
-        options.featureMemory = featureMemory?.size.bytes
-        options.featureDisk = try (featureCache?.size ?? Environment.featureCache())?.bytes
-        options.imageTokens = try Self.positive(imageTokens, "--image-tokens")
-        options.chunkTokens = try Self.positive(prefillChunk, "--prefill-chunk")
-        return options
+    /// What the flags, the environment and the budget's file say together: the first that says something
+    /// counts.
+    func merged() throws -> Budget {
+        do {
+            var merged = try flags().merged(over: Environment.budget())
+            if let name = budget ?? Environment.budgetName {
+                merged = merged.merged(over: try Budget(named: name))
+            }
+            try merged.validate(file: "the budget with its flags")
+            return merged
+        } catch let error as BudgetError { throw ThimbleError(error) }
     }
 
-    private static func positive(_ number: Int?, _ flag: String) throws -> Int? {
-        guard let number else { return nil }
-        guard (1...1 << 20).contains(number) else {
-            throw ValidationError("\(flag) must be in 1...\(1 << 20), not \(number)")
+    private func flags() throws -> Budget {
+        var flags = Budget()
+        flags.run.threads = threads
+        flags.run.device = try device.map(Self.device)
+        flags.run.context = context
+        flags.run.prefillChunk = prefillChunk
+        flags.run.imageTokens = imageTokens
+        flags.memory.host = hostMemory?.size
+        flags.memory.device = deviceMemory?.size
+        flags.features.memory = featureMemory?.size
+        flags.features.disk = featureCache?.size
+        return flags
+    }
+
+    /// A device's name as a budget has it.
+    static func device(_ name: String) throws(ThimbleError) -> Budget.Device {
+        // Said in the words of those who open devices.
+        _ = try DeviceChoice(name)
+        guard let device = Budget.Device(name) else {
+            throw ThimbleError(.noDevice, "there is no device '\(name)'; thimble devices lists what there is")
         }
-        return number
+        return device
+    }
+
+    func options() throws -> EngineOptions {
+        var options = EngineOptions(try merged())
+        // Asked for by itself, a context is what there must be.
+        options.contextLength = try context ?? Environment.budget().run.context
+        return options
     }
 
     /// Loads a model; the bar shows only where that takes time.

@@ -78,7 +78,9 @@ private struct PlanReport: Encodable {
         if streamedBytes > 0 {
             let share = Double(streamedBytes) / Double(max(decodedBytes, 1)) * 100
             lines.append(
-                row("a token reads", "\(streamedBytes.asBytes) of the file, \(share.fixed(0)) % of its weights"))
+                row(
+                    "a token reads",
+                    "\(streamedBytes.asBytes) of the file, \(share.fixed(0)) % of its weights"))
         } else {
             lines.append(row("a token reads", "nothing of the file: its weights are in memory"))
         }

@@ -6,9 +6,16 @@ internal import VulkanCompute
 /// The block tables that operations last read, and where the device has them.
 struct BlockTableCache {
     private struct Slot {
-        var pages: [Int32]
+        /// A copy of its own: a table that shared its memory would have to take new memory to grow.
+        var pages: [Int32] = []
         var buffer: DeviceBuffer
         var lastUse: Int
+
+        init(_ device: VulkanDevice, byteCount: Int, lastUse: Int) throws(VulkanError) {
+            buffer = try DeviceBuffer(device, byteCount: byteCount)
+            self.lastUse = lastUse
+            pages.reserveCapacity(byteCount / 4)
+        }
     }
 
     /// The decoder's, and the vision tower's.
@@ -38,16 +45,15 @@ struct BlockTableCache {
             index = same
         } else if slots.count < Self.slotCount {
             index = slots.count
-            slots.append(
-                Slot(pages: [], buffer: try DeviceBuffer(device, byteCount: needed), lastUse: uses))
+            slots.append(try Slot(device, byteCount: needed, lastUse: uses))
         } else if slots[index].buffer.byteCount < needed {
-            slots[index] = Slot(
-                pages: [], buffer: try DeviceBuffer(device, byteCount: needed), lastUse: uses)
+            slots[index] = try Slot(device, byteCount: needed, lastUse: uses)
         }
-        let old = slots[index].pages
+        let knownCount = min(slots[index].pages.count, table.count)
         var first = 0
-        while first < min(old.count, table.count), old[first] == table[first] { first += 1 }
-        slots[index].pages = table.pages
+        while first < knownCount, slots[index].pages[first] == table[first] { first += 1 }
+        slots[index].pages.removeLast(slots[index].pages.count - first)
+        slots[index].pages.append(contentsOf: table.pages[first...])
         slots[index].lastUse = uses
         if first < table.count { upload(slots[index].buffer, first..<table.count) }
         return slots[index].buffer.address

@@ -11,7 +11,7 @@ final class HostWindows {
         var submission: UInt64
     }
 
-    private static let count = 2
+    static let count = 2
     private var windows: [Window] = []
     private var next = 0
 

@@ -1,4 +1,5 @@
-//! How fast a device reads its memory: the limit that decoding is held against.
+//! How fast a device reads its memory, and gets what the host has: the limits that decoding and loading are
+//! held against.
 
 internal import CShaders
 public import Tensors
@@ -21,6 +22,28 @@ extension VulkanBackend {
             let seconds = try timestamps.seconds()
             return zip(seconds, seconds.dropFirst()).map { $1 - $0 }.min()
         } catch { throw BackendError(error, doing: "while reading memory") }
+    }
+
+    /// The fastest of some copies, from memory of the kind that weights come through.
+    public func secondsToCopy(byteCount: Int) throws(BackendError) -> Double? {
+        if device.isDeviceMemoryMapped { return nil }
+        do throws(VulkanError) {
+            let host = try DeviceBuffer(device, byteCount: byteCount, kind: .host)
+            return try secondsToCopy(host, to: DeviceBuffer(device, byteCount: byteCount))
+        } catch { throw BackendError(error, doing: "while copying to the device") }
+    }
+
+    private func secondsToCopy(_ host: DeviceBuffer, to target: DeviceBuffer) throws(VulkanError) -> Double {
+        let clock = ContinuousClock()
+        var fastest = Duration.seconds(1 << 20)
+        try wait()
+        for _ in 0..<Self.readPasses {
+            let start = clock.now
+            stream.copy(from: host, at: 0, to: target, at: 0, byteCount: host.byteCount)
+            try wait()
+            fastest = min(fastest, start.duration(to: clock.now))
+        }
+        return Double(fastest.components.seconds) + Double(fastest.components.attoseconds) * 1e-18
     }
 
     private static var readPasses: Int { 4 }

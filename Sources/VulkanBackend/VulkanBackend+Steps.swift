@@ -54,7 +54,8 @@ extension VulkanBackend: SteppingBackend {
         let state = stepState(state)
         if state.faultCount != faultCount { state.pages.removeAll(keepingCapacity: true) }
         state.faultCount = faultCount
-        let known = zip(state.pages, pages.pages).prefix { $0 == $1 }.count
+        var known = 0
+        while known < min(state.pages.count, pages.count), state.pages[known] == pages[known] { known += 1 }
         state.pages.removeLast(state.pages.count - known)
         guard known < pages.count else { return }
         writeSmall(pages.pages[known...], to: state.blockTable, at: known * 4)

@@ -48,9 +48,20 @@ public final class VulkanBackend: Backend {
     private static let readbackByteCount = 1 << 20
     private static let smallByteCount = 1 << 20
 
+    private let account: (any MemoryAccount)?
+
+    /// What the backend takes of the host's memory, in bytes, where the largest thing that is filled has
+    /// `largestFill`.
+    public static func hostByteCount(largestFill: Int) -> Int {
+        stagingByteCount + readbackByteCount + HostWindows.count * largestFill
+    }
+
     /// Computes on `device`. `pipelines` is what `pipelineCache()` of an earlier run gave; nothing is lost
-    /// but time without it.
-    public init(_ device: VulkanDevice, pipelines: [UInt8] = []) throws(VulkanError) {
+    /// but time without it. The device's memory is drawn from `account`.
+    public init(
+        _ device: VulkanDevice, pipelines: [UInt8] = [], account: (any MemoryAccount)? = nil
+    ) throws(VulkanError) {
+        self.account = account
         self.device = device
         stream = try CommandStream(device)
         library = try PipelineLibrary(device, saved: pipelines)
@@ -79,11 +90,12 @@ public final class VulkanBackend: Backend {
     public func makeMemory(
         byteCount: Int, label: String, use: MemoryUse
     ) throws(BackendError) -> any BackendMemory {
+        let drawn = try DrawnBytes(byteCount, of: .device, for: label, from: account)
         do {
             let buffer = try DeviceBuffer(device, byteCount: byteCount)
             // Weights are filled whole.
             if case .working = use { stream.zero(buffer) }
-            return VulkanMemory(buffer)
+            return VulkanMemory(buffer, drawn)
         } catch { throw BackendError(error, doing: "for \(label)") }
     }
 

@@ -8,9 +8,13 @@ internal import VulkanCompute
 /// Sendable, for it says no more than where it is; the backend that made it belongs to one thread at a time.
 final class VulkanMemory: BackendMemory, @unchecked Sendable {
     let buffer: DeviceBuffer
+    private let drawn: DrawnBytes
     var byteCount: Int { buffer.byteCount }
 
-    init(_ buffer: DeviceBuffer) { self.buffer = buffer }
+    init(_ buffer: DeviceBuffer, _ drawn: consuming DrawnBytes) {
+        self.buffer = buffer
+        self.drawn = drawn
+    }
 }
 
 /// The backend's view of a memory. Traps for memory that another backend made.

@@ -26,6 +26,26 @@ int64_t allocation_counter_stop(void) {
     return atomic_load(&count);
 }
 
+/// What the calling thread has asked for.
+static _Thread_local struct {
+    bool is_open;
+    int64_t count;
+    int32_t pauses;
+} own;
+
+void allocation_thread_counter_start(void) {
+    own.count = 0;
+    own.is_open = true;
+}
+
+int64_t allocation_thread_counter_stop(void) {
+    own.is_open = false;
+    return own.count;
+}
+
+void allocation_pause_begin(void) { own.pauses++; }
+void allocation_pause_end(void) { own.pauses--; }
+
 /// What is refused to the calling thread, and what it has done since.
 static _Thread_local struct {
     bool is_open;
@@ -52,6 +72,7 @@ int32_t allocation_counter_is_available(void) { return 1; }
 /// Counts a call; false where it is to be refused.
 static bool note(void) {
     if (atomic_load_explicit(&is_counting, memory_order_relaxed)) atomic_fetch_add(&count, 1);
+    if (own.is_open && own.pauses == 0) own.count++;
     if (!refusal.is_open) return true;
     int64_t number = refusal.report.calls++;
     if (number < refusal.first || number - refusal.first >= refusal.count) return true;

@@ -44,6 +44,7 @@ private final class CountingBackend: Backend {
     }
     func synchronize() throws(BackendError) { try cpu.synchronize() }
     func secondsToRead(_ memories: [any BackendMemory]) throws(BackendError) -> Double? { nil }
+    func secondsToCopy(byteCount: Int) throws(BackendError) -> Double? { nil }
     func cutPatches(_ pixels: Span<UInt8>, _ cut: PatchCut, into patches: Activation) {
         cpu.cutPatches(pixels, cut, into: patches)
     }

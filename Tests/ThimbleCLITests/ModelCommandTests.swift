@@ -94,6 +94,16 @@ func aReferenceCheckpointConverts(weights: String) throws {
     #expect(try #require(json["read_bytes_per_second"] as? Double) > 0)
     #expect(try #require(json["decode_bandwidth_share"] as? Double) > 0)
     #expect(try #require(json["decode_weight_bytes"] as? Int) > 0)
+    func rate(_ name: String) throws -> Double { try #require(json["\(name)_bytes_per_second"] as? Double) }
+    let slowest = try min(rate("load_disk"), rate("load_decompression"))
+    let bound = try rate("load_bound")
+    #expect(slowest > 0 && slowest == bound)
+    #expect(json["load_copy_bytes_per_second"] == nil && json["load_reads_directly"] is Bool)
+    let share = try #require(json["load_share"] as? Double)
+    #expect(abs(share * bound - (try rate("load"))) <= 1e-9 * bound)
     let text = try ProgramRun.of("bench", model.path, "-p", "4", "-n", "2", "-r", "1")
-    #expect(text.status == 0 && text.output.contains("prefill") && text.output.contains("decode"), "\(text)")
+    #expect(text.status == 0, "\(text)")
+    for word in ["prefill", "decode", "% of its slowest part", "load parts    disk", ", decompression"] {
+        #expect(text.output.contains(word), "\(text)")
+    }
 }

@@ -10,16 +10,14 @@ import Testing
 import Thimble
 
 private func logits(
-    of reference: ReferenceCase, weights: WeightChoice, threads: Int = 2
+    of reference: ReferenceCase, weights: WeightChoice, on device: ModelDevice = .cpu, threads: Int = 2
 ) throws -> (values: [Float], positions: Int) {
     let folder = try TemporaryDirectory()
     var options = ConversionOptions()
     options.weights = weights
     let path = folder.path("model.thimble")
     _ = try convert(.folder(reference.folder.path), to: path, options)
-    var engineOptions = EngineOptions()
-    engineOptions.threadCount = threads
-    let engine = try Engine(modelPath: path, options: engineOptions)
+    let engine = try device.engine(path, threads: threads)
     var images: [RGBImage] = []
     for url in try reference.images() { images.append(try loadImage(path: url.path)) }
     var values: [Float] = []
@@ -30,10 +28,9 @@ private func logits(
     return (values, positions)
 }
 
-@Test(arguments: ReferenceCase.all)
-func logitsAtFloat16EqualTheReference(reference: ReferenceCase) throws {
+private func expectReferenceLogits(_ reference: ReferenceCase, on device: ModelDevice) throws {
     let expected = try reference.logits()
-    let (values, positions) = try logits(of: reference, weights: .f16)
+    let (values, positions) = try logits(of: reference, weights: .f16, on: device)
     #expect(positions == (try reference.summary().positions))
     let agreement = LogitsAgreement(
         values, from: expected.floats(), vocabulary: expected.shape[1], nearTie: 0.02)
@@ -42,12 +39,33 @@ func logitsAtFloat16EqualTheReference(reference: ReferenceCase) throws {
 }
 
 /// 8-bit weights with 8-bit activations move the logits a little, never far.
-@Test(arguments: ReferenceCase.all)
-func logitsAtEightBitsStayNearTheReference(reference: ReferenceCase) throws {
+private func expectNearReferenceLogits(_ reference: ReferenceCase, on device: ModelDevice) throws {
     let expected = try reference.logits()
-    let (values, _) = try logits(of: reference, weights: .q8)
+    let (values, _) = try logits(of: reference, weights: .q8, on: device)
     let agreement = LogitsAgreement(values, from: expected.floats(), vocabulary: expected.shape[1])
     #expect(agreement.meanDivergence < 0.02, "\(agreement)")
+}
+
+@Test(arguments: ReferenceCase.all)
+func logitsAtFloat16EqualTheReference(reference: ReferenceCase) throws {
+    try expectReferenceLogits(reference, on: .cpu)
+}
+
+@Test(arguments: ReferenceCase.all)
+func logitsAtEightBitsStayNearTheReference(reference: ReferenceCase) throws {
+    try expectNearReferenceLogits(reference, on: .cpu)
+}
+
+extension VulkanModelTests {
+    @Test(arguments: ReferenceCase.all)
+    static func logitsAtFloat16EqualTheReference(reference: ReferenceCase) throws {
+        try expectReferenceLogits(reference, on: device)
+    }
+
+    @Test(arguments: ReferenceCase.all)
+    static func logitsAtEightBitsStayNearTheReference(reference: ReferenceCase) throws {
+        try expectNearReferenceLogits(reference, on: device)
+    }
 }
 
 @Test func oneThreadAndSeveralGiveTheSameLogits() throws {

@@ -165,6 +165,29 @@ extension VulkanBackendTests {
             }
         }
 
+        /// One row of what is as wide as shared memory allows, and beyond: a workgroup gathers fewer tiles,
+        /// then has fewer threads, and at last the row goes the way of many. The validation layer holds what
+        /// shaders declare against the limit.
+        @Test(arguments: [WeightFormat.f32, .f16, .q8(group: 32), .q4(group: 64)])
+        func aWideRowAgrees(format: WeightFormat) throws {
+            let widths = format.type.isQuantized ? [10_200, 10_400] : [5_900, 7_900, 8_100]
+            let outputs = 37
+            for inputs in widths {
+                let numbers = try onBoth { bench in
+                    let (x, _) = try bench.random(1, inputs)
+                    let (input, _) = try PrologueKind.plain.prologue(x, &bench)
+                    let w = try bench.matrix(outputs, inputs, format)
+                    let (output, y) = try EpilogueKind.storeWithBias.epilogue(
+                        rows: 1, outputs: outputs, &bench)
+                    bench.backend.project(input, w, output)
+                    return try bench.values(y)
+                }
+                expectClose(
+                    numbers, width: outputs, tolerance: Self.rounding,
+                    byMatrices: format != .f32, "\(inputs)")
+            }
+        }
+
         /// Rows go through a projection in blocks.
         @Test func rowsOfSeveralBlocksAgree() throws {
             let (rows, outputs, inputs) = (4100, 6, 33)

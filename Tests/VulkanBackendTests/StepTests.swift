@@ -16,21 +16,26 @@ private struct Layer {
     let frequencies: [Float]
     let residual, queries, attended, logits, cosines, sines: Activation
 
-    static let hidden = 72
+    /// Scores are as large in a wide model as in a narrow one: larger, a rounding of a key moves a weight.
+    let scale: Float
+
     static let vocabulary = 70
 
-    init(_ bench: inout Bench, _ shape: AttentionShape, _ format: WeightFormat, pages: Int) throws {
+    init(
+        _ bench: inout Bench, _ shape: AttentionShape, _ format: WeightFormat, hidden: Int, pages: Int
+    ) throws {
         self.shape = shape
-        embedding = try bench.matrix(Self.vocabulary, Self.hidden, format)
-        qkv = try bench.matrix(shape.outputs, Self.hidden, format)
-        output = try bench.matrix(Self.hidden, shape.columns, format)
-        head = try bench.matrix(Self.vocabulary, Self.hidden, format)
-        (bias, norm) = (try bench.vector(shape.outputs).0, try bench.vector(Self.hidden).0)
+        scale = 0.2 * 72 / Float(hidden)
+        embedding = try bench.matrix(Self.vocabulary, hidden, format)
+        qkv = try bench.matrix(shape.outputs, hidden, format)
+        output = try bench.matrix(hidden, shape.columns, format)
+        head = try bench.matrix(Self.vocabulary, hidden, format)
+        (bias, norm) = (try bench.vector(shape.outputs).0, try bench.vector(hidden).0)
         let table = BlockTable.scattered(pages, among: pages + 2, &bench.generator)
         kv = try bench.pages(shape, table, limit: pages + 2, offset: 256)
         let pairs = shape.headSize / 4
         frequencies = (0..<pairs).map { pow(100, -Float($0) / Float(pairs)) }
-        residual = try bench.random(1, Self.hidden).0
+        residual = try bench.random(1, hidden).0
         queries = try bench.random(1, shape.columns).0
         attended = try bench.random(1, shape.columns).0
         logits = try bench.random(1, Self.vocabulary).0
@@ -46,7 +51,7 @@ private struct Layer {
                 rotary: Rotary(cosines: cosines, sines: sines, pairing: .interleaved), kv: kv,
                 start: position))
         backend.attention(
-            queries: queries, kv: kv, start: position, length: position + 1, isCausal: true, scale: 0.2,
+            queries: queries, kv: kv, start: position, length: position + 1, isCausal: true, scale: scale,
             into: attended)
         backend.project(.plain(attended), output, .add(residual))
         backend.project(.rmsNorm(residual, weight: norm, epsilon: 1e-5), head, .store(logits, bias: nil))
@@ -77,55 +82,83 @@ extension VulkanBackendTests {
 
         @Test(arguments: [WeightFormat.f32, .f16, .q8(group: 32), .q4(group: 64)])
         func recordedStepsDrawWhatOperationsDo(format: WeightFormat) throws {
-            let backend = try backend
             for (shape, length, rotary) in [
                 (AttentionShape(), 1, 0), (.init(heads: 32, kvHeads: 2, headSize: 16), 37, 30),
                 (.init(heads: 2, kvHeads: 2, headSize: 128), 300, 299),
             ] {
-                let runs = [1, 5, 16, 9]
-                let count = runs.reduce(0, +)
-                let pages = shape.pageCount(length + count)
-                var cpu = try Bench(definition)
-                let reference = try Layer(&cpu, shape, format, pages: pages)
-                let expected = try expected(&cpu, reference, length: length, rotary: rotary, count: count)
-
-                var bench = try Bench(backend)
-                let layer = try Layer(&bench, shape, format, pages: pages)
-                let state = try backend.makeStepState(
-                    StepShape(
-                        contextLength: pages * shape.pageTokens, pageTokens: shape.pageTokens,
-                        vocabularySize: Layer.vocabulary, queryHeads: shape.heads, kvHeads: shape.kvHeads,
-                        headSize: shape.headSize, frequencies: layer.frequencies))
-                let draw = DrawParameters(
-                    temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, frequencyPenalty: 0,
-                    presencePenalty: 0, seed: 1)
-                let table = layer.kv.blockTable
-                backend.begin(
-                    state, length: length, rotaryPosition: rotary,
-                    pages: table.prefix(shape.pageCount(length + 1)), draw: draw, seen: [])
-                backend.draw(from: layer.logits, draw.kind, state)
-                let step = try backend.record(state) {
-                    backend.beginStep(state, table: layer.embedding, into: layer.residual)
-                    layer.run(on: backend, position: 0)
-                    backend.draw(from: layer.logits, draw.kind, state)
-                }
-                var drawn = 1
-                for count in runs {
-                    backend.setPages(table.prefix(shape.pageCount(length + drawn + count)), of: state)
-                    backend.run(step, count: count)
-                    drawn += count
-                    // The logits that the last token was drawn from.
-                    expectClose(
-                        (try bench.values(layer.logits), expected[drawn - 1].logits),
-                        width: Layer.vocabulary, tolerance: 5e-3, "\(shape) after \(drawn)")
-                    var tokens: [Int32] = []
-                    try backend.readTokens(of: state, from: 0, count: drawn) { span in
-                        tokens = span.indices.map { span[$0] }
-                    }
-                    #expect(tokens == expected.prefix(drawn).map(\.token), "\(shape)")
-                }
-                #expect(try bench.guardsAreWhole())
+                try expectSteps(shape, format, hidden: 72, length: length, rotary: rotary)
             }
+        }
+
+        /// Where a workgroup's shared memory holds little beside the input.
+        @Test func stepsOfAWideModelDrawWhatOperationsDo() throws {
+            for hidden in [6_400, 7_600].prefix(caseCount(2)) {
+                try expectSteps(AttentionShape(), .f16, hidden: hidden, length: 20, rotary: 20)
+            }
+        }
+
+        @Test func stepsThatDoNotFitAreToldBefore() throws {
+            let backend = try backend
+            func canRecord(headSize: Int, hidden: Int) -> Bool {
+                let shape = StepShape(
+                    contextLength: 64, pageTokens: 16, vocabularySize: 70, queryHeads: 32, kvHeads: 2,
+                    headSize: headSize, frequencies: [1, 0.5])
+                let layout = WeightLayout(rows: 36 * headSize, columns: hidden, format: .f16)
+                return backend.canRecord(shape, attentionInputs: [layout])
+            }
+            #expect(canRecord(headSize: 128, hidden: 6_400))
+            // No device has a mebibyte of shared memory.
+            #expect(!canRecord(headSize: 128, hidden: 1 << 18))
+            #expect(!canRecord(headSize: 1 << 14, hidden: 64))
+        }
+
+        private func expectSteps(
+            _ shape: AttentionShape, _ format: WeightFormat, hidden: Int, length: Int, rotary: Int
+        ) throws {
+            let backend = try backend
+            let runs = [1, 5, 16, 9]
+            let count = runs.reduce(0, +)
+            let pages = shape.pageCount(length + count)
+            var cpu = try Bench(definition)
+            let reference = try Layer(&cpu, shape, format, hidden: hidden, pages: pages)
+            let expected = try expected(&cpu, reference, length: length, rotary: rotary, count: count)
+
+            var bench = try Bench(backend)
+            let layer = try Layer(&bench, shape, format, hidden: hidden, pages: pages)
+            let state = try backend.makeStepState(
+                StepShape(
+                    contextLength: pages * shape.pageTokens, pageTokens: shape.pageTokens,
+                    vocabularySize: Layer.vocabulary, queryHeads: shape.heads, kvHeads: shape.kvHeads,
+                    headSize: shape.headSize, frequencies: layer.frequencies))
+            let draw = DrawParameters(
+                temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, frequencyPenalty: 0,
+                presencePenalty: 0, seed: 1)
+            let table = layer.kv.blockTable
+            backend.begin(
+                state, length: length, rotaryPosition: rotary,
+                pages: table.prefix(shape.pageCount(length + 1)), draw: draw, seen: [])
+            backend.draw(from: layer.logits, draw.kind, state)
+            let step = try backend.record(state) {
+                backend.beginStep(state, table: layer.embedding, into: layer.residual)
+                layer.run(on: backend, position: 0)
+                backend.draw(from: layer.logits, draw.kind, state)
+            }
+            var drawn = 1
+            for count in runs {
+                backend.setPages(table.prefix(shape.pageCount(length + drawn + count)), of: state)
+                backend.run(step, count: count)
+                drawn += count
+                // The logits that the last token was drawn from.
+                expectClose(
+                    (try bench.values(layer.logits), expected[drawn - 1].logits),
+                    width: Layer.vocabulary, tolerance: 5e-3, "\(shape) after \(drawn)")
+                var tokens: [Int32] = []
+                try backend.readTokens(of: state, from: 0, count: drawn) { span in
+                    tokens = span.indices.map { span[$0] }
+                }
+                #expect(tokens == expected.prefix(drawn).map(\.token), "\(shape)")
+            }
+            #expect(try bench.guardsAreWhole())
         }
     }
 }

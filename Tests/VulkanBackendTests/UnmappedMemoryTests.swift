@@ -83,6 +83,12 @@ extension VulkanBackendTests {
                 backend.write(values, to: Activation(memory, offset: 4, rows: 1, columns: count))
                 #expect(try backend.values(of: all) == [0] + values)
             }
+            #expect(try #require(try backend.secondsToCopy(byteCount: 1 << 20)) > 0)
+        }
+
+        @Test func onlyMemoryThatTheHostDoesNotSeeTakesACopy() throws {
+            let seconds = try backend.secondsToCopy(byteCount: 1 << 20)
+            #expect((seconds == nil) == (try vulkan.device.isDeviceMemoryMapped))
         }
     }
 }

@@ -124,6 +124,16 @@ struct VulkanFaultTests {
         #expect(try vulkan.engine(.automatic).device.name == "cpu")
     }
 
+    /// With less shared memory, steps gather fewer tiles; with next to none, the host decodes.
+    @Test(arguments: [(32768, true), (4096, true), (1536, true), (256, false)])
+    func aDeviceWithLittleSharedMemoryAnswersTheSame(byteCount: UInt32, decodes: Bool) throws {
+        vulkan_fault_limit_shared_memory(byteCount)
+        defer { vulkan_fault_limit_shared_memory(0) }
+        let engine = try vulkan.engine()
+        #expect((engine.stepDecoder != nil) == decodes)
+        #expect(try FaultyVulkan.answer(engine) == expected)
+    }
+
     @Test func anAutomaticChoiceGoesToTheCPUWhereNoDeviceOpens() throws {
         vulkan_fault_pretend_discrete(true)
         defer { vulkan_fault_pretend_discrete(false) }

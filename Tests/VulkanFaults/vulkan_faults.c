@@ -1,103 +1,11 @@
 //! Stands between Thimble and the Vulkan driver in tests: fails the chosen call, and counts what lives.
 #include "CVulkanFaults.h"
 
+#include <CAllocationCounter.h>
 #include <stdatomic.h>
 #include <string.h>
 
-#define HOST VULKAN_FAULT_HOST_MEMORY
-#define MEMORY (HOST | VULKAN_FAULT_DEVICE_MEMORY)
-#define LOST VULKAN_FAULT_LOST
-#define INITIALIZATION VULKAN_FAULT_INITIALIZATION
-#define OBJECTS VULKAN_FAULT_OBJECTS
-#define ALLOCATOR const VkAllocationCallbacks *allocator
-
-/// Functions that make nothing: name, what they may return, parameters, arguments.
-#define PLAIN_FUNCTIONS(X) \
-    X(vkEnumerateInstanceVersion, HOST, (uint32_t *version), (version)) \
-    X(vkEnumerateInstanceLayerProperties, MEMORY, \
-      (uint32_t *count, VkLayerProperties *layers), (count, layers)) \
-    X(vkEnumeratePhysicalDevices, MEMORY | INITIALIZATION, \
-      (VkInstance instance, uint32_t *count, VkPhysicalDevice *devices), (instance, count, devices)) \
-    X(vkEnumerateDeviceExtensionProperties, MEMORY, \
-      (VkPhysicalDevice device, const char *layer, uint32_t *count, VkExtensionProperties *extensions), \
-      (device, layer, count, extensions)) \
-    X(vkDeviceWaitIdle, MEMORY | LOST, (VkDevice device), (device)) \
-    X(vkBindBufferMemory, MEMORY, \
-      (VkDevice device, VkBuffer buffer, VkDeviceMemory memory, VkDeviceSize offset), \
-      (device, buffer, memory, offset)) \
-    X(vkMapMemory, MEMORY | VULKAN_FAULT_MAPPING, \
-      (VkDevice device, VkDeviceMemory memory, VkDeviceSize offset, VkDeviceSize size, \
-       VkMemoryMapFlags flags, void **data), (device, memory, offset, size, flags, data)) \
-    X(vkGetPipelineCacheData, MEMORY, \
-      (VkDevice device, VkPipelineCache cache, size_t *size, void *data), (device, cache, size, data)) \
-    X(vkResetCommandBuffer, MEMORY, \
-      (VkCommandBuffer commands, VkCommandBufferResetFlags flags), (commands, flags)) \
-    X(vkBeginCommandBuffer, MEMORY, \
-      (VkCommandBuffer commands, const VkCommandBufferBeginInfo *information), (commands, information)) \
-    X(vkEndCommandBuffer, MEMORY, (VkCommandBuffer commands), (commands)) \
-    X(vkAllocateCommandBuffers, MEMORY, \
-      (VkDevice device, const VkCommandBufferAllocateInfo *information, VkCommandBuffer *commands), \
-      (device, information, commands)) \
-    X(vkGetQueryPoolResults, MEMORY | LOST, \
-      (VkDevice device, VkQueryPool pool, uint32_t first, uint32_t count, size_t size, void *data, \
-       VkDeviceSize stride, VkQueryResultFlags flags), \
-      (device, pool, first, count, size, data, stride, flags)) \
-    X(vkWaitSemaphores, MEMORY | LOST, \
-      (VkDevice device, const VkSemaphoreWaitInfo *information, uint64_t timeout), \
-      (device, information, timeout)) \
-    X(vkGetSemaphoreCounterValue, MEMORY | LOST, \
-      (VkDevice device, VkSemaphore semaphore, uint64_t *value), (device, semaphore, value)) \
-    X(vkQueueSubmit, MEMORY | LOST, \
-      (VkQueue queue, uint32_t count, const VkSubmitInfo *submits, VkFence fence), \
-      (queue, count, submits, fence))
-
-/// Functions that make one object: name, what they may return, parameters, arguments, where the object goes.
-#define MAKING_FUNCTIONS(X) \
-    X(vkCreateInstance, MEMORY | INITIALIZATION | VULKAN_FAULT_DRIVER, \
-      (const VkInstanceCreateInfo *information, ALLOCATOR, VkInstance *made), \
-      (information, allocator, made)) \
-    X(vkCreateDevice, MEMORY | INITIALIZATION | LOST | OBJECTS, \
-      (VkPhysicalDevice device, const VkDeviceCreateInfo *information, ALLOCATOR, VkDevice *made), \
-      (device, information, allocator, made)) \
-    X(vkCreateDebugUtilsMessengerEXT, HOST, \
-      (VkInstance instance, const VkDebugUtilsMessengerCreateInfoEXT *information, ALLOCATOR, \
-       VkDebugUtilsMessengerEXT *made), (instance, information, allocator, made)) \
-    MAKING_FUNCTION(X, vkCreateBuffer, MEMORY, VkBufferCreateInfo, VkBuffer) \
-    MAKING_FUNCTION(X, vkAllocateMemory, MEMORY | OBJECTS, VkMemoryAllocateInfo, VkDeviceMemory) \
-    MAKING_FUNCTION(X, vkCreateShaderModule, MEMORY, VkShaderModuleCreateInfo, VkShaderModule) \
-    MAKING_FUNCTION(X, vkCreatePipelineLayout, MEMORY, VkPipelineLayoutCreateInfo, VkPipelineLayout) \
-    MAKING_FUNCTION(X, vkCreatePipelineCache, MEMORY, VkPipelineCacheCreateInfo, VkPipelineCache) \
-    MAKING_FUNCTION(X, vkCreateCommandPool, MEMORY, VkCommandPoolCreateInfo, VkCommandPool) \
-    MAKING_FUNCTION(X, vkCreateQueryPool, MEMORY, VkQueryPoolCreateInfo, VkQueryPool) \
-    MAKING_FUNCTION(X, vkCreateSemaphore, MEMORY, VkSemaphoreCreateInfo, VkSemaphore) \
-    X(vkCreateComputePipelines, MEMORY, \
-      (VkDevice device, VkPipelineCache cache, uint32_t count, \
-       const VkComputePipelineCreateInfo *information, ALLOCATOR, VkPipeline *made), \
-      (device, cache, count, information, allocator, made))
-#define MAKING_FUNCTION(X, name, errors, Information, Object) \
-    X(name, errors, (VkDevice device, const Information *information, ALLOCATOR, Object *made), \
-      (device, information, allocator, made))
-
-/// Functions that destroy an object of a device.
-#define DESTROYING_FUNCTIONS(X) \
-    X(vkDestroyBuffer, VkBuffer) \
-    X(vkFreeMemory, VkDeviceMemory) \
-    X(vkDestroyShaderModule, VkShaderModule) \
-    X(vkDestroyPipelineLayout, VkPipelineLayout) \
-    X(vkDestroyPipeline, VkPipeline) \
-    X(vkDestroyPipelineCache, VkPipelineCache) \
-    X(vkDestroyCommandPool, VkCommandPool) \
-    X(vkDestroyQueryPool, VkQueryPool) \
-    X(vkDestroySemaphore, VkSemaphore)
-
-/// Functions that are left as they are, for they cannot fail and make nothing.
-static const char *const harmless[] = {
-    "vkGetPhysicalDeviceFeatures2", "vkGetPhysicalDeviceQueueFamilyProperties", "vkGetDeviceQueue",
-    "vkGetBufferMemoryRequirements", "vkGetBufferDeviceAddress", "vkCmdBindPipeline", "vkCmdPushConstants",
-    "vkCmdDispatch",
-    "vkCmdDispatchIndirect", "vkCmdPipelineBarrier", "vkCmdCopyBuffer", "vkCmdFillBuffer",
-    "vkCmdUpdateBuffer", "vkCmdResetQueryPool", "vkCmdWriteTimestamp",
-};
+#include "functions.h"
 
 enum function {
 #define NUMBER(name, ...) NUMBER_##name,
@@ -115,9 +23,10 @@ static const struct {
 /// The driver's own.
 static struct {
 #define REAL(name, ...) PFN_##name name;
-    PLAIN_FUNCTIONS(REAL) MAKING_FUNCTIONS(REAL) DESTROYING_FUNCTIONS(REAL) REAL(vkDestroyInstance)
-    REAL(vkDestroyDevice) REAL(vkDestroyDebugUtilsMessengerEXT) REAL(vkGetInstanceProcAddr)
-    REAL(vkGetDeviceProcAddr) REAL(vkGetPhysicalDeviceMemoryProperties2)
+#define REAL_QUIET(result, name, ...) PFN_##name name;
+    PLAIN_FUNCTIONS(REAL) MAKING_FUNCTIONS(REAL) DESTROYING_FUNCTIONS(REAL) QUIET_FUNCTIONS(REAL_QUIET)
+    REAL(vkDestroyInstance) REAL(vkDestroyDevice) REAL(vkDestroyDebugUtilsMessengerEXT)
+    REAL(vkGetInstanceProcAddr) REAL(vkGetDeviceProcAddr) REAL(vkGetPhysicalDeviceMemoryProperties2)
     REAL(vkGetPhysicalDeviceProperties2)
 } real;
 
@@ -128,10 +37,21 @@ static struct {
     bool is_lasting;
     const char *hidden;
     uint64_t heap_byte_count;
+    uint32_t shared_byte_count;
     bool is_discrete;
 } window = {.function = -1};
-static atomic_int_fast64_t calls, injected, misplaced;
+static atomic_int_fast64_t calls, injected, made_count, misplaced;
 static atomic_bool is_failing;
+
+/// Leaves what the driver takes in a call out of the count of its thread: it is not ours.
+#define IN_DRIVER \
+    allocation_pause_begin(); \
+    __attribute__((cleanup(leave_driver), unused)) const char in_driver = 0
+
+static void leave_driver(const char *unused) {
+    (void)unused;
+    allocation_pause_end();
+}
 
 // MARK: What lives
 
@@ -150,6 +70,7 @@ static void lock(void) {
 }
 
 static void add(uint64_t handle, bool is_of_instance) {
+    made_count++;
     lock();
     int place = 0;
     while (place < object_limit && objects[place].handle) place++;
@@ -200,6 +121,9 @@ static bool fails(enum function function) {
 /// A lost device has nothing running: where one is feigned, what runs must end first.
 #define PLAIN(name, errors, parameters, arguments) \
     static VKAPI_ATTR VkResult VKAPI_CALL instead_of_##name parameters { \
+        IN_DRIVER; \
+        /* Command buffers go with their pool, so that they are not among what lives. */ \
+        made_count += NUMBER_##name == NUMBER_vkAllocateCommandBuffers; \
         if (!fails(NUMBER_##name)) return real.name arguments; \
         if (NUMBER_##name == NUMBER_vkDeviceWaitIdle && window.error == LOST) real.name arguments; \
         return vulkan_fault_result(window.error); \
@@ -214,6 +138,7 @@ static bool is_of_instance(enum function function) {
 
 #define MAKING(name, errors, parameters, arguments) \
     static VKAPI_ATTR VkResult VKAPI_CALL instead_of_##name parameters { \
+        IN_DRIVER; \
         if (fails(NUMBER_##name)) return vulkan_fault_result(window.error); \
         const VkResult result = real.name arguments; \
         if (result == VK_SUCCESS) add((uint64_t)*made, is_of_instance(NUMBER_##name)); \
@@ -223,18 +148,28 @@ MAKING_FUNCTIONS(MAKING)
 
 #define DESTROYING(name, Object) \
     static VKAPI_ATTR void VKAPI_CALL instead_of_##name(VkDevice device, Object object, ALLOCATOR) { \
+        IN_DRIVER; \
         take((uint64_t)object); \
         real.name(device, object, allocator); \
     }
 DESTROYING_FUNCTIONS(DESTROYING)
 
+#define QUIET(result, name, parameters, arguments) \
+    static VKAPI_ATTR result VKAPI_CALL instead_of_##name parameters { \
+        IN_DRIVER; \
+        return real.name arguments; \
+    }
+QUIET_FUNCTIONS(QUIET)
+
 static VKAPI_ATTR void VKAPI_CALL instead_of_vkDestroyDevice(VkDevice device, ALLOCATOR) {
+    IN_DRIVER;
     misplaced += alive(false);
     take((uint64_t)device);
     real.vkDestroyDevice(device, allocator);
 }
 
 static VKAPI_ATTR void VKAPI_CALL instead_of_vkDestroyInstance(VkInstance instance, ALLOCATOR) {
+    IN_DRIVER;
     misplaced += alive(true) - 1;
     take((uint64_t)instance);
     real.vkDestroyInstance(instance, allocator);
@@ -242,12 +177,14 @@ static VKAPI_ATTR void VKAPI_CALL instead_of_vkDestroyInstance(VkInstance instan
 
 static VKAPI_ATTR void VKAPI_CALL instead_of_vkDestroyDebugUtilsMessengerEXT(
     VkInstance instance, VkDebugUtilsMessengerEXT messenger, ALLOCATOR) {
+    IN_DRIVER;
     take((uint64_t)messenger);
     real.vkDestroyDebugUtilsMessengerEXT(instance, messenger, allocator);
 }
 
 static VKAPI_ATTR void VKAPI_CALL instead_of_vkGetPhysicalDeviceMemoryProperties2(
     VkPhysicalDevice device, VkPhysicalDeviceMemoryProperties2 *properties) {
+    IN_DRIVER;
     real.vkGetPhysicalDeviceMemoryProperties2(device, properties);
     if (!window.heap_byte_count) return;
     VkPhysicalDeviceMemoryProperties *memory = &properties->memoryProperties;
@@ -266,7 +203,10 @@ static VKAPI_ATTR void VKAPI_CALL instead_of_vkGetPhysicalDeviceMemoryProperties
 
 static VKAPI_ATTR void VKAPI_CALL instead_of_vkGetPhysicalDeviceProperties2(
     VkPhysicalDevice device, VkPhysicalDeviceProperties2 *properties) {
+    IN_DRIVER;
     real.vkGetPhysicalDeviceProperties2(device, properties);
+    if (window.shared_byte_count)
+        properties->properties.limits.maxComputeSharedMemorySize = window.shared_byte_count;
     if (window.is_discrete) properties->properties.deviceType = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
 }
 
@@ -294,6 +234,8 @@ static PFN_vkVoidFunction replaced(const char *name, PFN_vkVoidFunction found) {
     PLAIN_FUNCTIONS(REPLACE)
     MAKING_FUNCTIONS(REPLACE)
     DESTROYING_FUNCTIONS(REPLACE)
+#define REPLACE_QUIET(result, ...) REPLACE(__VA_ARGS__)
+    QUIET_FUNCTIONS(REPLACE_QUIET)
     REPLACE(vkDestroyDevice)
     REPLACE(vkDestroyInstance)
     REPLACE(vkDestroyDebugUtilsMessengerEXT)
@@ -336,13 +278,13 @@ VkResult vulkan_fault_result(uint32_t error) {
 }
 
 static bool is_known(const char *name) {
-    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
-        if (strcmp(harmless[i], name) == 0) return true;
 #define KNOWN(function, ...) \
     if (strcmp(name, #function) == 0) return true;
     PLAIN_FUNCTIONS(KNOWN)
     MAKING_FUNCTIONS(KNOWN)
     DESTROYING_FUNCTIONS(KNOWN)
+#define KNOWN_QUIET(result, ...) KNOWN(__VA_ARGS__)
+    QUIET_FUNCTIONS(KNOWN_QUIET)
     KNOWN(vkDestroyDevice)
     KNOWN(vkDestroyInstance)
     KNOWN(vkDestroyDebugUtilsMessengerEXT)
@@ -370,7 +312,7 @@ void vulkan_fault_begin(int32_t function, int64_t first, uint32_t error, bool is
     window.first = first;
     window.error = error;
     window.is_lasting = is_lasting;
-    calls = injected = misplaced = 0;
+    calls = injected = made_count = misplaced = 0;
     is_failing = false;
 }
 
@@ -380,8 +322,10 @@ void vulkan_fault_pretend_discrete(bool is_discrete) { window.is_discrete = is_d
 
 void vulkan_fault_limit_heaps(uint64_t byte_count) { window.heap_byte_count = byte_count; }
 
+void vulkan_fault_limit_shared_memory(uint32_t byte_count) { window.shared_byte_count = byte_count; }
+
 struct vulkan_fault_report vulkan_fault_end(void) {
-    const struct vulkan_fault_report report = {calls, injected, alive(true), misplaced};
+    const struct vulkan_fault_report report = {calls, injected, made_count, alive(true), misplaced};
     window.function = -1;
     is_failing = false;
     return report;

@@ -9,6 +9,20 @@ int32_t allocation_counter_is_available(void);
 // Counts from zero, from now on.
 void allocation_counter_start(void);
 
+// Stops counting. Returns how many blocks were asked for since the start.
+int64_t allocation_counter_stop(void);
+
+// Counts what the calling thread asks for, from zero and from now on.
+void allocation_thread_counter_start(void);
+
+// Stops that. Returns how many blocks were asked for, those within pauses not counted.
+int64_t allocation_thread_counter_stop(void);
+
+// Encloses what the calling thread does in another's code, in a driver say, whose blocks are not to be
+// counted as its own. Pauses nest.
+void allocation_pause_begin(void);
+void allocation_pause_end(void);
+
 // What the calling thread did while memory was refused to it.
 typedef struct {
     int64_t calls;
@@ -23,6 +37,3 @@ void allocation_refusal_begin(int64_t first, int64_t number);
 
 // Refuses no more.
 allocation_report allocation_refusal_end(void);
-
-// Stops counting. Returns how many blocks were asked for since the start.
-int64_t allocation_counter_stop(void);

@@ -1,4 +1,5 @@
-//! Stands between Thimble and the Vulkan driver in tests: fails the chosen call, and counts what lives.
+//! Stands between Thimble and the Vulkan driver in tests: fails the chosen call, and counts what lives. What
+//! the driver takes from the heap in a call is left out of CAllocationCounter's count of the calling thread.
 #ifndef CVULKANFAULTS_H
 #define CVULKANFAULTS_H
 
@@ -23,6 +24,8 @@ struct vulkan_fault_report {
     int64_t calls;
     /// Calls of any function that were failed.
     int64_t injected;
+    /// Objects and command buffers made, whether they still live or not.
+    int64_t made;
     /// Objects made and not destroyed.
     int64_t alive;
     /// Objects that were alive when their device or instance was destroyed, and destructions of objects that
@@ -44,7 +47,7 @@ VkResult vulkan_fault_result(uint32_t error);
 
 /// The names of Thimble's table, from 0; null beyond its end.
 const char *vulkan_fault_table_name(int32_t index);
-/// A function of Thimble's table that is neither known to fail nor known to return nothing; null if none is.
+/// A function of Thimble's table that nothing stands before; null if there is none.
 const char *vulkan_fault_unknown_function(void);
 
 /// Opens a window: the call numbered `first`, from 0, of that function returns `error`, one of the bits
@@ -57,6 +60,9 @@ void vulkan_fault_hide(const char *name);
 
 /// Makes the heaps of every device say that they have so many bytes; 0 changes nothing.
 void vulkan_fault_limit_heaps(uint64_t byte_count);
+
+/// Makes every device say that a workgroup has so many bytes of shared memory; 0 changes nothing.
+void vulkan_fault_limit_shared_memory(uint32_t byte_count);
 
 /// Makes every device say that it is a GPU with memory of its own.
 void vulkan_fault_pretend_discrete(bool is_discrete);

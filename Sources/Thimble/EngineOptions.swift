@@ -1,0 +1,66 @@
+//! How a model is loaded: what a caller sets, or a budget says.
+
+public import Memory
+
+/// How a model is loaded.
+public struct EngineOptions: Sendable {
+    public var device: DeviceChoice = .automatic
+    /// Threads that compute; nil takes one for each core that this process may use, by its affinity and by
+    /// the limits of its control group.
+    public var threadCount: Int?
+    /// The longest prompt and answer together, in tokens; nil takes what the model was made for, or what fits
+    /// the limits.
+    public var contextLength: Int?
+    /// The longest context that is taken where none is asked for.
+    public var contextCeiling: Int?
+    /// How much memory may be taken. On the CPU, weights that do not fit are read from the file as they are
+    /// used.
+    public var limits = LedgerLimits()
+    /// Tokens of a prompt that are computed together; nil takes as many as are fast and fit.
+    public var chunkTokens: Int?
+    /// The most visual tokens that an image may become: larger ones are shrunk; nil takes what the model was
+    /// made for.
+    public var imageTokens: Int?
+    /// The most bytes of memory for what the vision tower has made of images, which the sessions of an engine
+    /// share; those of one image are always allowed. Nil takes what a context of images needs, or, under a
+    /// limit on memory, an eighth of that at most.
+    public var featureMemory: Int?
+    /// The most bytes on disk for it, where it is for later runs; nil and 0 keep nothing there.
+    public var featureDisk: Int?
+    /// The folder for that, which nobody else may write to; nil takes `thimble/features` in the user's folder
+    /// of caches.
+    public var featureFolder: String?
+
+    public init() {}
+
+    /// What a budget allows. Its context is a ceiling: a model that was made for less takes less.
+    public init(_ budget: Budget) {
+        switch budget.run.device {
+        case nil, .automatic: device = .automatic
+        case .cpu: device = .cpu
+        case .vulkan(let index): device = .vulkan(index)
+        }
+        threadCount = budget.run.threads ?? budget.machine.cores
+        contextCeiling = budget.run.context
+        limits = LedgerLimits(
+            device: budget.memory.device?.bytes, host: budget.memory.host?.bytes,
+            total: budget.memory.total?.bytes)
+        chunkTokens = budget.run.prefillChunk
+        imageTokens = budget.run.imageTokens
+        featureMemory = budget.features.memory?.bytes
+        featureDisk = budget.features.disk?.bytes
+    }
+}
+
+extension ThimbleError {
+    /// A budget that cannot be read, or says what none says.
+    public init(_ error: BudgetError) {
+        let code: Code =
+            switch error.code {
+            case .unreadable: .inputMissing
+            case .malformed: .invalidArgument
+            case .outOfMemory: .outOfMemory
+            }
+        self.init(code, error.description)
+    }
+}

@@ -1,0 +1,58 @@
+//! Where a test runs a whole model: on the CPU, or on a Vulkan device with every call watched.
+
+import TestSupport
+import Testing
+import VulkanCompute
+
+@testable import Thimble
+
+/// A device to open engines on.
+struct ModelDevice {
+    private let choice: DeviceChoice
+    private let vulkan: VulkanAccess
+    /// Where what the driver compiles is kept from one engine to the next.
+    private let folder: TemporaryDirectory?
+
+    static var cpu: ModelDevice { ModelDevice() }
+
+    private init() {
+        choice = .cpu
+        vulkan = VulkanAccess()
+        folder = nil
+    }
+
+    /// The device that `vulkan` has found.
+    init(_ vulkan: ValidatedVulkan) throws {
+        let folder = try TemporaryDirectory()
+        choice = .vulkan(vulkan.physical.index)
+        self.vulkan = VulkanAccess(
+            open: { () throws(VulkanError) in vulkan.instance }, pipelines: PipelineStore(folder: folder.url))
+        self.folder = folder
+    }
+
+    func engine(_ modelPath: String, threads: Int = 2, contextLength: Int? = nil) throws -> Engine {
+        var options = EngineOptions()
+        options.device = choice
+        options.threadCount = threads
+        options.contextLength = contextLength
+        return try Engine(modelPath: modelPath, options: options, vulkan: vulkan)
+    }
+}
+
+/// Every test of a model on a Vulkan device. One at a time, for the device belongs to one thread at a time.
+@Suite(
+    .serialized,
+    .enabled(
+        if: ValidatedVulkan.isAvailable,
+        "this machine has no Vulkan 1.3 that will do, or no Khronos validation layer"))
+enum VulkanModelTests {
+    /// A message of the validation layer fails the test whose call it is about.
+    nonisolated(unsafe) private static let opened = Result {
+        let vulkan = try ValidatedVulkan { Issue.record("validation: \($0)") }
+        return (vulkan, try ModelDevice(vulkan))
+    }
+
+    static var vulkan: ValidatedVulkan { get throws { try unsafe opened.get().0 } }
+    /// One for all tests, so that each shader is compiled once.
+    static var device: ModelDevice { get throws { try unsafe opened.get().1 } }
+}
