@@ -119,7 +119,7 @@ let package = Package(
         .testTarget(
             name: "ThimbleTests",
             dependencies: [
-                "Thimble", "Models", "VulkanBackend", "VulkanCompute", "Tensors", "TestSupport",
+                "Thimble", "Memory", "Models", "VulkanBackend", "VulkanCompute", "Tensors", "TestSupport",
                 "CAllocationCounter", "CFaultInjection",
             ],
             swiftSettings: swift),

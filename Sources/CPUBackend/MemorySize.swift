@@ -17,10 +17,26 @@ public enum MemorySize {
     /// memory.limit_in_bytes): the least over its group and all above; nil where nothing limits it. `read`
     /// gives the content of a file, nil where there is none.
     static func limit(_ read: (String) -> String?) -> Int? {
-        ControlGroup.all(of: "memory", read).compactMap { group in
-            let text = read(group.folder + (group.isCurrent ? "/memory.max" : "/memory.limit_in_bytes"))
-            // `max` is no number, and limits nothing.
+        // `max` is no number, and limits nothing.
+        numbers(current: "memory.max", older: "memory.limit_in_bytes", read).filter { $0 > 0 }.min()
+    }
+
+    /// The most bytes that the innermost of this process's memory groups has held, whoever else is in it
+    /// included (memory.peak, memory.max_usage_in_bytes); nil where none tells.
+    public static var groupPeak: Int? {
+        numbers(current: "memory.peak", older: "memory.max_usage_in_bytes") { path in
+            try? String(contentsOfFile: path, encoding: .utf8)
+        }.first
+    }
+
+    /// What a file says in each group of this process that has it, the innermost first.
+    private static func numbers(
+        current: String, older: String, _ read: (String) -> String?
+    ) -> [Int] {
+        let groups = ControlGroup.all(of: "memory", read)
+        return groups.sorted { $0.folder.utf8.count > $1.folder.utf8.count }.compactMap { group in
+            let text = read("\(group.folder)/\(group.isCurrent ? current : older)")
             return text?.split(whereSeparator: \.isWhitespace).first.flatMap { Int($0) }
-        }.filter { $0 > 0 }.min()
+        }
     }
 }

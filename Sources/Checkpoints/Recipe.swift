@@ -36,7 +36,7 @@ public struct Recipe: Sendable, Equatable {
     }
 
     /// The format of the matrices of a segment.
-    func format(ofSegment name: String) -> WeightFormat {
+    public func format(ofSegment name: String) -> WeightFormat {
         if name.hasPrefix("vision.") { return vision }
         switch name {
         case "embedding": return embedding

@@ -249,7 +249,7 @@ public struct Planner {
         let context = request.contextLength ?? longest(request)
         return PlanRefusal(
             place: sizes.place, limit: limit,
-            needed: Self.least(above: limit) { best(request, limit: $0) != nil },
+            needed: Self.margin + Self.least(above: limit) { best(request, limit: $0) != nil },
             contextLength: Self.most(below: context) {
                 var smaller = request
                 smaller.contextLength = $0
@@ -261,6 +261,9 @@ public struct Planner {
                 return best(smaller, limit: limit) != nil
             })
     }
+
+    /// Added to a limit that is suggested: what a process holds differs from run to run.
+    private static let margin = 2 * Int.mebibyte
 
     /// The least number above `bound`, to the next MiB, for which `fits` holds.
     private static func least(above bound: Int, _ fits: (Int) -> Bool) -> Int {

@@ -15,12 +15,12 @@ public struct WeightInventory: Sendable {
     /// Whether the output matrix is the embedding.
     public let tiesEmbedding: Bool
 
-    /// Precondition: the file has passed `checkSchema`.
-    public init(_ file: ModelFile) {
-        let text = file.configuration.text
-        segments = file.segments
+    /// Precondition: every segment of the model's schema is there.
+    public init(_ model: ModelOutline) {
+        let text = model.configuration.text
+        segments = model.segments
         func index(_ name: String) -> Int {
-            guard let index = file.segments.firstIndex(where: { $0.entry.name == name }) else {
+            guard let index = model.segments.firstIndex(where: { $0.entry.name == name }) else {
                 preconditionFailure("the schema was checked")
             }
             return index
@@ -29,7 +29,7 @@ public struct WeightInventory: Sendable {
         tiesEmbedding = text.tiesEmbedding
         decoder = (0..<text.layerCount).map { index("layers.\($0)") } + [index("head")]
         vision =
-            file.configuration.vision.map { vision in
+            model.configuration.vision.map { vision in
                 [index("vision.embed")] + (0..<vision.depth).map { index("vision.blocks.\($0)") }
                     + [index("vision.merger")]
             } ?? []

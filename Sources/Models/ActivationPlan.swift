@@ -27,16 +27,17 @@ public struct ActivationPlan: Sendable {
         static let all = patches...logits
     }
 
-    /// Plans for images and prompts of at most `contextLength` tokens on the shapes and formats of `file`.
+    /// Plans for images and prompts of at most `contextLength` tokens on the shapes and formats of
+    /// `model`.
     ///
-    /// Precondition: `contextLength` is positive, and `file` has the tensors that its configuration calls
+    /// Precondition: `contextLength` is positive, and `model` has the tensors that its configuration calls
     /// for.
     public init(
-        _ file: ModelFile, contextLength: Int, _ limits: ActivationLimits = ActivationLimits(),
+        _ model: ModelOutline, contextLength: Int, _ limits: ActivationLimits = ActivationLimits(),
         on backend: any Backend
     ) {
         precondition(contextLength > 0)
-        let configuration = file.configuration
+        let configuration = model.configuration
         self.limits = limits
         patchCapacity = Self.patchCapacity(
             configuration, mostTokens: min(contextLength, limits.imageTokens ?? .max))
@@ -54,7 +55,7 @@ public struct ActivationPlan: Sendable {
                     queryHeads: vision.headCount, kvHeads: vision.headCount, headSize: vision.headSize,
                     pageTokens: Self.visionPageTokens))
         }
-        for segment in file.segments {
+        for segment in model.segments {
             let isVision = segment.entry.name.hasPrefix("vision.")
             for tensor in segment.entry.tensors where tensor.kind == .matrix {
                 operations.append(

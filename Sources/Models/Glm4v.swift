@@ -62,13 +62,14 @@ public final class Glm4v {
         self.configuration = configuration
         self.backend = backend
         let text = configuration.text
-        activations = ActivationPlan(file, contextLength: contextLength, limits, on: backend)
+        activations = ActivationPlan(
+            ModelOutline(file), contextLength: contextLength, limits, on: backend)
         do { arena = try Arena(activations.arena, on: backend) } catch { throw .backend(error) }
         let arena = self.arena
         work = DecoderWork(text, in: arena)
         visionWork = configuration.vision.map { VisionWork($0, in: arena) }
         angles = DecoderAngles(text)
-        let inventory = WeightInventory(file)
+        let inventory = WeightInventory(ModelOutline(file))
         let residency = residency ?? .whole(inventory)
         // First of all: its threads read while the rest is loaded.
         store =

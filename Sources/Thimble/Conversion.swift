@@ -103,6 +103,20 @@ private func tensorSource(_ source: ConversionSource) throws(ThimbleError) -> an
     } catch { throw ThimbleError(error) }
 }
 
+extension ModelOutline {
+    /// The outline of what the conversion of a config.json's model would write.
+    init(configurationPath path: String, _ options: ConversionOptions) throws(ThimbleError) {
+        let configuration: ModelConfiguration
+        do { configuration = try HuggingFaceConfiguration.read(configurationPath: path) } catch {
+            throw ThimbleError(error)
+        }
+        let recipe = recipe(options)
+        self = try translating { () throws(ModelFileError) in
+            try ModelOutline(configuration, name: path) { recipe.format(ofSegment: $0) }
+        }
+    }
+}
+
 private func recipe(_ options: ConversionOptions) -> Recipe {
     let format = options.weights.format(group: options.group)
     let fallback: WeightChoice = options.weights == .q4 ? .q8 : options.weights

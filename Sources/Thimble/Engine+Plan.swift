@@ -21,40 +21,55 @@ extension Engine {
         let file = try translating { () throws(ModelFileError) in try ModelFile(path: modelPath) }
         // As an engine holds it when it makes its plan.
         let tokenizer = try tokenizer(of: file)
+        try translating { () throws(ModelFileError) in try file.checkSchema() }
         let (_, plan) = try openAndPlan(
-            options, threadCount: try threadCount(options), for: file, Ledger(options.limits), VulkanAccess())
+            options, threadCount: try threadCount(options), for: ModelOutline(file), modelPath,
+            Ledger(options.limits), VulkanAccess())
         withExtendedLifetime(tokenizer) {}
         return plan
     }
 
+    /// The plan for the model of a config.json, converted as the options of a conversion say. What its
+    /// tokenizer takes is not part of it.
+    ///
+    /// Throws as `plan(modelPath:options:)` does.
+    public static func plan(
+        configurationPath: String, _ conversion: ConversionOptions, options: EngineOptions = EngineOptions()
+    ) throws(ThimbleError) -> Plan {
+        let outline = try ModelOutline(configurationPath: configurationPath, conversion)
+        return try openAndPlan(
+            options, threadCount: try threadCount(options), for: outline, configurationPath,
+            Ledger(options.limits), VulkanAccess()
+        ).plan
+    }
+
     /// Opens the device of the options and plans for it; `automatic` goes to the CPU where a GPU has not the
-    /// memory. Throws `noDevice`, `outOfMemory`, `budgetExceeded`, and `corrupt` where the file lacks
-    /// tensors.
+    /// memory. Throws `noDevice`, `outOfMemory` and `budgetExceeded`; errors name the model by `path`.
+    /// Precondition: the model has all tensors of its configuration.
     static func openAndPlan(
-        _ options: EngineOptions, threadCount: Int, for file: ModelFile, _ ledger: Ledger,
+        _ options: EngineOptions, threadCount: Int, for model: ModelOutline, _ path: String, _ ledger: Ledger,
         _ vulkan: VulkanAccess
     ) throws(ThimbleError) -> (device: OpenDevice, plan: Plan) {
-        try translating { () throws(ModelFileError) in try file.checkSchema() }
         try checkFeatureSizes(options)
         let opened = try OpenDevice(options.device, threadCount: threadCount, ledger, vulkan: vulkan)
         do throws(ThimbleError) {
-            return (opened, try plan(options, for: file, on: opened))
+            return (opened, try plan(options, for: model, path, on: opened))
         } catch {
             guard options.device == .automatic, opened.availableByteCount != nil,
                 error.code == .budgetExceeded || error.code == .outOfMemory
             else { throw error }
             var options = options
             options.device = .cpu
-            return try openAndPlan(options, threadCount: threadCount, for: file, ledger, vulkan)
+            return try openAndPlan(options, threadCount: threadCount, for: model, path, ledger, vulkan)
         }
     }
 
     private static func plan(
-        _ options: EngineOptions, for file: ModelFile, on device: OpenDevice
+        _ options: EngineOptions, for model: ModelOutline, _ path: String, on device: OpenDevice
     ) throws(ThimbleError) -> Plan {
         var request = PlanRequest()
         request.limits = options.limits
-        request.contextLength = try contextLength(options, of: file)
+        request.contextLength = try contextLength(options, of: model.configuration, path)
         request.contextCeiling = options.contextCeiling
         request.chunkTokens = options.chunkTokens
         request.imageTokens = options.imageTokens
@@ -62,52 +77,71 @@ extension Engine {
         if let available = device.availableByteCount {
             request.limits.device = min(options.limits.device ?? .max, available)
         } else if options.limits.host ?? options.limits.total == nil {
-            try requireMemory(forWeightsOf: file)
+            try requireMemory(forWeightsOf: model, path)
         }
-        let planner = Planner(sizes(of: file, on: device))
-        do { return try planner.plan(request) } catch { throw ThimbleError(error, file.path) }
+        let planner = Planner(try sizes(of: model, options, on: device))
+        do { return try planner.plan(request) } catch {
+            throw ThimbleError(error, path, device.description.name, options.limits)
+        }
     }
 
-    private static func sizes(of file: ModelFile, on device: OpenDevice) -> ModelSizes {
-        let text = file.configuration.text
+    /// What the process holds now, and may grow by; nobody asks where nothing limits it. Throws `io` where
+    /// the system does not tell.
+    private static func program(_ options: EngineOptions) throws(ThimbleError) -> Int {
+        if options.limits == LedgerLimits() { return 0 }
+        guard let resident = ProcessMemory.resident else {
+            throw ThimbleError(.io, "the system does not tell what memory this process holds; mount /proc")
+        }
+        // The same run holds a little more or less another time.
+        let step = 1 << 20
+        return (resident + step - 1) / step * step + growth
+    }
+
+    private static func sizes(
+        of model: ModelOutline, _ options: EngineOptions, on device: OpenDevice
+    ) throws(ThimbleError) -> ModelSizes {
+        let text = model.configuration.text
         let backend = device.backend
-        let image = file.configuration.vision.map { vision in
+        let image = model.configuration.vision.map { vision in
             let side = vision.patchSize * vision.mergeSize
             return (tokenBytes: text.hiddenSize * 4, pixelBytes: side * side * 3)
         }
-        let unlimited = ActivationPlan(file, contextLength: text.maximumPositions, on: backend)
-        let merge = file.configuration.vision?.mergeSize ?? 1
+        let unlimited = ActivationPlan(model, contextLength: text.maximumPositions, on: backend)
+        let merge = model.configuration.vision?.mergeSize ?? 1
         let isGPU = device.availableByteCount != nil
         let reading = SegmentLoader.scratchByteCount(threadCount: device.description.threadCount)
         return ModelSizes(
-            inventory: WeightInventory(file), place: isGPU ? .device : .host,
+            inventory: WeightInventory(model), place: isGPU ? .device : .host,
             maximumContext: text.maximumPositions,
             maximumImageTokens: unlimited.patchCapacity / (merge * merge),
-            program: (ProcessMemory.resident ?? 0) + growth,
-            reading: reading + (isGPU ? VulkanBackend.hostByteCount(largestFill: largestSegment(file)) : 0),
+            program: try program(options),
+            reading: reading + (isGPU ? VulkanBackend.hostByteCount(largestFill: largestSegment(model)) : 0),
             keysAndValues: { KVPool.byteCount(for: text, tokenCapacity: $0) },
             activations: { context, limits in
-                ActivationPlan(file, contextLength: context, limits, on: backend).arena.byteCount
+                ActivationPlan(model, contextLength: context, limits, on: backend).arena.byteCount
             },
             featureTokenBytes: image?.tokenBytes ?? 0, pageTokenBytes: image?.pixelBytes ?? 0)
     }
 
-    private static func largestSegment(_ file: ModelFile) -> Int {
-        file.segments.map(\.entry.imageByteCount).max() ?? 0
+    private static func largestSegment(_ model: ModelOutline) -> Int {
+        model.segments.map(\.entry.imageByteCount).max() ?? 0
     }
 }
 
 extension ThimbleError {
     /// What a plan is refused for, and what would make one.
-    init(_ refusal: PlanRefusal, _ path: String) {
-        var mends = ["--\(refusal.place.rawValue)-memory \(refusal.needed.inMebibytes)"]
-        if refusal.place == .device { mends = ["--device cpu"] + mends }
+    init(_ refusal: PlanRefusal, _ path: String, _ device: String, _ limits: LedgerLimits) {
+        var mends: [String] = refusal.place == .device ? ["--device cpu"] : []
+        // What a GPU has left is no limit of the user's, and no flag makes it more.
+        if refusal.place == .host || limits.device != nil {
+            mends.append("--\(refusal.place.rawValue)-memory \(refusal.needed.inMebibytes)")
+        }
         if let context = refusal.contextLength { mends.append("--context \(context)") }
         if let tokens = refusal.imageTokens { mends.append("--image-tokens \(tokens)") }
         self.init(
             .budgetExceeded,
             "\(path): \(refusal.limit) bytes of \(refusal.place.rawValue) memory are "
-                + "\(refusal.shortfall) too few; give " + mends.joined(separator: ", or "))
+                + "\(refusal.shortfall) too few on \(device); give " + mends.joined(separator: ", or "))
     }
 }
 

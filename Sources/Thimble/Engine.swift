@@ -29,9 +29,11 @@ public final class Engine {
     public let loadSeconds: Double
     /// How the model runs within its limits.
     public let plan: Plan
+    /// When generating waits for the machine to cool; nil for never.
+    let governor: ThermalGovernor?
     /// Every large piece of memory that this engine and its sessions hold.
     public let ledger: Ledger
-    private let opened: OpenDevice
+    let opened: OpenDevice
     let imageTokens: Int?
     let featureAllowance: FeatureAllowance
     /// What is kept of images; nil before the first one comes.
@@ -56,13 +58,15 @@ public final class Engine {
         let threads = try Self.threadCount(options)
         let file = try translating { () throws(ModelFileError) in try ModelFile(path: modelPath) }
         self.file = file
+        try translating { () throws(ModelFileError) in try file.checkSchema() }
         tokenizer = try Self.tokenizer(of: file)
         chatFormat = file.manifest.model.chatFormat.flatMap { ChatFormat(rawValue: $0) }
         preprocessor = try Self.preprocessor(of: file, imageTokens: options.imageTokens)
+        governor = options.governor
         let ledger = Ledger(options.limits)
         self.ledger = ledger
         let (opened, plan) = try Self.openAndPlan(
-            options, threadCount: threads, for: file, ledger, vulkan)
+            options, threadCount: threads, for: ModelOutline(file), modelPath, ledger, vulkan)
         self.opened = opened
         self.plan = plan
         let backend = opened.backend
@@ -105,13 +109,13 @@ public final class Engine {
 
     /// The context asked for, which the model must take; nil where none is.
     static func contextLength(
-        _ options: EngineOptions, of file: ModelFile
+        _ options: EngineOptions, of configuration: ModelConfiguration, _ path: String
     ) throws(ThimbleError) -> Int? {
-        let longest = file.configuration.text.maximumPositions
+        let longest = configuration.text.maximumPositions
         guard let length = options.contextLength else { return nil }
         guard (1...longest).contains(length) else {
             throw ThimbleError(
-                .invalidArgument, "a context of \(length) tokens; \(file.path) takes 1...\(longest)")
+                .invalidArgument, "a context of \(length) tokens; \(path) takes 1...\(longest)")
         }
         return length
     }

@@ -31,10 +31,14 @@ public struct EngineOptions: Sendable {
     /// of caches.
     public var featureFolder: String?
 
+    /// When generating waits for the machine to cool; nil for never.
+    public var governor: ThermalGovernor?
+
     public init() {}
 
     /// What a budget allows. Its context is a ceiling: a model that was made for less takes less.
-    public init(_ budget: Budget) {
+    /// Throws `inputMissing` where a sensor that it names is not there.
+    public init(_ budget: Budget) throws(ThimbleError) {
         switch budget.run.device {
         case nil, .automatic: device = .automatic
         case .cpu: device = .cpu
@@ -49,6 +53,7 @@ public struct EngineOptions: Sendable {
         imageTokens = budget.run.imageTokens
         featureMemory = budget.features.memory?.bytes
         featureDisk = budget.features.disk?.bytes
+        governor = try ThermalGovernor(budget.thermal)
     }
 }
 

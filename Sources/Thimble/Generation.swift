@@ -47,11 +47,13 @@ struct Generation {
             receive(piece)
         }
         let endOfSequence = engine.endOfSequence
+        var watch = engine.governor.map { ThermalWatch($0) }
         // Text that joins the answer moves nothing, unless tokens are long.
         let room = min(options.maximumTokens ?? .max, engine.contextLength - inputs.count)
         text.reserveCapacity(min(room * 8, 1 << 20))
         var reason = FinishReason.length
         while generated < options.maximumTokens ?? .max {
+            watch?.wait(shouldStop)
             guard let token = try source.next(inputs, sequence, shouldStop) else {
                 reason = .cancelled
                 break

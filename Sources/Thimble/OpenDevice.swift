@@ -28,9 +28,18 @@ struct OpenDevice {
     let backend: any Backend
     let description: DeviceDescription
     private let pipelines: PipelineStore
+    private let vulkan: VulkanAccess
 
     /// Bytes of its own memory that may be taken; nil for the CPU.
     var availableByteCount: Int? { (backend as? VulkanBackend)?.device.availableByteCount }
+
+    /// Bytes of its own memory that this process holds now; nil for the CPU, or where the driver does not
+    /// say.
+    var usedByteCount: Int? {
+        guard let device = (backend as? VulkanBackend)?.device, let listing = try? vulkan.open().devices()
+        else { return nil }
+        return device.usedByteCount(in: listing)
+    }
 
     /// Opens the device of that choice. Throws `noDevice` where there is none, or it cannot be used, and
     /// `outOfMemory`.
@@ -39,16 +48,16 @@ struct OpenDevice {
     ) throws(ThimbleError) {
         switch choice {
         case .cpu:
-            self.init(cpuThreads: threadCount, ledger)
+            self.init(cpuThreads: threadCount, ledger, vulkan)
         case .automatic:
             // A driver that computes on the CPU is slower than our kernels there.
             let devices = (try? vulkan.open().devices()) ?? []
             if let device = devices.first(where: { $0.kind != .cpu && $0.rejection == nil }),
-                let opened = try? OpenDevice(device, threadCount: threadCount, ledger, vulkan.pipelines)
+                let opened = try? OpenDevice(device, threadCount: threadCount, ledger, vulkan)
             {
                 self = opened
             } else {
-                self.init(cpuThreads: threadCount, ledger)
+                self.init(cpuThreads: threadCount, ledger, vulkan)
             }
         case .vulkan(let index):
             let devices: [PhysicalDevice]
@@ -60,7 +69,7 @@ struct OpenDevice {
                     throw ThimbleError(
                         .noDevice, "there is no vulkan:\(index); thimble devices lists what there is")
                 }
-                try self.init(devices[index], threadCount: threadCount, ledger, vulkan.pipelines)
+                try self.init(devices[index], threadCount: threadCount, ledger, vulkan)
             } else {
                 guard
                     let device = devices.first(where: { $0.rejection == nil && $0.kind != .cpu })
@@ -68,23 +77,25 @@ struct OpenDevice {
                 else {
                     throw ThimbleError(.noDevice, "no Vulkan device can be used; thimble devices says why")
                 }
-                try self.init(device, threadCount: threadCount, ledger, vulkan.pipelines)
+                try self.init(device, threadCount: threadCount, ledger, vulkan)
             }
         }
     }
 
-    private init(cpuThreads: Int, _ ledger: Ledger) {
+    private init(cpuThreads: Int, _ ledger: Ledger, _ vulkan: VulkanAccess) {
         let backend = CPUBackend(threadCount: cpuThreads, account: ledger)
         self.backend = backend
+        self.vulkan = vulkan
         pipelines = PipelineStore(folder: nil)
         description = DeviceDescription(
             name: "cpu", title: "CPU", kernels: backend.variant, threadCount: backend.threadCount)
     }
 
     private init(
-        _ device: PhysicalDevice, threadCount: Int, _ ledger: Ledger, _ pipelines: PipelineStore
+        _ device: PhysicalDevice, threadCount: Int, _ ledger: Ledger, _ vulkan: VulkanAccess
     ) throws(ThimbleError) {
-        self.pipelines = pipelines
+        self.vulkan = vulkan
+        pipelines = vulkan.pipelines
         do throws(VulkanError) {
             let opened = try VulkanDevice(device)
             backend = try VulkanBackend(

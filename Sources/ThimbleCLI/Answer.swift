@@ -77,12 +77,8 @@ struct AnswerReport: Encodable {
     var pages: Pages?
     var peakMemoryBytes: Int?
     var memory: MemoryReport
-    /// Whether images were to be kept on disk, and could not.
-    private var isFeatureFolderUnusable: Bool
-
-    private enum CodingKeys: CodingKey {
-        case text, finishReason, usage, timings, pages, peakMemoryBytes, memory
-    }
+    /// True where what was made of images was to be kept on disk, and could not; else nil.
+    var featureFolderIsUnusable: Bool?
 
     init(_ result: GenerationResult, engine: Engine, pages: Pages?) {
         text = result.text
@@ -99,7 +95,7 @@ struct AnswerReport: Encodable {
         self.pages = pages
         peakMemoryBytes = PeakMemory.bytes()
         memory = MemoryReport(engine)
-        isFeatureFolderUnusable = engine.isFeatureFolderUnusable
+        featureFolderIsUnusable = engine.isFeatureFolderUnusable ? true : nil
     }
 
     /// The figures for a person.
@@ -111,7 +107,7 @@ struct AnswerReport: Encodable {
         )
         if usage.imagesEncoded + usage.imagesCached > 0 {
             let (encoded, known) = (usage.imagesEncoded, usage.imagesCached)
-            let fault = isFeatureFolderUnusable ? "; none is kept, for the folder cannot be used" : ""
+            let fault = featureFolderIsUnusable == true ? "; none is kept, for the folder cannot be used" : ""
             lines.append("images        \(encoded) encoded, \(known) known from before\(fault)")
         }
         let (first, vision) = (timings.firstTokenSeconds.fixed(2), timings.visionSeconds.fixed(2))
@@ -122,6 +118,7 @@ struct AnswerReport: Encodable {
         if let bytes = peakMemoryBytes {
             let drawn = memory.drawnPeakBytes.asBytes
             lines.append("peak memory   \(bytes.asBytes) held, \(drawn) drawn\(memory.limitText)")
+            lines += memory.lines
         }
         return lines
     }

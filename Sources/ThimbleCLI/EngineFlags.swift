@@ -83,7 +83,7 @@ struct EngineFlags: ParsableArguments {
     }
 
     func options() throws -> EngineOptions {
-        var options = EngineOptions(try merged())
+        var options = try EngineOptions(merged())
         // Asked for by itself, a context is what there must be.
         options.contextLength = try context ?? Environment.budget().run.context
         return options

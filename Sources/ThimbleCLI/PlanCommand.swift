@@ -8,15 +8,24 @@ struct PlanCommand: ParsableCommand {
         commandName: "plan",
         abstract: "Say how a model will run within a limit on memory.",
         discussion: """
-            Nothing is loaded. Where nothing fits, the exit status is 3, and what would fit is said.
+            Nothing is loaded. Where nothing fits, the exit status is 3, and what would fit is said. A
+            config.json in place of a model file plans for that model as it would be converted.
 
             Examples:
               thimble plan model.thimble --host-memory 2GiB
               thimble plan model.thimble --host-memory 900MiB --context 4096 --json
             """)
 
-    @Argument(help: "The model file.", completion: .file(extensions: ["thimble"]))
+    @Argument(
+        help: "The model file, or the config.json of a model that is yet to be converted.",
+        completion: .file(extensions: ["thimble", "json"]))
     var model: String
+
+    @Option(help: "How the weights of a config.json would be stored.")
+    var weights = WeightChoice.q4
+
+    @Option(help: "Inputs that would share a scale: 32, 64 or 128.")
+    var group = 32
 
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -24,7 +33,16 @@ struct PlanCommand: ParsableCommand {
     @OptionGroup var engineFlags: EngineFlags
 
     func run() throws {
-        let plan = try Engine.plan(modelPath: model, options: engineFlags.options())
+        let options = try engineFlags.options()
+        let plan: Plan
+        if model.hasSuffix(".json") {
+            var conversion = ConversionOptions()
+            conversion.weights = weights
+            conversion.group = group
+            plan = try Engine.plan(configurationPath: model, conversion, options: options)
+        } else {
+            plan = try Engine.plan(modelPath: model, options: options)
+        }
         let report = PlanReport(plan)
         if json { return try JSONLine.write(report) }
         try StandardStream.output.write(report.lines.map { $0 + "\n" }.joined())

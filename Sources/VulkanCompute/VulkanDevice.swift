@@ -124,6 +124,12 @@ internal import Threads
         return max((heap.budget ?? heap.byteCount) - (heap.usage ?? 0), 0)
     }
 
+    /// Bytes of device memory that this process holds, by a newer listing of this device; nil where the
+    /// driver does not say.
+    public func usedByteCount(in listing: [PhysicalDevice]) -> Int? {
+        listing.first { $0.index == physical.index }?.heap(ofType: deviceMemoryType).usage
+    }
+
     func memoryType(for kind: DeviceBuffer.Kind) -> (type: UInt32, isMapped: Bool) {
         switch kind {
         case .device: (deviceMemoryType, isDeviceMemoryMapped)

@@ -25,7 +25,7 @@ private func inventory(_ generator: inout SeededGenerator, in folder: TemporaryD
         source: RandomSource(configuration: configuration),
         recipe: Recipe(weights: formats[Int.random(in: 0..<3, using: &generator)])
     ).write(to: path, packaging: Packaging(name: "random", creator: "tests"))
-    return WeightInventory(try ModelFile(path: path))
+    return WeightInventory(ModelOutline(try ModelFile(path: path)))
 }
 
 @Suite struct ResidencyTests {

@@ -25,7 +25,7 @@ private struct StreamedModel {
             recipe: Recipe(weights: weights)
         ).write(to: path, packaging: Packaging(name: name, creator: "tests"))
         file = try ModelFile(path: path)
-        inventory = WeightInventory(file)
+        inventory = WeightInventory(ModelOutline(file))
     }
 
     /// Features of an image, the logits of all positions of a prompt with it, those of three more tokens one

@@ -167,9 +167,10 @@ private enum Extent: CaseIterable {
         let needed = file.segments.filter { $0.entry.kind == .weights }.map(\.entry.imageByteCount)
             .reduce(0, +)
         #expect(needed > 0)
-        try Engine.requireMemory(forWeightsOf: file, available: needed)
+        try Engine.requireMemory(forWeightsOf: ModelOutline(file), file.path, available: needed)
         let error = #expect(throws: ThimbleError.self) {
-            try Engine.requireMemory(forWeightsOf: file, available: needed - 1)
+            try Engine.requireMemory(
+                forWeightsOf: ModelOutline(file), file.path, available: needed - 1)
         }
         #expect(error?.code == .outOfMemory)
         #expect(error?.message.contains("\(needed) bytes") == true)

@@ -108,9 +108,9 @@ struct VulkanFaultTests {
         let error = #expect(throws: ThimbleError.self) {
             try vulkan.engine { _ in Issue.record("weights are read") }
         }
-        #expect(error?.code == .outOfMemory)
+        #expect(error?.code == .budgetExceeded)
         let message = error?.message ?? ""
-        for fragment in ["300000 bytes", "weights", "256 tokens", "vulkan:0", "--context", "--device cpu"] {
+        for fragment in ["300000 bytes", "device memory", "too few", "vulkan:0", "--device cpu"] {
             #expect(message.contains(fragment), "\(message)")
         }
     }
