@@ -47,15 +47,20 @@ public struct ImageNumbering: Sendable {
     private func number(
         of bytes: RawSpan, behind head: UnsafeRawPointer?, _ headByteCount: Int
     ) -> UInt128 {
+        unsafe hash(of: bytes, behind: head, headByteCount, underSecret: 0)
+            ^ hash(of: bytes, behind: head, headByteCount, underSecret: 1)
+    }
+
+    /// The hash under one of the two secrets, which is half of what makes a number.
+    func hash(
+        of bytes: RawSpan, behind head: UnsafeRawPointer?, _ headByteCount: Int, underSecret index: Int
+    ) -> UInt128 {
         unsafe secret.withUnsafeBytes { secret in
             unsafe bytes.withUnsafeBytes { bytes in
-                stride(from: 0, to: Self.secretByteCount, by: Self.halfByteCount).reduce(into: UInt128(0)) {
-                    number, start in
-                    let hash = unsafe thimble_xxh3_128_secret(
-                        secret.baseAddress! + start, Self.halfByteCount, head, headByteCount,
-                        bytes.baseAddress, bytes.count)
-                    number ^= UInt128(hash.high) << 64 | UInt128(hash.low)
-                }
+                let hash = unsafe thimble_xxh3_128_secret(
+                    secret.baseAddress! + index * Self.halfByteCount, Self.halfByteCount, head, headByteCount,
+                    bytes.baseAddress, bytes.count)
+                return UInt128(hash.high) << 64 | UInt128(hash.low)
             }
         }
     }
