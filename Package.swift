@@ -43,6 +43,7 @@ let package = Package(
         .target(
             name: "Checkpoints", dependencies: ["Tensors", "Threads", "ModelFile"], swiftSettings: swift),
         .target(name: "Documents", dependencies: ["CFreeType", "CImages"], swiftSettings: swift),
+        .target(name: "FeatureFiles", dependencies: ["CXXHash"], swiftSettings: swift),
         .target(name: "Memory", dependencies: ["Tensors", "Threads", "ModelFile"], swiftSettings: swift),
         .target(name: "SessionFiles", dependencies: ["ModelFile", "CXXHash"], swiftSettings: swift),
         .target(name: "CPUBackend", dependencies: ["Tensors", "Threads", "CKernels"], swiftSettings: swift),
@@ -57,7 +58,7 @@ let package = Package(
             name: "Thimble",
             dependencies: [
                 "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend",
-                "VulkanBackend", "VulkanCompute", "Memory", "Tensors", "SessionFiles",
+                "VulkanBackend", "VulkanCompute", "Memory", "Tensors", "SessionFiles", "FeatureFiles",
             ],
             swiftSettings: swift),
         .executableTarget(
@@ -89,6 +90,8 @@ let package = Package(
             swiftSettings: swift),
         .testTarget(
             name: "DocumentsTests", dependencies: ["Documents", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "FeatureFilesTests", dependencies: ["FeatureFiles", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "MemoryTests",
             dependencies: ["Memory", "Checkpoints", "ModelFile", "Tensors", "TestSupport"],
@@ -129,6 +132,7 @@ let package = Package(
             name: "FaultInjectionTests",
             dependencies: [
                 "Thimble", "ModelFile", "CImages", "CAllocationCounter", "CFaultInjection", "TestSupport",
+                "FeatureFiles",
             ],
             swiftSettings: swift),
         // Stands between Thimble and the Vulkan driver.
@@ -156,7 +160,8 @@ if Context.environment["THIMBLE_FUZZ"] != nil {
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "CLibFuzzer", "Checkpoints", "Documents", "Memory", "ModelFile", "Tensors", "Tokenizers",
+                "CLibFuzzer", "Checkpoints", "Documents", "FeatureFiles", "Memory", "ModelFile", "Tensors",
+                "Tokenizers",
             ],
             path: "Fuzz/Targets", swiftSettings: swift),
     ]

@@ -9,6 +9,7 @@ private let targets: [String: @Sendable () throws -> any FuzzTarget] = [
     "budget": { BudgetTarget() },
     "chat": { try ChatTarget() },
     "configuration": { ConfigurationTarget() },
+    "features": { try FeaturesTarget() },
     "jpeg": { ImageTarget() },
     "manifest": { ManifestTarget() },
     "model-file": { try ModelFileTarget() },

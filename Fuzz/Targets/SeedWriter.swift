@@ -21,6 +21,7 @@ struct SeedWriter {
         try writeDocuments()
         try writeChats()
         try writeBudgets()
+        try writeFeatures()
     }
 
     private func contents(_ path: String) throws -> [UInt8] {
@@ -219,6 +220,19 @@ extension SeedWriter {
             #"power-file = "/sys/x/power1_input""#, "ceiling-watts = 1E1",
         ]
         try seed("budget", "every-spelling", Array(lines.joined(separator: "\n").utf8))
+    }
+}
+
+extension SeedWriter {
+    /// See `EntryRecipe`: a flag byte, a shape, no edits, no bytes more or fewer, features.
+    private func writeFeatures() throws {
+        let ending: [UInt8] = [0, 0, 0, 0]
+        try seed("features", "one", [0, 0, 0, 0] + ending)
+        try seed("features", "page", [0, 7, 9, 15] + ending + Array(0...255))
+        // As many runs as a test of this size may have.
+        try seed("features", "runs", [0, 15, 15, 255] + ending + [0xFF, 0x80, 0x7F])
+        let recipe = EntryRecipe([0, 1, 2, 3] + ending + [1, 2, 3])
+        try seed("features", "file", [1, 1, 2, 3] + recipe.fileBytes)
     }
 }
 

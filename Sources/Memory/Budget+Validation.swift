@@ -19,7 +19,6 @@ extension Budget {
         let needs: [(key: String, isStated: Bool, need: String, isMet: Bool)] = [
             ("spill.size", spill.size != nil, "spill.folder", spill.folder != nil),
             ("spill.written-a-day", spill.writtenADay != nil, "spill.folder", spill.folder != nil),
-            ("features.disk", features.disk != nil, "spill.folder", spill.folder != nil),
             ("thermal.ceiling-celsius", thermal.ceilingCelsius != nil, "thermal.zone", thermal.zone != nil),
             (
                 "thermal.ceiling-watts", thermal.ceilingWatts != nil, "thermal.power-file",

@@ -117,7 +117,7 @@ extension Budget {
     public struct Features: Sendable, Equatable {
         /// The most of it in memory.
         public var memory: ByteSize?
-        /// The most of it in the folder of ``Spill``.
+        /// The most of it on disk, in the user's folder of caches.
         public var disk: ByteSize?
 
         /// Nothing is said.

@@ -15,6 +15,8 @@ public struct Plan: Sendable, Equatable {
     /// Tokens of the longest prompt and answer together.
     public let contextLength: Int
     public let activations: ActivationLimits
+    /// Visual tokens whose features are kept in memory; 0 for a text-only model.
+    public let featureTokens: Int
     public let residency: Residency
     /// Every piece, in the order in which they are taken.
     public let items: [Item]
@@ -26,9 +28,10 @@ public struct Plan: Sendable, Equatable {
     public let decodedByteCount: Int
 
     static let program = "program and tokenizer"
+    static let pages = "page images"
     static let reading = "reading weights"
     /// Items that no backend draws: the process holds them.
-    public static let heldByProcess: Set<String> = [program, reading]
+    public static let heldByProcess: Set<String> = [program, pages, reading]
 
     /// Bytes that the plan takes.
     public func byteCount(_ place: MemoryPlace) -> Int {

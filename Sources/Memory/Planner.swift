@@ -12,6 +12,8 @@ public struct PlanRequest: Sendable, Equatable {
     public var chunkTokens: Int?
     /// The most visual tokens of an image.
     public var imageTokens: Int?
+    /// Bytes of visual features to keep; those of the largest image at least.
+    public var featureByteCount: Int?
     /// Whether weights may be read from the file as they are used.
     public var mayStream = true
 
@@ -36,15 +38,17 @@ public struct ModelSizes {
     public let keysAndValues: (_ contextLength: Int) -> Int?
     /// Activations.
     public let activations: (_ contextLength: Int, ActivationLimits) -> Int
-    /// Visual features of a conversation.
-    public let features: (_ contextLength: Int) -> Int
+    /// Features of a visual token; 0 for a text-only model.
+    public let featureTokenBytes: Int
+    /// Pixels that become a visual token; 0 for a text-only model.
+    public let pageTokenBytes: Int
 
     public init(
         inventory: WeightInventory, place: MemoryPlace, maximumContext: Int, maximumImageTokens: Int,
         program: Int, reading: Int,
         keysAndValues: @escaping (Int) -> Int?,
         activations: @escaping (Int, ActivationLimits) -> Int,
-        features: @escaping (Int) -> Int
+        featureTokenBytes: Int, pageTokenBytes: Int
     ) {
         self.inventory = inventory
         self.place = place
@@ -54,7 +58,8 @@ public struct ModelSizes {
         self.reading = reading
         self.keysAndValues = keysAndValues
         self.activations = activations
-        self.features = features
+        self.featureTokenBytes = featureTokenBytes
+        self.pageTokenBytes = pageTokenBytes
     }
 }
 
@@ -72,6 +77,9 @@ public struct Planner {
     }
     /// Positions whose logits are computed together: many only where memory is not limited.
     private static let logitRows = 64
+    /// What features may take of a limit on memory, where it is not said: they save the tower's work, and so
+    /// are worth less than weights that every token needs.
+    private static let featureShare = 8
     /// A context that is taken where a limit leaves no room for more without reading weights again and again.
     private static let usualContext = 4096
     /// The least that is chosen by itself: a page and a question.
@@ -79,14 +87,15 @@ public struct Planner {
 
     /// The plan, or why there is none.
     public func plan(_ request: PlanRequest) throws(PlanRefusal) -> Plan {
-        let process = sizes.program + sizes.reading
-        if sizes.place == .device {
-            // What the process holds beside the GPU's memory cannot be made less.
-            let host = [request.limits.host, request.limits.total].compactMap { $0 }.min()
-            if let host, process > host {
+        if sizes.place == .device, let host = hostLimit(request) {
+            // What the process holds beside the GPU's memory cannot be made less than for the least context.
+            let context = request.contextLength ?? min(longest(request), Self.leastContext)
+            let process = processBytes(context: context)
+            if process > host {
+                let smaller = Self.most(below: context) { processBytes(context: $0) <= host }
                 throw PlanRefusal(
-                    place: .host, limit: host, needed: process.roundedUpToMebibyte, contextLength: nil,
-                    imageTokens: nil)
+                    place: .host, limit: host, needed: process.roundedUpToMebibyte,
+                    contextLength: request.contextLength == nil ? nil : smaller, imageTokens: nil)
             }
         }
         guard let limit = limit(request) else { return unlimited(request) }
@@ -109,8 +118,21 @@ public struct Planner {
         }
     }
 
-    /// What the process holds, where that counts against the same limit.
-    private var processBytes: Int { sizes.place == .host ? sizes.program + sizes.reading : 0 }
+    private func hostLimit(_ request: PlanRequest) -> Int? {
+        [request.limits.host, request.limits.total].compactMap { $0 }.min()
+    }
+
+    /// What the process holds, whatever a device does.
+    private func processBytes(context: Int) -> Int {
+        sizes.program + sizes.reading + context * sizes.pageTokenBytes
+    }
+
+    /// What the process holds, as far as it counts against the limit on the place of the model's parts.
+    private func processBytes(_ request: PlanRequest, context: Int) -> Int {
+        if sizes.place == .host { return processBytes(context: context) }
+        // A total has had all but the pages taken off.
+        return request.limits.total == nil ? 0 : context * sizes.pageTokenBytes
+    }
 
     private func residency(within budget: Int, _ request: PlanRequest) -> Residency? {
         if sizes.place == .host, request.mayStream { return Residency.best(sizes.inventory, budget: budget) }
@@ -122,9 +144,10 @@ public struct Planner {
         let activations = ActivationLimits(
             chunkTokens: request.chunkTokens ?? chunkChoices[0], logitRows: Self.logitRows,
             imageTokens: request.imageTokens)
+        let context = request.contextLength ?? longest(request)
         return make(
-            request, context: request.contextLength ?? longest(request), activations,
-            .whole(sizes.inventory))
+            request, context: context, activations,
+            featureTokens: featureTokens(request, context: context, limit: nil), .whole(sizes.inventory))
     }
 
     /// The best plan of at most `limit` bytes; nil where there is none.
@@ -148,6 +171,9 @@ public struct Planner {
     }
 
     private func best(_ request: PlanRequest, context: Int, limit: Int) -> Plan? {
+        if sizes.place == .device, let host = hostLimit(request), processBytes(context: context) > host {
+            return nil
+        }
         let choices = request.chunkTokens.map { [$0] } ?? chunkChoices
         for (index, chunk) in choices.enumerated() {
             let activations = ActivationLimits(
@@ -156,17 +182,30 @@ public struct Planner {
             let isLast = index == choices.count - 1
             guard isLast || sizes.activations(context, activations) <= limit / 4 else { continue }
             guard let keys = sizes.keysAndValues(context) else { return nil }
+            let features = featureTokens(request, context: context, limit: limit)
             let (rest, overflows) = keys.addingReportingOverflow(
-                processBytes + sizes.features(context) + sizes.activations(context, activations))
+                processBytes(request, context: context) + features * sizes.featureTokenBytes
+                    + sizes.activations(context, activations))
             if !overflows, rest < limit, let residency = residency(within: limit - rest, request) {
-                return make(request, context: context, activations, residency)
+                return make(request, context: context, activations, featureTokens: features, residency)
             }
         }
         return nil
     }
 
+    /// Visual tokens whose features are kept: the largest image's at least, for the decoder to see it.
+    private func featureTokens(_ request: PlanRequest, context: Int, limit: Int?) -> Int {
+        guard sizes.featureTokenBytes > 0 else { return 0 }
+        let most = min(context, request.imageTokens ?? .max)
+        let least = max(1, min(most, sizes.maximumImageTokens))
+        if let asked = request.featureByteCount { return max(least, asked / sizes.featureTokenBytes) }
+        guard let limit else { return context }
+        return min(context, max(least, limit / Self.featureShare / sizes.featureTokenBytes))
+    }
+
     private func make(
-        _ request: PlanRequest, context: Int, _ activations: ActivationLimits, _ residency: Residency
+        _ request: PlanRequest, context: Int, _ activations: ActivationLimits, featureTokens: Int,
+        _ residency: Residency
     ) -> Plan {
         let inventory = sizes.inventory
         let resident = inventory.byteCount(of: residency.resident)
@@ -178,7 +217,8 @@ public struct Planner {
             (Plan.program, sizes.program),
             ("keys and values", sizes.keysAndValues(context) ?? .max / 4),
             ("activations", sizes.activations(context, activations)),
-            ("visual features", sizes.features(context)),
+            ("visual features", featureTokens * sizes.featureTokenBytes),
+            (Plan.pages, context * sizes.pageTokenBytes),
             ("weights, resident", resident),
             ("norms and biases", vectors),
             ("embedding rows", rows),
@@ -187,7 +227,8 @@ public struct Planner {
         ]
         let decoded = inventory.byteCount(of: inventory.decoder)
         return Plan(
-            limits: request.limits, contextLength: context, activations: activations, residency: residency,
+            limits: request.limits, contextLength: context, activations: activations,
+            featureTokens: featureTokens, residency: residency,
             items: items.filter { $0.1 > 0 }.map { name, byteCount in
                 Plan.Item(
                     name: name, place: Plan.heldByProcess.contains(name) ? .host : sizes.place,

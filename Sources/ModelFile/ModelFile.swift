@@ -21,6 +21,9 @@ public final class ModelFile: Sendable {
     public var configuration: ModelConfiguration { manifest.model.configuration }
     /// Bytes in the file.
     public var byteCount: Int { input.byteCount }
+    /// What tells this model's file from another's: the header, with the checksums of the manifest and of the
+    /// block index, in which are those of all blocks. A copy has the same.
+    public var identity: [UInt8] { header.encoded }
 
     /// Opens and checks the file at `path`; the weights are not read.
     public init(path: String) throws(ModelFileError) {

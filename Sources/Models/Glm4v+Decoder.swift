@@ -13,9 +13,11 @@ extension Glm4v {
         case kept
         /// Every position.
         case all
+        /// None: there are more inputs to come before anybody asks.
+        case none
     }
 
-    /// Runs the inputs that `sequence` does not hold yet through the decoder.
+    /// Runs the inputs that `sequence` does not hold yet through the decoder, or those before `end` of them.
     ///
     /// Pages that become full are known by their inputs from then on.
     ///
@@ -25,31 +27,34 @@ extension Glm4v {
     /// so, the chunk and the rest are left for a later call and no last logits come.
     ///
     /// Throws `tokenOutOfRange`, `contextFull`, or `backend` for a fault of the device.
-    /// Precondition: what `sequence` holds are the first positions of `inputs`.
+    /// Precondition: what `sequence` holds are the first positions of `inputs`; the features of images that
+    /// are yet to run are in their store; `end` is none of the positions held.
     public func forward(
-        _ inputs: InputSequence, into sequence: KVSequence, logits rows: LogitRows,
+        _ inputs: InputSequence, upTo end: Int? = nil, into sequence: KVSequence, logits rows: LogitRows,
         shouldStop: () -> Bool = { false }, receive: (UnsafeBufferPointer<Float>) -> Void
     ) throws(ModelError) {
         let vocabularySize = configuration.text.vocabularySize
-        precondition(sequence.length <= inputs.count, "a sequence holds no more than its inputs")
-        for token in inputs.tokens[sequence.length...] where token < 0 || token >= vocabularySize {
+        let end = end ?? inputs.count
+        precondition(
+            end <= inputs.count && sequence.length <= end, "a sequence holds no more than its inputs")
+        for token in inputs.tokens[sequence.length..<end] where token < 0 || token >= vocabularySize {
             throw .tokenOutOfRange(token: Int(token), vocabularySize: vocabularySize)
         }
         try sequence.wake()
-        try sequence.reserve(inputs.count - sequence.length)
+        try sequence.reserve(end - sequence.length)
         defer { sequence.releaseReserve() }
-        while sequence.length < inputs.count {
-            let chunk = sequence.length..<min(sequence.length + activations.limits.chunkTokens, inputs.count)
+        while sequence.length < end {
+            let chunk = sequence.length..<min(sequence.length + activations.limits.chunkTokens, end)
             guard let stream = try run(inputs, chunk, sequence, shouldStop) else { return }
             switch rows {
             case .all:
                 try unsafe computeLogits(stream, receive)
-            case .last where chunk.upperBound == inputs.count:
+            case .last where chunk.upperBound == end:
                 let last = chunk.count - 1..<chunk.count
                 try unsafe computeLogits(stream.rows(last), receive)
-            case .kept where chunk.upperBound == inputs.count:
+            case .kept where chunk.upperBound == end:
                 try keepLogits(stream.rows(chunk.count - 1..<chunk.count))
-            case .last, .kept:
+            case .last, .kept, .none:
                 do { try backend.synchronize() } catch { throw .backend(error) }
             }
             sequence.commit(chunk.count)

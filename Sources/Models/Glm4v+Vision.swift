@@ -86,15 +86,17 @@ extension Glm4v {
     /// The LayerNorm of the merger: PyTorch's default.
     private static let layerNormEpsilon: Float = 1e-5
 
-    /// Encodes one image, given as red, green and blue bytes, row by row without padding, into `store`.
+    /// Encodes one image, given as red, green and blue bytes, row by row without padding, into `store`, under
+    /// the number `image`. The caller holds the features then.
     ///
     /// `shouldStop` is asked before each block of the tower; when it says so, there are no features, and
-    /// `store` is as before. Throws `image` for a size that cannot be used, `contextFull` where `store` or
-    /// the context cannot hold the image's visual tokens, `backend` for a fault of the device.
-    /// Precondition: the model sees, `preprocessor` was made of its configuration, and `pixels` are
-    /// `width x height x 3`.
+    /// `store` is as before. Throws `image` for a size that cannot be used, `contextFull` where the context,
+    /// or `store` beside what is held, cannot hold the image's visual tokens, `backend` for a fault of the
+    /// device.
+    /// Precondition: the model sees, `preprocessor` was made of its configuration, `pixels` are
+    /// `width x height x 3`, and `store` has no features of that number.
     public func encode(
-        pixels: Span<UInt8>, width: Int, height: Int, preprocessor: ImagePreprocessor,
+        pixels: Span<UInt8>, width: Int, height: Int, preprocessor: ImagePreprocessor, as image: UInt128,
         into store: VisualFeatureStore, shouldStop: () -> Bool = { false }
     ) throws(ModelError) -> VisualFeatures? {
         guard let tower = vision, let allWork = visionWork else {
@@ -111,6 +113,10 @@ extension Glm4v {
             throw .contextFull(
                 needed: visualGrid.count, capacity: activations.patchCapacity / (merge * merge))
         }
+        let features = VisualFeatures(of: image, grid: visualGrid, in: store)
+        guard store.hasRoom(for: features) else {
+            throw .contextFull(needed: store.heldCount + visualGrid.count, capacity: store.capacity)
+        }
         let work = allWork.prefix(patches: grid.count, tokens: visualGrid.count)
         self.store?.begin(.vision)
         try cutPatches(pixels, cut, into: work.patches)
@@ -119,16 +125,15 @@ extension Glm4v {
             if shouldStop() { return nil }
             try run(block, tower, work)
         }
-        let before = store.count
-        let values = try store.take(visualGrid.count)
+        let values = store.add(features)
         do throws(ModelError) {
             try mergePatches(tower, work, into: values)
             do { try backend.synchronize() } catch { throw ModelError.backend(error) }
         } catch {
-            store.truncate(to: before)
+            store.remove(features)
             throw error
         }
-        return VisualFeatures(values: values, grid: visualGrid)
+        return features
     }
 
     /// Cuts with the scratch that is planned for images, which the tower's own numbers will lie over.

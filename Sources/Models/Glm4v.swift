@@ -7,8 +7,8 @@ public import Tensors
 /// One `Glm4vForConditionalGeneration` or `Glm4ForCausalLM` in a backend's memory.
 ///
 /// The decoder is in `Glm4v+Decoder.swift`, the vision tower in `Glm4v+Vision.swift`. The model holds weights
-/// and room to compute; what a conversation has computed so far lives in its `InputSequence`, `KVSequence`
-/// and `VisualFeatureStore`.
+/// and room to compute; what a conversation has computed so far lives in its `InputSequence` and
+/// `KVSequence`, and what images have become in a `VisualFeatureStore`.
 public final class Glm4v {
     public let configuration: ModelConfiguration
     public let backend: any Backend

@@ -20,19 +20,22 @@ public struct Position: Equatable, Sendable {
 
 /// A growing sequence of inputs.
 public struct InputSequence {
-    /// An image and the index of its first visual token.
-    struct ImageSpan {
-        let start: Int
-        let features: VisualFeatures
-        var end: Int { start + features.grid.count }
-        /// What tells the image from all others of the engine.
-        var key: UInt128 { UInt128(features.encoding) }
+    /// An image and where its visual tokens stand.
+    public struct ImageSpan {
+        /// The index of the first.
+        public let start: Int
+        public let features: VisualFeatures
+        /// The index behind the last.
+        public var end: Int { start + features.grid.count }
+        /// What tells the image from all others.
+        var key: UInt128 { features.image }
     }
 
     /// One id a position; visual tokens carry the image placeholder's id.
     public private(set) var tokens: [Int32] = []
     private(set) var positions: [Position] = []
-    private(set) var images: [ImageSpan] = []
+    /// The images, in order.
+    public private(set) var images: [ImageSpan] = []
     /// Where the next token of text stands.
     private(set) var nextPosition: Int32 = 0
 
@@ -83,11 +86,11 @@ public struct InputSequence {
 
 extension InputSequence {
     /// How many leading positions are the same in both: the same tokens, and the same images in the same
-    /// places. Images are the same where they come from one encoding.
+    /// places. Images are the same where they have one number.
     public func commonPrefixLength(with other: InputSequence) -> Int {
         var length = zip(tokens, other.tokens).prefix { $0 == $1 }.count
         for (mine, theirs) in zip(images, other.images) {
-            let isSame = mine.start == theirs.start && mine.key == theirs.key
+            let isSame = mine.start == theirs.start && mine.features.image == theirs.features.image
             if !isSame { length = min(length, mine.start, theirs.start) }
         }
         for image in images.dropFirst(other.images.count) { length = min(length, image.start) }

@@ -62,8 +62,13 @@ public struct GenerationResult: Sendable {
     public var cachedTokens: Int
     /// Visual tokens among the prompt's.
     public var imageTokens: Int
+    /// Images that went through the vision tower.
+    public var imagesEncoded: Int
+    /// Images that did not have to: the keys and values held them already, or their features came from memory
+    /// or from disk.
+    public var imagesCached: Int
     public var generatedTokens: Int
-    /// Seconds in the vision tower.
+    /// Seconds until the features of all images were there.
     public var visionSeconds: Double
     /// Seconds from the call to the first token, vision included.
     public var firstTokenSeconds: Double

@@ -28,20 +28,21 @@ extension Engine {
         for image in images { needed += try visualGrid(of: image).count }
         guard needed <= contextLength else { throw .contextFull(needed: needed, capacity: contextLength) }
         var inputs = InputSequence()
-        let features = images.isEmpty ? nil : try makeFeatureStore()
         var nextImage = 0
         for token in tokens {
-            if let features, token == imageToken {
-                guard let image = try encode(images[nextImage], into: features, shouldStop: shouldStop) else {
-                    throw ThimbleError(.cancelled, "interrupted")
-                }
-                inputs.append(image, token: token)
+            if token == imageToken {
+                inputs.append(try features(of: images[nextImage]), token: token)
                 nextImage += 1
             } else {
                 inputs.append(token)
             }
         }
         let (model, sequence) = (self.model, KVSequence(pool: pool, capacity: contextLength))
+        var held = HeldFeatures()
+        let report = try unsafe look(
+            at: images, in: inputs, sequence, logits: .all, holding: &held, shouldStop: shouldStop,
+            receive: receive)
+        if report == nil { throw ThimbleError(.cancelled, "interrupted") }
         try translating(path) { () throws(ModelError) in
             try unsafe model.forward(
                 inputs, into: sequence, logits: .all, shouldStop: shouldStop, receive: receive)

@@ -51,6 +51,7 @@ extension Engine {
         _ options: EngineOptions, threadCount: Int, for model: ModelOutline, _ path: String, _ ledger: Ledger,
         _ vulkan: VulkanAccess
     ) throws(ThimbleError) -> (device: OpenDevice, plan: Plan) {
+        try checkFeatureSizes(options)
         let opened = try OpenDevice(options.device, threadCount: threadCount, ledger, vulkan: vulkan)
         guard options.kvType == .f16 || opened.backend is CPUBackend else {
             throw ThimbleError(
@@ -80,6 +81,7 @@ extension Engine {
         request.chunkTokens = options.chunkTokens
         request.imageTokens = options.imageTokens
         request.mayStream = options.mayStream
+        request.featureByteCount = options.featureMemory
         if let available = device.availableByteCount {
             request.limits.device = min(options.limits.device ?? .max, available)
         } else if options.limits.host ?? options.limits.total == nil {
@@ -126,8 +128,7 @@ extension Engine {
             activations: { context, limits in
                 ActivationPlan(model, contextLength: context, limits, on: backend).arena.byteCount
             },
-            // What the tower made of images, and the images' own pixels.
-            features: { context in image.map { context * ($0.tokenBytes + $0.pixelBytes) } ?? 0 })
+            featureTokenBytes: image?.tokenBytes ?? 0, pageTokenBytes: image?.pixelBytes ?? 0)
     }
 
     private static func largestSegment(_ model: ModelOutline) -> Int {

@@ -34,6 +34,10 @@ public final class Engine {
     /// Every large piece of memory that this engine and its sessions hold.
     public let ledger: Ledger
     let opened: OpenDevice
+    let imageTokens: Int?
+    let featureAllowance: FeatureAllowance
+    /// What is kept of images; nil before the first one comes.
+    var openedFeatures: FeatureCache?
     /// The device that this engine runs on.
     public var device: DeviceDescription { opened.description }
     /// How keys and values are stored.
@@ -81,6 +85,10 @@ public final class Engine {
                 progress: progress)
         }
         let model = self.model
+        featureAllowance = FeatureAllowance(
+            tokens: max(1, plan.featureTokens), diskByteCount: options.featureDisk ?? 0,
+            folder: options.featureFolder)
+        imageTokens = options.imageTokens
         stepDecoder = try translating(modelPath) { () throws(ModelError) in
             try StepDecoder(model, contextLength: contextLength)
         }
@@ -174,14 +182,6 @@ public final class Engine {
 
     /// A new, empty conversation.
     public func makeSession() -> Session { Session(engine: self) }
-
-    /// Room for the visual tokens of one conversation.
-    func makeFeatureStore() throws(ThimbleError) -> VisualFeatureStore {
-        let (model, contextLength) = (self.model, self.contextLength)
-        return try translating(path) { () throws(ModelError) in
-            try VisualFeatureStore(model.configuration.text, capacity: contextLength, on: model.backend)
-        }
-    }
 
     /// Whether the model takes images.
     public var seesImages: Bool { preprocessor != nil }

@@ -24,6 +24,15 @@ public struct EngineOptions: Sendable {
     /// The most visual tokens that an image may become: larger ones are shrunk; nil takes what the model was
     /// made for.
     public var imageTokens: Int?
+    /// The most bytes of memory for what the vision tower has made of images, which the sessions of an engine
+    /// share; those of one image are always allowed. Nil takes what a context of images needs, or, under a
+    /// limit on memory, an eighth of that at most.
+    public var featureMemory: Int?
+    /// The most bytes on disk for it, where it is for later runs; nil and 0 keep nothing there.
+    public var featureDisk: Int?
+    /// The folder for that, which nobody else may write to; nil takes `thimble/features` in the user's folder
+    /// of caches.
+    public var featureFolder: String?
 
     /// Whether weights that do not fit may be read from the file as they are used.
     public var mayStream = true
@@ -49,6 +58,8 @@ public struct EngineOptions: Sendable {
         imageTokens = budget.run.imageTokens
         kvType = budget.kv.type ?? .f16
         mayStream = budget.run.offload != Budget.Offload.none
+        featureMemory = budget.features.memory?.bytes
+        featureDisk = budget.features.disk?.bytes
         governor = try ThermalGovernor(budget.thermal)
     }
 }

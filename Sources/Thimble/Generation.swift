@@ -11,22 +11,22 @@ struct Generation {
     private let start: ContinuousClock.Instant
     private let clock = ContinuousClock()
     private let promptTokens: Int
-    private let visionSeconds: Double
     private var text = ""
     private var generated = 0
     private var firstToken: ContinuousClock.Instant?
     var cachedTokens = 0
     var imageTokens = 0
+    var visionSeconds = 0.0
+    var imagesEncoded = 0
+    var imagesCached = 0
 
     init(
-        session: Session, options: GenerationOptions, promptTokens: Int, start: ContinuousClock.Instant,
-        visionSeconds: Double
+        session: Session, options: GenerationOptions, promptTokens: Int, start: ContinuousClock.Instant
     ) {
         engine = session.engine
         self.options = options
         self.promptTokens = promptTokens
         self.start = start
-        self.visionSeconds = visionSeconds
     }
 
     /// Runs to the end. The tokens generated join `inputs`, the last one excepted, which needs no keys and
@@ -83,7 +83,8 @@ struct Generation {
         let end = clock.now
         return GenerationResult(
             text: text, finishReason: reason, promptTokens: promptTokens, cachedTokens: cachedTokens,
-            imageTokens: imageTokens, generatedTokens: generated, visionSeconds: visionSeconds,
+            imageTokens: imageTokens, imagesEncoded: imagesEncoded, imagesCached: imagesCached,
+            generatedTokens: generated, visionSeconds: visionSeconds,
             firstTokenSeconds: start.duration(to: firstToken ?? end).seconds,
             decodeSeconds: (firstToken ?? end).duration(to: end).seconds)
     }

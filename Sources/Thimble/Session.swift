@@ -17,13 +17,11 @@ public final class Session {
     /// Where the next prompt's inputs are put together.
     private var next = InputSequence()
     private let sequence: KVSequence
-    /// The images of the last prompt, as far as they are encoded, in order.
-    private var encoded: [EncodedImage] = []
-    /// Holds the features of `encoded`, in order; made for the whole context when the first image comes.
-    private var features: VisualFeatureStore?
+    /// The images of the last prompt, in order.
+    private var seen: [SeenImage] = []
 
-    /// An image with its features; the image tells whether they hold for another prompt.
-    private struct EncodedImage {
+    /// An image with its features, to know it by in the next prompt, where it mostly is the same array.
+    private struct SeenImage {
         let image: RGBImage
         let features: VisualFeatures
     }
@@ -42,7 +40,7 @@ public final class Session {
     /// Forgets the conversation.
     public func clear() {
         messages = []
-        keepEncoded(0)
+        seen = []
         inputs.removeAll()
         sequence.truncate(to: 0)
     }
@@ -104,16 +102,25 @@ public final class Session {
         let clock = ContinuousClock()
         let start = clock.now
         let promptTokens = try countFitting(prompt, images)
-        let isEncoded = try encode(images, shouldStop)
-        let visionSeconds = start.duration(to: clock.now).seconds
-        var generation = Generation(
-            session: self, options: options, promptTokens: promptTokens, start: start,
-            visionSeconds: visionSeconds)
-        guard isEncoded else { return generation.result(.cancelled) }
+        var generation = Generation(session: self, options: options, promptTokens: promptTokens, start: start)
+        try recognise(images)
         try assemble(prompt)
         generation.cachedTokens = try reuse()
         generation.imageTokens = inputs.imageTokenCount
-        return try generation.run(&inputs, sequence, shouldStop: shouldStop, receive: receive)
+        do throws(ThimbleError) {
+            var held = HeldFeatures()
+            let report = try unsafe engine.look(
+                at: images, in: inputs, sequence, logits: .none, holding: &held, shouldStop: shouldStop
+            ) { _ in }
+            guard let report else { return generation.result(.cancelled) }
+            generation.visionSeconds = report.seconds
+            generation.imagesEncoded = report.encoded
+            generation.imagesCached = images.count - report.encoded
+            return try generation.run(&inputs, sequence, shouldStop: shouldStop, receive: receive)
+        } catch {
+            engine.distrustFeatures(after: error)
+            throw error
+        }
     }
 
     /// The positions that a prompt takes. Refuses one that cannot fit before any of it is computed.
@@ -134,28 +141,17 @@ public final class Session {
         return needed
     }
 
-    /// Makes `encoded` hold `images`; returns false when the caller asked to stop. Images that stand where
-    /// the last prompt had the same ones are not encoded again: a conversation mostly adds to its end.
-    private func encode(_ images: [RGBImage], _ shouldStop: () -> Bool) throws(ThimbleError) -> Bool {
+    /// Makes `seen` hold `images`. Those that stand where the last prompt had the same ones are known without
+    /// looking at them: a conversation mostly adds to its end.
+    private func recognise(_ images: [RGBImage]) throws(ThimbleError) {
         for (index, image) in images.enumerated() {
-            if index < encoded.count {
-                if encoded[index].image == image { continue }
-                keepEncoded(index)
+            if index < seen.count {
+                if seen[index].image == image { continue }
+                seen.removeSubrange(index...)
             }
-            if features == nil { features = try engine.makeFeatureStore() }
-            guard !shouldStop(), let features,
-                let made = try engine.encode(image, into: features, shouldStop: shouldStop)
-            else { return false }
-            encoded.append(EncodedImage(image: image, features: made))
+            seen.append(SeenImage(image: image, features: try engine.features(of: image)))
         }
-        keepEncoded(images.count)
-        return true
-    }
-
-    /// Forgets all encoded images but the first `count`.
-    private func keepEncoded(_ count: Int) {
-        encoded.removeLast(encoded.count - count)
-        features?.truncate(to: encoded.reduce(0) { $0 + $1.features.grid.count })
+        seen.removeSubrange(images.count...)
     }
 
     /// Makes `next` the inputs of `prompt`.
@@ -170,7 +166,7 @@ public final class Session {
                 try engine.checkToken(token)
                 next.append(token)
             case .image:
-                next.append(encoded[image].features, token: engine.imageToken ?? 0)
+                next.append(seen[image].features, token: engine.imageToken ?? 0)
                 image += 1
             }
         }

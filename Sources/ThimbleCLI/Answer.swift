@@ -47,6 +47,10 @@ struct AnswerReport: Encodable {
         var promptTokens: Int
         var cachedTokens: Int
         var imageTokens: Int
+        /// Images that went through the vision tower.
+        var imagesEncoded: Int
+        /// Images that were known from before.
+        var imagesCached: Int
         var completionTokens: Int
     }
 
@@ -73,13 +77,16 @@ struct AnswerReport: Encodable {
     var pages: Pages?
     var peakMemoryBytes: Int?
     var memory: MemoryReport
+    /// True where what was made of images was to be kept on disk, and could not; else nil.
+    var featureFolderIsUnusable: Bool?
 
     init(_ result: GenerationResult, engine: Engine, pages: Pages?) {
         text = result.text
         finishReason = result.finishReason.rawValue
         usage = Usage(
             promptTokens: result.promptTokens, cachedTokens: result.cachedTokens,
-            imageTokens: result.imageTokens, completionTokens: result.generatedTokens)
+            imageTokens: result.imageTokens, imagesEncoded: result.imagesEncoded,
+            imagesCached: result.imagesCached, completionTokens: result.generatedTokens)
         timings = Timings(
             loadSeconds: engine.loadSeconds, visionSeconds: result.visionSeconds,
             firstTokenSeconds: result.firstTokenSeconds, decodeSeconds: result.decodeSeconds,
@@ -88,6 +95,7 @@ struct AnswerReport: Encodable {
         self.pages = pages
         peakMemoryBytes = PeakMemory.bytes()
         memory = MemoryReport(engine)
+        featureFolderIsUnusable = engine.isFeatureFolderUnusable ? true : nil
     }
 
     /// The figures for a person.
@@ -97,6 +105,11 @@ struct AnswerReport: Encodable {
         lines.append(
             "prompt        \(usage.promptTokens.of("token")), \(usage.cachedTokens) from earlier turns"
         )
+        if usage.imagesEncoded + usage.imagesCached > 0 {
+            let (encoded, known) = (usage.imagesEncoded, usage.imagesCached)
+            let fault = featureFolderIsUnusable == true ? "; none is kept, for the folder cannot be used" : ""
+            lines.append("images        \(encoded) encoded, \(known) known from before\(fault)")
+        }
         let (first, vision) = (timings.firstTokenSeconds.fixed(2), timings.visionSeconds.fixed(2))
         lines.append("first token   \(first) s, \(vision) s of it vision")
         lines.append("loading       \(timings.loadSeconds.fixed(2)) s, before that")

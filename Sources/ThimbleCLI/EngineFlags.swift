@@ -37,6 +37,18 @@ struct EngineFlags: ParsableArguments {
         completion: .list(KVType.allCases.map(\.rawValue)))
     var kv: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "The most to keep in memory of what the model made of images, as 256MiB; that of one image is.",
+            valueName: "size"))
+    var featureMemory: MemorySize?
+
+    @Option(
+        help: ArgumentHelp(
+            "The most to keep of it on disk, for later runs (environment: THIMBLE_FEATURE_CACHE).",
+            valueName: "size"))
+    var featureCache: MemorySize?
+
     @Option(help: "The most visual tokens that an image may become; larger images are shrunk.")
     var imageTokens: Int?
 
@@ -66,6 +78,8 @@ struct EngineFlags: ParsableArguments {
         flags.kv.type = try kv.map(Self.kvType)
         flags.memory.host = hostMemory?.size
         flags.memory.device = deviceMemory?.size
+        flags.features.memory = featureMemory?.size
+        flags.features.disk = featureCache?.size
         return flags
     }
 

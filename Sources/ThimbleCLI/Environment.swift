@@ -21,6 +21,7 @@ enum Environment {
         if budget.kv.type == nil { budget.kv.type = try text("THIMBLE_KV").map(EngineFlags.kvType) }
         if budget.memory.host == nil { budget.memory.host = try size("THIMBLE_HOST_MEMORY") }
         if budget.memory.device == nil { budget.memory.device = try size("THIMBLE_DEVICE_MEMORY") }
+        if budget.features.disk == nil { budget.features.disk = try size("THIMBLE_FEATURE_CACHE") }
         return budget
     }
 

@@ -65,6 +65,8 @@ bool fault_injection_is_linked(void) { return false; }
 
 #else
 
+#include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -173,6 +175,22 @@ int close(int descriptor) {
     }
     int result = (int)syscall(SYS_close, descriptor);
     return seen && fails(FAULT_CLOSE) ? fail() : result;
+}
+
+// Closes its descriptor by a way of its own. One that a stream has opened itself was not counted.
+int closedir(DIR *stream) {
+    static int (*_Atomic next)(DIR *);
+    if (next == NULL) {
+        next = (int (*)(DIR *))dlsym(RTLD_NEXT, "closedir");
+    }
+    int descriptor = dirfd(stream);
+    if (descriptor >= 0 && descriptor < DESCRIPTORS) {
+        if (watched[descriptor] && sees(descriptor)) {
+            atomic_fetch_add(&open_descriptors, -1);
+        }
+        watched[descriptor] = false;
+    }
+    return next(stream);
 }
 
 #define MOVE(NAME, KIND, NUMBER, BYTES)                                         \

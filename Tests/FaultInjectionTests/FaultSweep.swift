@@ -81,6 +81,19 @@ struct SweepResult {
 /// One window at a time is open in the process, so that sweeps of different tests take turns.
 private let turn = NSLock()
 
+/// Runs `body` with `count` of this thread's calls from the one numbered `first` on failing.
+func withFault<Result>(
+    _ fault: Fault, from first: Int64 = 0, count: Int64 = .max, _ body: () throws -> Result
+) rethrows -> (result: Result, report: fault_report) {
+    turn.lock()
+    defer { turn.unlock() }
+    unsafe fault_injection_begin(
+        fault.kind, fault.manner, fault.errorNumber, first, count, FAULT_THREAD, "")
+    defer { _ = fault_injection_end() }
+    let result = try body()
+    return (result, fault_injection_end())
+}
+
 /// Runs `scenario` with the first call of the fault's kind failing, then the second, and so on, until a run
 /// ends in which the fault was not reached; and once more for each with every call from there on failing,
 /// where that cannot go on for ever. After each failure, nothing has leaked, no file is left over, and the

@@ -79,7 +79,6 @@ import Testing
         ("memory.total = \"1GiB\"\nmemory.host = \"1025MiB\"", "memory.host", "1GiB"),
         ("spill.size = \"1GiB\"", "spill.size", "spill.folder"),
         ("spill.written-a-day = 0", "spill.written-a-day", "spill.folder"),
-        ("features.disk = \"1GiB\"", "features.disk", "spill.folder"),
         ("thermal.ceiling-celsius = 80", "thermal.ceiling-celsius", "thermal.zone"),
         ("thermal.ceiling-watts = 10", "thermal.ceiling-watts", "thermal.power-file"),
     ])

@@ -40,9 +40,9 @@ extension Budget {
         if budget.spill.folder != nil {
             budget.spill.size = maybe(ByteSize.random)
             budget.spill.writtenADay = maybe(ByteSize.random)
-            budget.features.disk = maybe(ByteSize.random)
         }
         budget.features.memory = maybe(ByteSize.random)
+        budget.features.disk = maybe(ByteSize.random)
         budget.pages = maybe { random in
             var pages: [String: PageValue] = [:]
             for _ in 0..<random.integer(below: 5) { pages[text(&random)] = pageValue(&random) }

@@ -6,12 +6,25 @@ import Testing
 
 @testable import Models
 
-private func features(_ height: Int, _ width: Int) throws -> VisualFeatures {
-    let memory = try CPUBackend(threadCount: 1).makeMemory(
-        byteCount: height * width * 8 * 4, label: "features")
-    return VisualFeatures(
-        values: Activation(memory, rows: height * width, columns: 8),
-        grid: ImageGrid(height: height, width: width))
+/// Images of which only the number and the shape count.
+private struct Images {
+    private let store: VisualFeatureStore
+    private var count: UInt128 = 0
+
+    init() throws {
+        store = try VisualFeatureStore(columns: 8, capacity: 1, on: CPUBackend(threadCount: 1))
+    }
+
+    /// Another image.
+    mutating func next(_ height: Int, _ width: Int) -> VisualFeatures {
+        count += 1
+        return again(height, width)
+    }
+
+    /// The same image once more.
+    func again(_ height: Int, _ width: Int) -> VisualFeatures {
+        VisualFeatures(of: count, grid: ImageGrid(height: height, width: width), in: store)
+    }
 }
 
 private func sequence(_ parts: [Part]) -> InputSequence {
@@ -32,7 +45,8 @@ private enum Part {
 
 @Test func textAfterAnImageContinuesBehindItsLongerSide() throws {
     // The reference's get_rope_index: an image starts where text would, and spans its grid.
-    let inputs = sequence([.text([1, 2]), .image(try features(2, 3)), .text([3, 4])])
+    var images = try Images()
+    let inputs = sequence([.text([1, 2]), .image(images.next(2, 3)), .text([3, 4])])
     let expected: [(Int32, Int32, Int32)] = [
         (0, 0, 0), (1, 1, 1),
         (2, 2, 2), (2, 2, 3), (2, 2, 4), (2, 3, 2), (2, 3, 3), (2, 3, 4),
@@ -44,7 +58,8 @@ private enum Part {
 }
 
 @Test func imagesNextToEachOtherDoNotOverlap() throws {
-    let inputs = sequence([.image(try features(3, 1)), .image(try features(1, 2)), .text([7])])
+    var images = try Images()
+    let inputs = sequence([.image(images.next(3, 1)), .image(images.next(1, 2)), .text([7])])
     #expect(inputs.positions.map(\.time) == [0, 0, 0, 3, 3, 5])
     #expect(inputs.positions.map(\.height) == [0, 1, 2, 3, 3, 5])
     #expect(inputs.positions.map(\.width) == [0, 0, 0, 3, 4, 5])
@@ -58,7 +73,8 @@ private enum Part {
 }
 
 @Test func commonPrefixEndsAtTheFirstImageThatDiffers() throws {
-    let (a, b, c) = (try features(2, 2), try features(2, 2), try features(1, 4))
+    var images = try Images()
+    let (a, b, c) = (images.next(2, 2), images.next(2, 2), images.next(1, 4))
     let one = sequence([.text([1]), .image(a), .text([2]), .image(b), .text([3])])
     func common(_ parts: [Part]) -> Int {
         let other = sequence(parts)
@@ -73,4 +89,7 @@ private enum Part {
     // The placeholder's id as a token of text is no image.
     #expect(common([.text([1, 99, 99, 99, 99, 2])]) == 1)
     #expect(common([.text([1]), .image(a), .text([2])]) == 6)
+    // Another conversation's image of the same number is the same.
+    let again = images.again(1, 4)
+    #expect(sequence([.image(c)]).commonPrefixLength(with: sequence([.image(again)])) == 4)
 }

@@ -28,13 +28,14 @@ struct TinyModel {
         ).write(to: path, packaging: Packaging(name: name, creator: "tests"))
         let file = try ModelFile(path: path)
         model = try Glm4v(file: file, contextLength: tokenCapacity, on: backend, threadCount: 2)
-        features = try VisualFeatureStore(model.configuration.text, capacity: tokenCapacity, on: backend)
+        features = try VisualFeatureStore(
+            columns: model.configuration.text.hiddenSize, capacity: tokenCapacity, on: backend)
         pool = try KVPool(for: model.configuration.text, tokenCapacity: tokenCapacity, on: backend)
     }
 
     func makeSequence() -> KVSequence { KVSequence(pool: pool, capacity: pool.pageCount * pool.pageTokens) }
 
-    /// Encodes a picture of smooth colours that `seed` decides.
+    /// Encodes a picture of smooth colours that `seed` decides, under a number of its own, and holds it.
     func image(width: Int, height: Int, seed: Int = 1) throws -> VisualFeatures {
         guard let vision = model.configuration.vision, let settings = model.configuration.image else {
             preconditionFailure("a model that sees")
@@ -49,7 +50,8 @@ struct TinyModel {
         }
         let made = try model.encode(
             pixels: pixels.span, width: width, height: height,
-            preprocessor: ImagePreprocessor(settings: settings, vision: vision), into: features)
+            preprocessor: ImagePreprocessor(settings: settings, vision: vision),
+            as: UInt128.random(in: 0 ... .max), into: features)
         guard let made else { preconditionFailure("nobody has stopped it") }
         return made
     }

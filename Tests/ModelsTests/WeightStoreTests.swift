@@ -36,7 +36,8 @@ private struct StreamedModel {
             file: file, contextLength: 512, activations: ActivationLimits(chunkTokens: 40, logitRows: 16),
             residency: residency, on: backend, threadCount: 2)
         let pool = try KVPool(for: model.configuration.text, tokenCapacity: 512, on: backend)
-        let store = try VisualFeatureStore(model.configuration.text, capacity: 512, on: backend)
+        let store = try VisualFeatureStore(
+            columns: model.configuration.text.hiddenSize, capacity: 512, on: backend)
         var values: [Float] = []
         for round in 0..<2 {
             var inputs = InputSequence()
@@ -46,7 +47,8 @@ private struct StreamedModel {
                 let features = try #require(
                     try model.encode(
                         pixels: pixels.span, width: 112, height: 84,
-                        preprocessor: ImagePreprocessor(settings: settings, vision: vision), into: store))
+                        preprocessor: ImagePreprocessor(settings: settings, vision: vision),
+                        as: UInt128(round), into: store))
                 try unsafe backend.read(features.values) { unsafe values.append(contentsOf: $0) }
                 inputs.append(features, token: 156)
             }

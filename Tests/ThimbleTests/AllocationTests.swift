@@ -66,10 +66,19 @@ struct AllocationTests {
 
     @Test func readingAPageAllocatesNothing() async {
         await #expect(processExitsWith: .success) {
-            let engine = try makeEngine()
             for (width, height) in [(280, 392), (333, 250)] {
+                let engine = try makeEngine()
                 #expect(try countReading(engine, width: width, height: height) == 0, "\(width) x \(height)")
             }
+        }
+    }
+
+    @Test func aPageThatMakesWayForAnotherAllocatesNothing() async {
+        await #expect(processExitsWith: .success) {
+            // Room for one page.
+            let engine = try makeEngine(featureMemory: 0)
+            #expect(try countReading(engine, width: 280, height: 392) == 0)
+            #expect(try engine.featureCache().store.count < 2 * engine.imageTokenCount(of: page(1, 280, 392)))
         }
     }
 }
@@ -96,7 +105,7 @@ private func allocations(_ body: (inout [Int]) -> Void) -> Int64 {
     return count
 }
 
-private func makeEngine(in limit: Int? = nil) throws -> Engine {
+private func makeEngine(in limit: Int? = nil, featureMemory: Int? = nil) throws -> Engine {
     let root = URL(filePath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     var options = EngineOptions()
@@ -106,6 +115,9 @@ private func makeEngine(in limit: Int? = nil) throws -> Engine {
         options.device = .cpu
         options.limits.host = limit
     }
+    options.featureMemory = featureMemory
+    // Room for one of the pages below and hardly more.
+    if featureMemory != nil { options.imageTokens = 200 }
     return try Engine(modelPath: root.appending(path: "Models/reader.thimble").path, options: options)
 }
 
@@ -140,28 +152,29 @@ private func countDecoding(
     return stopCounting()
 }
 
+private func page(_ number: Int, _ width: Int, _ height: Int) -> RGBImage {
+    RGBImage(width: width, height: height, pixels: (0..<width * height * 3).map { UInt8($0 * number % 251) })
+}
+
 /// Reads one page to warm up, and counts over a second of the same size.
 private func countReading(_ engine: Engine, width: Int, height: Int) throws -> Int64 {
-    let store = try engine.makeFeatureStore()
     let sequence = KVSequence(pool: engine.pool, capacity: engine.contextLength)
     var inputs = InputSequence()
     inputs.reserve(engine.contextLength)
-    let pages = (1...2).map { page in
-        RGBImage(
-            width: width, height: height, pixels: (0..<width * height * 3).map { UInt8($0 * page % 251) })
-    }
+    let pages = (1...2).map { page($0, width, height) }
     for (index, page) in pages.enumerated() {
         if index == 1 { startCounting() }
-        store.truncate(to: 0)
         sequence.truncate(to: 0)
         inputs.removeAll()
         for token in 0..<20 { inputs.append(Int32(300 + token)) }
-        guard let features = try engine.encode(page, into: store, shouldStop: { false }) else {
-            preconditionFailure("nobody has stopped it")
+        let features = try engine.features(of: page)
+        guard try engine.hold(features, of: page, shouldStop: { false }) == .tower else {
+            preconditionFailure("nobody has stopped it, and it is new")
         }
         inputs.append(features, token: engine.imageToken ?? 0)
         for token in 0..<20 { inputs.append(Int32(400 + token)) }
         try unsafe engine.model.forward(inputs, into: sequence, logits: .last) { _ in }
+        features.release()
     }
     return stopCounting()
 }

@@ -9,6 +9,7 @@ private let arrows: [String: Set<String>] = [
     "Threads": [],
     "Tokenizers": [],
     "Documents": ["CFreeType", "CImages"],
+    "FeatureFiles": ["CXXHash"],
     "ModelFile": ["Tensors", "Threads", "CZstd", "CXXHash"],
     "Checkpoints": ["Tensors", "Threads", "ModelFile"],
     "CPUBackend": ["Tensors", "Threads", "CKernels"],
@@ -19,7 +20,7 @@ private let arrows: [String: Set<String>] = [
     "Models": ["Tensors", "Threads", "ModelFile", "Memory", "SessionFiles"],
     "Thimble": [
         "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend", "VulkanBackend",
-        "VulkanCompute", "Memory", "Tensors", "SessionFiles",
+        "VulkanCompute", "Memory", "Tensors", "SessionFiles", "FeatureFiles",
     ],
     "ThimbleCLI": ["Thimble", "ArgumentParser"],
 ]

@@ -32,7 +32,7 @@ struct VulkanAllocationTests {
             #expect(paused == Counts(blocks: 0, objects: 0))
             let vulkan = try FaultyVulkan()
             let engine = try vulkan.engine()
-            let made = counted { _ = try? engine.makeFeatureStore() }
+            let made = counted { _ = try? engine.featureCache() }
             // A buffer and its memory on the device; on the host, what says where they are.
             #expect(made.objects == 2 && made.blocks > 0)
             #expect(sink.count > 100)
