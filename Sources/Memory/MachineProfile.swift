@@ -68,13 +68,18 @@ public struct MachineProfile: Sendable, Equatable, Codable {
 
     /// By the bytes gone through, the fewest first. The last is the memory's rate.
     public var weights: [WeightRate] = []
-    /// Multiply-adds of many rows by weights of 4 bits, norms and the like included; likewise the next two.
+    /// Multiply-adds of many rows by weights of 4 bits; likewise the next two.
     public var fourBitProducts: Double?
     public var eightBitProducts: Double?
     /// By float16 or float32 weights.
     public var floatProducts: Double?
-    /// Multiply-adds of attention with many queries, of which several share a key.
-    public var attention: Double?
+    /// Seconds that a layer takes for a channel of one of many rows beside products and attention: norms, and
+    /// what prepares and ends products.
+    public var channelSeconds: Double?
+    /// Multiply-adds of attention with many queries, several heads of which share a key, in heads of 64
+    /// channels; then the same in heads of 128, where there are fewer weights for as many multiply-adds.
+    public var attention64: Double?
+    public var attention128: Double?
     /// Multiply-adds of attention with many queries, each with keys of its own, as a vision tower has it.
     public var visionAttention: Double?
     /// Bytes of keys and values that the one query of a token which is decoded goes through.
@@ -104,12 +109,12 @@ public struct MachineProfile: Sendable, Equatable, Codable {
     /// Whether every number is one that a measurement can give. What comes from a file need not be.
     public var isSound: Bool {
         let rates = [
-            fourBitProducts, eightBitProducts, floatProducts, attention, visionAttention, keyReading,
-            layerSeconds, decompression, checking, disk?.bytesPerSecond, gpu?.deviceBytesPerSecond,
+            fourBitProducts, eightBitProducts, floatProducts, channelSeconds, attention64, attention128,
+            visionAttention, keyReading, layerSeconds, decompression, checking, disk?.bytesPerSecond, gpu?.deviceBytesPerSecond,
             gpu?.busBytesPerSecond,
         ]
         // Far beyond what any machine does, and far from overflow when multiplied.
-        let sane = 1e-9...1e18
+        let sane = 1e-18...1e18
         return version == Self.currentVersion && Self.counts.contains(coreCount)
             && Self.counts.contains(threadCount) && weights.count <= Self.mostWeightRates
             && rates.allSatisfy { $0.map(sane.contains) ?? true }

@@ -29,8 +29,9 @@ public struct MachineRates: Sendable, Equatable {
         public static let floatProducts = 8e9
         public static let attention = 8e9
         public static let keyReading = 2e9
-        /// Seconds.
+        /// Seconds, the second of one thread.
         public static let layerSeconds = 50e-6
+        public static let channelSeconds = 2e-9
     }
 
     /// Threads that compute.
@@ -44,12 +45,14 @@ public struct MachineRates: Sendable, Equatable {
     public var fourBitProducts: Double
     public var eightBitProducts: Double
     public var floatProducts: Double
-    public var attention: Double
+    public var attention64: Double
+    public var attention128: Double
     public var visionAttention: Double
     /// Bytes.
     public var keyReading: Double
     /// Seconds.
     public var layerSeconds: Double
+    public var channelSeconds: Double
 
     public var memoryOrigin: Origin
     public var diskOrigin: Origin
@@ -79,12 +82,14 @@ public struct MachineRates: Sendable, Equatable {
         fourBitProducts = rate(measured?.fourBitProducts, Assumed.fourBitProducts)
         eightBitProducts = rate(measured?.eightBitProducts, Assumed.eightBitProducts)
         floatProducts = rate(measured?.floatProducts, Assumed.floatProducts)
-        attention = rate(measured?.attention, Assumed.attention)
+        attention64 = rate(measured?.attention64, Assumed.attention)
+        attention128 = rate(measured?.attention128, Assumed.attention)
         visionAttention = rate(measured?.visionAttention, Assumed.attention)
         keyReading = rate(measured?.keyReading, Assumed.keyReading)
         decompression = rate(measured?.decompression, Assumed.decompression)
         checking = rate(measured?.checking, Assumed.checking)
         layerSeconds = measured?.layerSeconds ?? Assumed.layerSeconds
+        channelSeconds = 1 / rate(measured?.channelSeconds.map { 1 / $0 }, 1 / Assumed.channelSeconds)
         computingOrigin = measured?.fourBitProducts == nil ? .assumed : .measured
 
         if let measured, !measured.weights.isEmpty {
@@ -109,6 +114,13 @@ public struct MachineRates: Sendable, Equatable {
             disk = stated.diskBandwidth.map { Double($0.bytes) } ?? Assumed.diskBandwidth
             diskOrigin = stated.diskBandwidth == nil ? .assumed : .stated
         }
+    }
+
+    /// Multiply-adds of attention a second in heads of so many channels: between two sizes as far as it lies
+    /// between them.
+    public func attention(headSize: Int) -> Double {
+        let place = min(max(Double(headSize - 64) / 64, 0), 1)
+        return attention64 + (attention128 - attention64) * place
     }
 
     /// Bytes of weights a second where `byteCount` bytes are gone through again and again: between two sizes

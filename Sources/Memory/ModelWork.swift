@@ -60,6 +60,9 @@ public struct ModelWork: Sendable {
     /// Of a position whose logits are wanted.
     public let head: Products
     public let layerCount: Int
+    /// Channels of the residual stream.
+    public let hiddenSize: Int
+    public let headSize: Int
     /// Channels of all queries of a position.
     public let queryWidth: Int
     /// Bytes of a position's keys and values in all layers.
@@ -85,6 +88,8 @@ public struct ModelWork: Sendable {
         let output = inventory.head
         head = products([output.segment]) { $0.name == output.tensor }
         layerCount = text.layerCount
+        hiddenSize = text.hiddenSize
+        headSize = text.headSize
         queryWidth = text.headCount * text.headSize
         keyByteCount = 2 * text.kvHeadCount * text.headSize * 2 * text.layerCount
         lookup = inventory.lookup

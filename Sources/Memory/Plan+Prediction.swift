@@ -1,5 +1,6 @@
 //! How fast a plan will run, from what it makes a machine do and how fast the machine does it.
 
+internal import ModelFile
 internal import Tensors
 
 /// How fast a plan is predicted to run. `docs/planning.md` says by what reckoning, and how near it comes.
@@ -98,9 +99,18 @@ private struct Forecast {
 
     /// A copy reads and writes, and the line that is written is read before.
     private static let copyPasses = 3.0
+    /// The share of the shorter of two things done at once that the longer does not hide: those who read also
+    /// unpack, and what passes has room for two or three units only. Measured on two cores.
+    private static let unhidden = 0.5
+    /// Seconds from the freeing of a place to the first bytes of the unit that comes there: threads are woken,
+    /// and the disk is asked. Measured.
+    private static let unitSeconds = 60e-6
+    /// Seconds to open a file and to make its tokenizer. Measured.
+    private static let opening = 0.015
     /// Seconds for a byte of memory that is used for the first time.
     private static let touching = 1e-10
-    /// The share of a disk's rate that a single read in flight reaches, as rows of the embedding are looked up.
+    /// Reads in flight that a disk's rate is measured with, and the share of it that a single one reaches.
+    private static let readsInFlight = 4.0
     private static let singleReadShare = 0.5
 
     init(plan: Plan, work: ModelWork, rates: MachineRates) {
@@ -119,13 +129,25 @@ private struct Forecast {
             + Double(traffic.copied) * Self.copyPasses / memoryRate
     }
 
+    /// Seconds until the disk has brought what passes: units that are read in few pieces leave it few reads at a
+    /// time.
+    private func diskSeconds(_ traffic: WeightTraffic) -> Double {
+        guard traffic.stored > 0 else { return 0 }
+        let pieces = Double(traffic.stored) / Double(max(traffic.units, 1) * RunReader.mostRunBytes)
+        let inFlight = min(max(pieces, 1), Self.readsInFlight)
+        let share =
+            Self.singleReadShare + (1 - Self.singleReadShare) * (inFlight - 1) / (Self.readsInFlight - 1)
+        return Double(traffic.stored) / (rates.disk * share) + Double(traffic.units) * Self.unitSeconds
+    }
+
     /// A pass: what the disk brings comes while what is there is computed with.
     private func pass(_ traffic: WeightTraffic, memory: Double, computing: Double) -> PlanPrediction.Stage {
         var stage = PlanPrediction.Stage()
-        stage.disk = Double(traffic.stored) / rates.disk
+        stage.disk = diskSeconds(traffic)
         stage.memory = memory
         stage.computing = computing + unpacking(traffic)
-        stage.seconds = max(stage.disk, stage.memory + stage.computing)
+        let host = stage.memory + stage.computing
+        stage.seconds = max(stage.disk, host) + min(stage.disk, host) * Self.unhidden
         return stage
     }
 
@@ -135,6 +157,11 @@ private struct Forecast {
     }
 
     private var fixedSeconds: Double { Double(work.layerCount) * rates.layerSeconds }
+
+    /// What layers take for their channels beside products.
+    private func channels(_ rows: Int, _ width: Int, _ layerCount: Int) -> Double {
+        Double(rows) * Double(width * layerCount) * rates.channelSeconds
+    }
 
     /// Looking up rows of the embedding for `count` tokens from all over the vocabulary, one after the other.
     private func lookups(_ count: Int) -> PlanPrediction.Stage {
@@ -161,8 +188,10 @@ private struct Forecast {
             let rows = min(plan.activations.chunkTokens, count - start)
             let seen = Double(rows) * (Double(start) + Double(rows + 1) / 2)
             let attention =
-                seen * Double(2 * work.queryWidth * work.layerCount) / rates.attention
-            let products = work.layers.seconds(rows, on: rates)
+                seen * Double(2 * work.queryWidth * work.layerCount)
+                / rates.attention(headSize: work.headSize)
+            let products =
+                work.layers.seconds(rows, on: rates) + channels(rows, work.hiddenSize, work.layerCount)
             // Few rows wait for the weights, many hide that.
             let waiting = max(0, weightSeconds - products)
             stage =
@@ -182,16 +211,26 @@ private struct Forecast {
         let attention = pairs * Double(2 * vision.width * vision.blockCount) / rates.visionAttention
         return pass(
             passes.image, memory: 0,
-            computing: attention + vision.patch.seconds(patches, on: rates)
+            computing: attention + channels(patches, vision.width, vision.blockCount)
+                + vision.patch.seconds(patches, on: rates)
                 + vision.token.seconds(tokens, on: rates))
     }
 
-    /// Threads that load read a block, make weights of it, and read the next, into memory that is new.
+    /// Threads that load read a block, make weights of it, and read the next, into memory that is new. What
+    /// norms and biases lie in is read one by one where the rest of their segments is not held.
     func load() -> PlanPrediction.Stage {
         let segments = plan.residency.resident
-        let bytes = Double(work.inventory.byteCount(of: segments))
-        var stage = pass(
-            work.inventory.traffic(ofSegments: segments), memory: 0, computing: bytes * Self.touching)
+        let held = work.inventory.traffic(ofSegments: segments)
+        let vectors = work.inventory.all.filter { !segments.contains($0) }.reduce(WeightTraffic()) {
+            $0 + work.inventory.traffic(ofVectorsOf: $1)
+        }
+        var stage = PlanPrediction.Stage()
+        stage.disk =
+            Double(held.stored) / rates.disk
+            + Double(vectors.stored) / (rates.disk * Self.singleReadShare)
+        stage.computing =
+            Self.opening + unpacking(held) + unpacking(vectors) * Double(rates.threadCount)
+            + Double(work.inventory.byteCount(of: segments)) * Self.touching
         stage.seconds = stage.disk + stage.computing
         return stage
     }

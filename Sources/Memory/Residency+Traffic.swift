@@ -4,6 +4,8 @@ internal import ModelFile
 
 /// Bytes that are brought into memory.
 public struct WeightTraffic: Sendable, Equatable {
+    /// Pieces that are waited for, one after the other.
+    public var units = 0
     /// Of the file.
     public var stored = 0
     /// That come out of decompression.
@@ -11,7 +13,8 @@ public struct WeightTraffic: Sendable, Equatable {
     /// That are stored as they are, and copied.
     public var copied = 0
 
-    public init(stored: Int = 0, decompressed: Int = 0, copied: Int = 0) {
+    public init(units: Int = 0, stored: Int = 0, decompressed: Int = 0, copied: Int = 0) {
+        self.units = units
         self.stored = stored
         self.decompressed = decompressed
         self.copied = copied
@@ -19,13 +22,13 @@ public struct WeightTraffic: Sendable, Equatable {
 
     static func + (left: WeightTraffic, right: WeightTraffic) -> WeightTraffic {
         WeightTraffic(
-            stored: left.stored + right.stored, decompressed: left.decompressed + right.decompressed,
-            copied: left.copied + right.copied)
+            units: left.units + right.units, stored: left.stored + right.stored,
+            decompressed: left.decompressed + right.decompressed, copied: left.copied + right.copied)
     }
 
     /// Whether this is no more than the other in any way.
     func isWithin(_ other: WeightTraffic) -> Bool {
-        stored <= other.stored && decompressed <= other.decompressed && copied <= other.copied
+        units <= other.units && stored <= other.stored && decompressed <= other.decompressed && copied <= other.copied
     }
 }
 
@@ -33,13 +36,26 @@ extension WeightInventory {
     /// What bringing units costs.
     public func traffic(of units: some Sequence<WeightUnit>) -> WeightTraffic {
         units.reduce(WeightTraffic()) { sum, unit in
-            sum + traffic(of: segments[unit.segment]) { $0.overlaps(unit.codes) || $0.overlaps(unit.scales) }
+            sum + WeightTraffic(units: 1)
+                + traffic(of: segments[unit.segment]) {
+                    $0.overlaps(unit.codes) || $0.overlaps(unit.scales)
+                }
         }
     }
 
     /// What bringing whole segments costs.
     public func traffic(ofSegments indices: some Sequence<Int>) -> WeightTraffic {
         indices.reduce(WeightTraffic()) { sum, index in sum + traffic(of: segments[index]) { _ in true } }
+    }
+
+    /// What bringing a segment's vectors costs, each by itself.
+    func traffic(ofVectorsOf index: Int) -> WeightTraffic {
+        let segment = segments[index]
+        return segment.entry.tensors.reduce(WeightTraffic()) { sum, tensor in
+            guard tensor.kind == .vector else { return sum }
+            let bytes = tensor.codesOffset..<tensor.codesOffset + tensor.codesByteCount
+            return sum + traffic(of: segment) { $0.overlaps(bytes) }
+        }
     }
 
     /// What bringing the blocks of `segment` costs that hold certain bytes of its raw image.

@@ -23,8 +23,9 @@ public enum PlanSubject: Sendable {
 
 /// What a plan is predicted with and for.
 public struct OutlookOptions: Sendable {
-    /// What was measured; nil where nothing was, or the plan is for another machine.
-    public var measured = MachineProfile.stored()
+    /// Whether what was measured of this machine counts, before what is stated: not where a plan is for
+    /// another machine.
+    public var isForThisMachine = true
     /// What is stated, for what was not measured.
     public var stated = Budget.Machine()
     /// Tokens of the prompt whose first token is predicted.
@@ -56,12 +57,13 @@ extension Engine {
                 .invalidArgument,
                 "a prompt of \(outlook.promptTokens) tokens; it must be in 1...\(mostPromptTokens)")
         }
+        // First of all: what else this process does counts against its limit.
         let plan = try plan(for: subject, options)
         let (model, settings) = try outline(of: subject)
         let work = ModelWork(model)
         let rates = MachineRates(
-            measured: outlook.measured, stated: outlook.stated, threadCount: try threadCount(options),
-            disk: diskDevice(of: subject.path))
+            measured: outlook.isForThisMachine ? MachineProfile.stored() : nil, stated: outlook.stated,
+            threadCount: try threadCount(options), disk: diskDevice(of: subject.path))
         let pageTokens = try pageTokens(of: model.configuration, settings, options, subject.path)
         func predict(_ plan: Plan) -> PlanPrediction? {
             plan.prediction(of: work, on: rates, promptTokens: outlook.promptTokens, pageTokens: pageTokens)

@@ -102,9 +102,11 @@ private struct Measurement {
     private var weights: [(byteCount: Int, layerCount: Int, timed: Case)] = []
     /// One row through a layer whose weights take no time.
     private var layer: Case
-    /// Many rows by weights of 4 bits, 8 bits, float16.
-    private var products: [Case]
-    private var attention: [Case]
+    /// Many rows through a layer of 4 bits, 8 bits, float16; the sample says what a layer is.
+    private var products: [(layer: LayerSample, timed: Case)] = []
+    private var narrow: (layer: LayerSample, timed: Case)
+    /// In heads of 64 and of 128 channels, of a vision tower, and of one query.
+    private var attention: [Case] = []
     private var disk: [Double] = []
     private var (decompression, checking): ([Double], [Double]) = ([], [])
 
@@ -120,34 +122,37 @@ private struct Measurement {
         let most = min(Self.mostBytes, MemorySize.available / 8) / (seconds < 1 ? 8 : 1)
         do throws(BackendError) {
             for shift in [6, 4, 2, 0] {
-                let sample = try LayerSample(
-                    .usual(.q4(group: 32)), rows: 1, byteCount: most >> shift, on: backend)
+                let sample = try LayerSample(.narrow, rows: 1, byteCount: most >> shift, on: backend)
                 let byteCount = sample.layerCount * sample.shape.byteCount
                 weights.append((byteCount, sample.layerCount, Case(Double(byteCount), sample.run)))
             }
             let least = try LayerSample(.least, rows: 1, byteCount: 0, on: backend)
             layer = Case(1, least.run)
-            products = []
-            for format in [WeightFormat.q4(group: 32), .q8(group: 32), .f16] {
-                let sample = try LayerSample(.usual(format), rows: Self.rows, byteCount: 0, on: backend)
-                products.append(Case(Double(Self.rows * sample.shape.products), sample.run))
+            func many(_ shape: LayerSample.Shape) throws(BackendError) -> (LayerSample, Case) {
+                let sample = try LayerSample(shape, rows: Self.rows, byteCount: 0, on: backend)
+                return (sample, Case(Double(Self.rows * shape.products), sample.run))
             }
-            let prompt = try AttentionSample(
-                rows: Self.rows, length: 1024, heads: 16, kvHeads: 2, headSize: 128, isCausal: true,
-                layerCount: 1, on: backend)
+            narrow = try many(.narrow)
+            for format in [WeightFormat.q4(group: 32), .q8(group: 32), .f16] {
+                products.append(try many(.usual(format)))
+            }
+            for headSize in [64, 128] {
+                let sample = try AttentionSample(
+                    rows: Self.rows, length: 1024, heads: 16, kvHeads: 2, headSize: headSize, isCausal: true,
+                    layerCount: 1, on: backend)
+                attention.append(Case(sample.products, sample.run))
+            }
             let image = try AttentionSample(
                 rows: 512, length: 512, heads: 6, kvHeads: 6, headSize: 64, isCausal: false, layerCount: 1,
                 on: backend)
+            attention.append(Case(image.products, image.run))
             // What layers hold together passes the nearer caches.
             let token = try AttentionSample(
                 rows: 1, length: 1024, heads: 16, kvHeads: 2, headSize: 128, isCausal: true, layerCount: 16,
                 on: backend)
-            attention = [
-                Case(prompt.products, prompt.run), Case(image.products, image.run),
-                Case(Double(token.byteCount), token.run),
-            ]
+            attention.append(Case(Double(token.byteCount), token.run))
         } catch { throw ThimbleError(.outOfMemory, "measuring: \(error.message)") }
-        let cases = Double(weights.count + products.count + attention.count + 3) + Self.diskShare
+        let cases = Double(weights.count + products.count + attention.count + 4) + Self.diskShare
         patience = seconds / (Double(Self.roundCount) * cases)
     }
 
@@ -155,7 +160,8 @@ private struct Measurement {
         for round in 0..<Self.roundCount {
             for index in weights.indices { time(&weights[index].timed) }
             time(&layer)
-            for index in products.indices { time(&products[index]) }
+            time(&narrow.timed)
+            for index in products.indices { time(&products[index].timed) }
             for index in attention.indices { time(&attention[index]) }
             try timeFiles()
             progress(Double(round + 1) / Double(Self.roundCount))
@@ -196,6 +202,18 @@ private struct Measurement {
 
     private static func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
 
+    /// Seconds of a row's channel beside products. A layer that is a quarter as wide has about a sixteenth of
+    /// the products, so that two layers tell both.
+    private var channelSeconds: Double {
+        let (wide, narrow) = (products[0], self.narrow)
+        let ratio = wide.timed.work / narrow.timed.work
+        let channels = ratio * Double(narrow.layer.channels) - Double(wide.layer.channels)
+        let measured = (ratio * narrow.timed.median - wide.timed.median) / channels
+        // More than nothing, and less than half of any layer's time: what is disturbed may say otherwise.
+        let most = (products.map(\.timed.median).min() ?? 0) / Double(wide.layer.channels) / 2
+        return min(max(measured, most / 100), most)
+    }
+
     func fill(_ profile: inout MachineProfile) throws(ThimbleError) {
         let layerSeconds = layer.median
         profile.layerSeconds = layerSeconds
@@ -208,10 +226,15 @@ private struct Measurement {
                 MachineProfile.WeightRate(
                     byteCount: byteCount, bytesPerSecond: Double(byteCount) / (timed.median - fixed)))
         }
+        let channelSeconds = self.channelSeconds
+        profile.channelSeconds = channelSeconds
+        func rate(_ sample: (layer: LayerSample, timed: Case)) -> Double {
+            sample.timed.work / (sample.timed.median - Double(sample.layer.channels) * channelSeconds)
+        }
         (profile.fourBitProducts, profile.eightBitProducts, profile.floatProducts) =
-            (products[0].rate, products[1].rate, products[2].rate)
-        (profile.attention, profile.visionAttention, profile.keyReading) =
-            (attention[0].rate, attention[1].rate, attention[2].rate)
+            (rate(products[0]), rate(products[1]), rate(products[2]))
+        (profile.attention64, profile.attention128) = (attention[0].rate, attention[1].rate)
+        (profile.visionAttention, profile.keyReading) = (attention[2].rate, attention[3].rate)
         profile.decompression = Self.median(decompression)
         profile.checking = Self.median(checking)
         profile.disk = MachineProfile.Disk(

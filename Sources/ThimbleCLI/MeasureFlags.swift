@@ -68,7 +68,7 @@ private struct MachineReport: Encodable {
         if let decompression = machine.decompression { row("decompression", decompression.asRate) }
         let products = [
             ("4 bits", machine.fourBitProducts), ("8 bits", machine.eightBitProducts),
-            ("floats", machine.floatProducts), ("attention", machine.attention),
+            ("floats", machine.floatProducts), ("attention", machine.attention128),
         ].compactMap { name, rate in rate.map { "\(($0 * 1e-9).fixed(1)) at \(name)" } }
         if !products.isEmpty {
             row("computing", products.joined(separator: ", ") + "; billions of multiply-adds a second")
