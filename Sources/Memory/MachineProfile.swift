@@ -110,7 +110,8 @@ public struct MachineProfile: Sendable, Equatable, Codable {
     public var isSound: Bool {
         let rates = [
             fourBitProducts, eightBitProducts, floatProducts, channelSeconds, attention64, attention128,
-            visionAttention, keyReading, layerSeconds, decompression, checking, disk?.bytesPerSecond, gpu?.deviceBytesPerSecond,
+            visionAttention, keyReading, layerSeconds, decompression, checking, disk?.bytesPerSecond,
+            gpu?.deviceBytesPerSecond,
             gpu?.busBytesPerSecond,
         ]
         // Far beyond what any machine does, and far from overflow when multiplied.

@@ -28,7 +28,8 @@ public struct WeightTraffic: Sendable, Equatable {
 
     /// Whether this is no more than the other in any way.
     func isWithin(_ other: WeightTraffic) -> Bool {
-        units <= other.units && stored <= other.stored && decompressed <= other.decompressed && copied <= other.copied
+        units <= other.units && stored <= other.stored && decompressed <= other.decompressed
+            && copied <= other.copied
     }
 }
 

@@ -14,11 +14,10 @@ private func makePool(pages: Int, pageTokens: Int = 4) throws -> KVPool {
         on: CPUBackend(threadCount: 1))
 }
 
-private func image(_ height: Int, _ width: Int) throws -> VisualFeatures {
-    let memory = try CPUBackend(threadCount: 1).makeMemory(byteCount: height * width * 32, label: "features")
-    return VisualFeatures(
-        values: Activation(memory, rows: height * width, columns: 8),
-        grid: ImageGrid(height: height, width: width))
+private func image(_ number: UInt128, _ height: Int, _ width: Int) throws -> VisualFeatures {
+    let store = try VisualFeatureStore(
+        columns: 8, capacity: height * width, on: CPUBackend(threadCount: 1))
+    return VisualFeatures(of: number, grid: ImageGrid(height: height, width: width), in: store)
 }
 
 @Test func aSecondSequenceTakesThePagesThatBeginAlike() throws {
@@ -62,7 +61,7 @@ private func image(_ height: Int, _ width: Int) throws -> VisualFeatures {
 
 @Test func anImageIsKnownByWhatItIsAndWhereItStands() throws {
     let pool = try makePool(pages: 64)
-    let (picture, other) = (try image(3, 5), try image(3, 5))
+    let (picture, other) = (try image(1, 3, 5), try image(2, 3, 5))
     func book(_ before: [Int32], _ images: [VisualFeatures]) -> InputSequence {
         var book = inputs(before)
         for image in images { book.append(image, token: 99) }
