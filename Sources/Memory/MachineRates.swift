@@ -14,8 +14,8 @@ public struct MachineRates: Sendable, Equatable {
         case assumed
     }
 
-    /// What is taken where nothing is known: a machine of little power, so that a prediction which rests on it
-    /// promises little.
+    /// What is taken where nothing is known: a machine of little power, so that a prediction which rests on
+    /// it promises little.
     public enum Assumed {
         /// Two channels of DDR4 as decoding reads them.
         public static let hostBandwidth = 15e9

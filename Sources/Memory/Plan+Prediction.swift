@@ -64,8 +64,8 @@ extension Plan {
     /// Tokens of a question about a page, its chat format included.
     public static let questionTokens = 32
 
-    /// Predicts a prompt of `promptTokens` tokens, the decoding of an answer to it, and a page of `pageTokens`
-    /// visual tokens with a question; nil where the model's weights live on a GPU.
+    /// Predicts a prompt of `promptTokens` tokens, the decoding of an answer to it, and a page of
+    /// `pageTokens` visual tokens with a question; nil where the model's weights live on a GPU.
     ///
     /// Precondition: the plan was made for the model of `work`, and the tokens are positive.
     public func prediction(
@@ -102,8 +102,8 @@ private struct Forecast {
     /// The share of the shorter of two things done at once that the longer does not hide: those who read also
     /// unpack, and what passes has room for two or three units only. Measured on two cores.
     private static let unhidden = 0.5
-    /// Seconds from the freeing of a place to the first bytes of the unit that comes there: threads are woken,
-    /// and the disk is asked. Measured.
+    /// Seconds from the freeing of a place to the first bytes of the unit that comes there: threads are
+    /// woken, and the disk is asked. Measured.
     private static let unitSeconds = 60e-6
     /// Seconds to open a file and to make its tokenizer. Measured.
     private static let opening = 0.015
@@ -129,8 +129,8 @@ private struct Forecast {
             + Double(traffic.copied) * Self.copyPasses / memoryRate
     }
 
-    /// Seconds until the disk has brought what passes: units that are read in few pieces leave it few reads at a
-    /// time.
+    /// Seconds until the disk has brought what passes: units that are read in few pieces leave it few reads
+    /// at a time.
     private func diskSeconds(_ traffic: WeightTraffic) -> Double {
         guard traffic.stored > 0 else { return 0 }
         let pieces = Double(traffic.stored) / Double(max(traffic.units, 1) * RunReader.mostRunBytes)

@@ -11,8 +11,8 @@ public final class DiskSample {
     /// Bytes of a read.
     private static let readByteCount = RunReader.mostRunBytes
 
-    /// Whether reads went past the cache so far. Where the file system does not allow that, the system was asked
-    /// to forget before each.
+    /// Whether reads went past the cache so far. Where the file system does not allow that, the system was
+    /// asked to forget before each.
     public var isDirect: Bool { direct.isDirect }
 
     /// Throws `system` for a file that cannot be read, `truncated` for one that has no whole read.

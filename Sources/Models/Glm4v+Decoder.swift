@@ -54,10 +54,13 @@ extension Glm4v {
                 try unsafe computeLogits(stream.rows(last), receive)
             case .kept where chunk.upperBound == end:
                 try keepLogits(stream.rows(chunk.count - 1..<chunk.count))
+                // Nothing was waited for: whoever reads what comes of the logits confirms this.
+                return sequence.commit(chunk.count)
             case .last, .kept, .none:
                 do { try backend.synchronize() } catch { throw .backend(error) }
             }
             sequence.commit(chunk.count)
+            sequence.confirm()
             sequence.share(as: inputs)
         }
     }

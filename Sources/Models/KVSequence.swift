@@ -12,6 +12,9 @@ public final class KVSequence {
     public let capacity: Int
     /// Positions that hold keys and values.
     public private(set) var length = 0
+    /// Positions whose keys and values the device has computed for sure: those behind them are only asked
+    /// for.
+    private var confirmedLength = 0
     private var pages: [PageID] = []
     /// Where the pages lie; right as long as the sequence runs.
     private(set) var blockTable: BlockTable
@@ -150,10 +153,17 @@ public final class KVSequence {
         length += count
     }
 
+    /// States that everything asked for has happened: what is committed holds.
+    func confirm() { confirmedLength = length }
+
+    /// Forgets what a fault may have kept from being computed.
+    func dropUnconfirmed() { truncate(to: confirmedLength) }
+
     /// Forgets all positions from `newLength` on, and gives their pages back. What others hold stays theirs.
     public func truncate(to newLength: Int) {
         precondition(newLength >= 0 && newLength <= length)
         length = newLength
+        confirmedLength = min(confirmedLength, newLength)
         dropPages(after: (newLength + pool.pageTokens - 1) / pool.pageTokens)
         namedCount = min(namedCount, newLength / pool.pageTokens)
     }
@@ -166,14 +176,14 @@ public final class KVSequence {
 
     // MARK: Sharing
 
-    /// Lets others find the pages that are full, by the inputs that they hold the first ones of. Where
-    /// another page is known for the same inputs, that one takes the place of this sequence's own.
+    /// Lets others find the pages that are full for sure, by the inputs that they hold the first ones of.
+    /// Where another page is known for the same inputs, that one takes the place of this sequence's own.
     ///
     /// Precondition: what the sequence holds are the first positions of `inputs`, as far as these go; it
     /// runs.
     public func share(as inputs: InputSequence) {
         let size = pool.pageTokens
-        while (namedCount + 1) * size <= min(length, inputs.count) {
+        while (namedCount + 1) * size <= min(confirmedLength, inputs.count) {
             let page = pages[namedCount]
             let name = PageName(
                 inputs, namedCount * size..<(namedCount + 1) * size, after: name(before: namedCount))
@@ -211,7 +221,7 @@ public final class KVSequence {
     /// inputs; there are inputs.
     public func prepare(_ inputs: InputSequence, keeping common: Int) throws(ModelError) -> Int {
         precondition(inputs.count > 0 && common <= min(length, inputs.count))
-        truncate(to: min(common, inputs.count - 1))
+        truncate(to: min(common, confirmedLength, inputs.count - 1))
         try wake()
         share(as: inputs)
         let size = pool.pageTokens
@@ -224,6 +234,7 @@ public final class KVSequence {
             if namedCount < pages.count { put(page, at: namedCount) } else { append(page) }
             namedCount += 1
             length = namedCount * size
+            confirmedLength = length
             isChanged = true
         }
         try wake()
@@ -238,6 +249,7 @@ public final class KVSequence {
             fork.append(page)
         }
         fork.length = length
+        fork.confirmedLength = confirmedLength
         fork.namedCount = namedCount
         return fork
     }

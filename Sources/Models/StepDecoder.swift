@@ -50,7 +50,14 @@ public final class StepDecoder {
             draw: draw, seen: inputs.tokens)
         backend.draw(from: model.work.logits.rows(0..<1), draw.kind, state)
         var token: Int32?
-        try readTokens(1) { token = $0[0] < 0 ? nil : $0[0] }
+        do throws(ModelError) {
+            try readTokens(1) { token = $0[0] < 0 ? nil : $0[0] }
+        } catch {
+            sequence.dropUnconfirmed()
+            throw error
+        }
+        sequence.confirm()
+        sequence.share(as: inputs)
         step = try step(draw.kind, sequence)
         return token
     }
@@ -72,6 +79,7 @@ public final class StepDecoder {
         backend.run(step, count: count)
         try readTokens(count, receive)
         sequence.commit(count)
+        sequence.confirm()
     }
 
     private func readTokens(_ count: Int, _ receive: (Span<Int32>) -> Void) throws(ModelError) {

@@ -168,8 +168,8 @@ final class AttentionSample {
     let products: Double
     let byteCount: Int
 
-    /// `rows` queries that see `length` positions, the last of them their own where they are causal, in each of
-    /// `layerCount` layers.
+    /// `rows` queries that see `length` positions, the last of them their own where they are causal, in each
+    /// of `layerCount` layers.
     init(
         rows: Int, length: Int, heads: Int, kvHeads: Int, headSize: Int, isCausal: Bool, layerCount: Int,
         on backend: CPUBackend

@@ -22,8 +22,8 @@ extension MachineProfile {
     /// Measures this machine, which had better do nothing else meanwhile. `progress` hears the share that is
     /// done.
     ///
-    /// Throws `invalidArgument` for a number of threads or seconds that cannot be, `outOfMemory`, what a model
-    /// file may throw, and `cannotCreate` where there is no place for a file to read.
+    /// Throws `invalidArgument` for a number of threads or seconds that cannot be, `outOfMemory`, what a
+    /// model file may throw, and `cannotCreate` where there is no place for a file to read.
     public static func measure(
         _ options: MeasurementOptions = MeasurementOptions(), progress: (Double) -> Void = { _ in }
     ) throws(ThimbleError) -> MachineProfile {
@@ -69,8 +69,8 @@ extension MachineProfile {
     }
 }
 
-/// What is timed, each several times in turn: what disturbs a machine for a while then disturbs a few rounds of
-/// everything, and not all of something.
+/// What is timed, each several times in turn: what disturbs a machine for a while then disturbs a few rounds
+/// of everything, and not all of something.
 private struct Measurement {
     /// The largest memory that is read, in bytes: more than caches hold.
     static let mostBytes = 256 << 20

@@ -5,8 +5,8 @@ internal import Glibc
 internal import Memory
 internal import ModelFile
 
-/// The file whose disk is measured, and two model files that hold nothing but blocks of a kind. What was written
-/// for the purpose goes away with its owner.
+/// The file whose disk is measured, and two model files that hold nothing but blocks of a kind. What was
+/// written for the purpose goes away with its owner.
 final class SampleFiles {
     /// The file that is written where no model is named.
     private static let diskBytes = 256 << 20
@@ -124,8 +124,8 @@ final class SampleFiles {
     }
 }
 
-/// The number of the device that the file at `path` lies on, its major and its minor part; nil where it is not
-/// told.
+/// The number of the device that the file at `path` lies on, its major and its minor part; nil where it is
+/// not told.
 func diskDevice(of path: String) -> String? {
     var status = stat()
     guard unsafe stat(path, &status) == 0 else { return nil }

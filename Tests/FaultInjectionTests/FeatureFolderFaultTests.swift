@@ -1,5 +1,5 @@
-//! Features kept on a bad disk, a full one, and one that may not be written: each call fails in turn, and what
-//! comes of it is time, never an error and never a wrong number.
+//! Features kept on a bad disk, a full one, and one that may not be written: each call fails in turn, and
+//! what comes of it is time, never an error and never a wrong number.
 
 import CFaultInjection
 import FeatureFiles

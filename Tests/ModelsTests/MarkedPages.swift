@@ -58,6 +58,7 @@ final class MarkedSequence {
             }
         }
         sequence.commit(inputs.count - start)
+        sequence.confirm()
         sequence.share(as: inputs)
     }
 

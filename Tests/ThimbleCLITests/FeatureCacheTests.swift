@@ -1,4 +1,5 @@
-//! What one run has made of images, the next one finds on disk, whoever else writes there and however runs end.
+//! What one run has made of images, the next one finds on disk, whoever else writes there and however runs
+//! end.
 
 import Foundation
 import TestSupport
