@@ -110,8 +110,21 @@ struct EngineFlags: ParsableArguments {
 
     /// Loads a model; the bar shows only where that takes time.
     func load(_ path: String) throws -> Engine {
+        try noteWhatHasNoEffect()
         var bar = ProgressBar("loading", delay: .seconds(1))
         return try Engine(modelPath: path, options: options()) { bar.show($0) }
+    }
+}
+
+extension EngineFlags {
+    /// Says which keys of the budget are understood and not acted on yet.
+    private func noteWhatHasNoEffect() throws {
+        let budget = try merged()
+        var keys: [String] = []
+        if budget.spill != Budget.Spill() { keys.append("[spill]") }
+        if budget.kv.pageTokens != nil { keys.append("kv.page-tokens") }
+        if budget.run.offload == .cpu { keys.append("run.offload = \"cpu\"") }
+        for key in keys { StandardStream.note("note: \(key) of the budget has no effect yet") }
     }
 }
 
