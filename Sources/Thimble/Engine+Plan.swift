@@ -96,6 +96,7 @@ extension Engine {
     /// What the process holds now, and may grow by; nobody asks where nothing limits it. Throws `io` where
     /// the system does not tell.
     private static func program(_ options: EngineOptions) throws(ThimbleError) -> Int {
+        if let stated = options.programByteCount { return stated }
         if options.limits == LedgerLimits() { return 0 }
         guard let resident = ProcessMemory.resident else {
             throw ThimbleError(.io, "the system does not tell what memory this process holds; mount /proc")

@@ -39,6 +39,10 @@ public struct EngineOptions: Sendable {
     /// When generating waits for the machine to cool; nil for never.
     public var governor: ThermalGovernor?
 
+    /// Bytes that the process is taken to hold beside the engine; nil asks the system. For tests, whose
+    /// process holds more from one moment to the next.
+    var programByteCount: Int?
+
     public init() {}
 
     /// What a budget allows. Its context is a ceiling: a model that was made for less takes less.

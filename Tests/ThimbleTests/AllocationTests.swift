@@ -114,6 +114,7 @@ private func makeEngine(in limit: Int? = nil, featureMemory: Int? = nil) throws 
     if let limit {
         options.device = .cpu
         options.limits.host = limit
+        options.programByteCount = 40 << 20
     }
     options.featureMemory = featureMemory
     // Room for one of the pages below and hardly more.

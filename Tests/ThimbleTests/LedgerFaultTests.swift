@@ -17,6 +17,7 @@ import Testing
         options.threadCount = 1
         options.contextLength = 512
         options.limits = ledger.limits
+        options.programByteCount = 20 << 20
         let engine = try Engine(
             modelPath: Self.model, options: options, vulkan: VulkanAccess(), ledger: ledger)
         let session = engine.makeSession()

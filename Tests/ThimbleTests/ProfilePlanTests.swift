@@ -13,6 +13,7 @@ import Testing
     private func plan(_ options: EngineOptions) throws -> Plan {
         var options = options
         options.device = .cpu
+        options.programByteCount = 40 << 20
         return try Engine.plan(configurationPath: configuration, ConversionOptions(), options: options)
     }
 
