@@ -14,7 +14,7 @@ private func divergenceLimit(_ type: KVType) -> Double {
     switch type {
     case .f16: 0
     case .int8: 1e-3
-    case .int4: 0.1
+    case .int4: 0.15
     }
 }
 
