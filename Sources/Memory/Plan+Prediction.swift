@@ -3,7 +3,7 @@
 internal import ModelFile
 internal import Tensors
 
-/// How fast a plan is predicted to run. `docs/planning.md` says by what reckoning, and how near it comes.
+/// How fast a plan is predicted to run. SPEED.md says how near it came.
 public struct PlanPrediction: Sendable, Equatable {
     /// What a stage waits for longest.
     public enum Bound: String, Sendable, CaseIterable, Codable {
