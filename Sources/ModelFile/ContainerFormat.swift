@@ -127,14 +127,14 @@ struct BlockEntry: Equatable, Sendable {
 }
 
 extension [UInt8] {
-    mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
+    package mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
         for shift in stride(from: 0, to: T.bitWidth, by: 8) {
             append(UInt8(truncatingIfNeeded: value >> T(shift)))
         }
     }
 
     /// Precondition: the bytes are there.
-    func littleEndian<T: FixedWidthInteger>(at offset: Int) -> T {
+    package func littleEndian<T: FixedWidthInteger>(at offset: Int) -> T {
         var value: T = 0
         for index in 0..<(T.bitWidth / 8) {
             value |= T(truncatingIfNeeded: self[offset + index]) << T(index * 8)

@@ -1,6 +1,7 @@
 //! What was written in each of the last hours, as a record of a file.
 
 internal import CXXHash
+internal import ModelFile
 
 /// Bytes written in an hour and the 24 before it: never less than those of the last 24 hours.
 ///
@@ -84,21 +85,4 @@ struct WriteCount: Equatable {
 /// XXH3-64 of bytes.
 func checksum(_ bytes: ArraySlice<UInt8>) -> UInt64 {
     unsafe bytes.withUnsafeBytes { unsafe thimble_xxh3_64($0.baseAddress, $0.count) }
-}
-
-extension [UInt8] {
-    mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
-        for shift in stride(from: 0, to: T.bitWidth, by: 8) {
-            append(UInt8(truncatingIfNeeded: value >> T(shift)))
-        }
-    }
-
-    /// Precondition: the bytes are there.
-    func littleEndian<T: FixedWidthInteger>(at offset: Int) -> T {
-        var value: T = 0
-        for index in 0..<(T.bitWidth / 8) {
-            value |= T(truncatingIfNeeded: self[offset + index]) << T(index * 8)
-        }
-        return value
-    }
 }

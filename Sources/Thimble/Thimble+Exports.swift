@@ -2,6 +2,7 @@
 
 @_exported public import struct Documents.PageSettings
 @_exported public import struct Documents.RGBImage
+@_exported public import enum Memory.ProcessMemory
 @_exported public import struct Memory.Budget
 @_exported public import struct Memory.BudgetError
 @_exported public import struct Memory.ByteSize

@@ -93,7 +93,7 @@ struct AnswerReport: Encodable {
             prefillTokensPerSecond: result.prefillTokensPerSecond,
             decodeTokensPerSecond: result.decodeTokensPerSecond)
         self.pages = pages
-        peakMemoryBytes = PeakMemory.bytes()
+        peakMemoryBytes = ProcessMemory.peak
         memory = MemoryReport(engine)
         featureFolderIsUnusable = engine.isFeatureFolderUnusable ? true : nil
     }

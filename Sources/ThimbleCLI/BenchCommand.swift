@@ -63,7 +63,7 @@ struct BenchCommand: ParsableCommand {
         options.repetitions = repetitions
         let result = try engine.benchmark(options)
         // Before a sample of the file is taken into memory.
-        let peakMemory = PeakMemory.bytes()
+        let peakMemory = ProcessMemory.peak
         let report = BenchmarkReport(
             result, try engine.loadingRates(), engine: engine,
             bytes: try ModelInspection(modelPath: file).byteCount, peakMemory: peakMemory)

@@ -98,7 +98,7 @@ struct ConvertCommand: ParsableCommand {
 
     private func showStats(_ report: ConversionReport, _ seconds: Double) {
         let speed = Int(Double(report.byteCount) / max(seconds, 0.001)).asBytes
-        let memory = PeakMemory.bytes().map { ", peak memory \($0.asBytes)" } ?? ""
+        let memory = ProcessMemory.peak.map { ", peak memory \($0.asBytes)" } ?? ""
         StandardStream.note(
             "\(seconds.fixed(1)) s, \(speed)/s on \(report.threadCount.of("thread"))\(memory)")
     }
