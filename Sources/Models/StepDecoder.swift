@@ -89,29 +89,56 @@ public final class StepDecoder {
         drawn += count
     }
 
+    /// How long each dispatch of a greedy step takes, in the last of some runs of it; nothing where the device
+    /// has no clock. What is drawn is lost.
+    ///
+    /// Precondition: as for `decode`.
+    public func stepTimes(_ sequence: KVSequence) throws(ModelError) -> [DispatchTime] {
+        guard let backend = backend as? any ProfilingBackend else { return [] }
+        let runs = min(4, sequence.capacity - sequence.length)
+        if runs < 1 { return [] }
+        try sequence.reserve(runs)
+        defer { sequence.releaseReserve() }
+        let kind = DrawParameters.Kind(isGreedy: true, hasTopK: false, hasTopP: false)
+        self.backend.setPages(sequence.blockTable, of: state)
+        do {
+            try backend.startProfile()
+            let step = try record(kind, sequence)
+            self.backend.run(step, count: runs)
+            return try backend.takeProfile()
+        } catch { throw .backend(error) }
+    }
+
     /// The step that draws in that way; recorded unless it was before.
     private func step(
         _ kind: DrawParameters.Kind, _ sequence: KVSequence
     ) throws(ModelError) -> any RecordedStep {
         if let step = steps[kind] { return step }
-        let (model, backend, state) = (self.model, self.backend, self.state)
-        guard let table = model.embedding.matrix else { preconditionFailure("a step's weights are resident") }
         do {
-            var fault: ModelError?
-            let step = try backend.record(state) {
-                do throws(ModelError) {
-                    var stream = ResidualStream(model.work, rows: 1)
-                    backend.beginStep(state, table: table, into: stream.residual)
-                    _ = try model.runLayers(
-                        &stream, sequence.firstLayer, layerByteCount: sequence.pool.layerByteCount,
-                        rotary: model.work.rotary.prefix(1), start: 0, { false })
-                    try model.keepLogits(stream)
-                    backend.draw(from: model.work.logits.rows(0..<1), kind, state)
-                } catch { fault = error }
-            }
-            precondition(fault == nil, "nothing is read from the file for resident weights")
+            let step = try record(kind, sequence)
             steps[kind] = step
             return step
         } catch { throw .backend(error) }
+    }
+
+    private func record(
+        _ kind: DrawParameters.Kind, _ sequence: KVSequence
+    ) throws(BackendError) -> any RecordedStep {
+        let (model, backend, state) = (self.model, self.backend, self.state)
+        guard let table = model.embedding.matrix else { preconditionFailure("a step's weights are resident") }
+        var fault: ModelError?
+        let step = try backend.record(state) {
+            do throws(ModelError) {
+                var stream = ResidualStream(model.work, rows: 1)
+                backend.beginStep(state, table: table, into: stream.residual)
+                _ = try model.runLayers(
+                    &stream, sequence.firstLayer, layerByteCount: sequence.pool.layerByteCount,
+                    rotary: model.work.rotary.prefix(1), start: 0, { false })
+                try model.keepLogits(stream)
+                backend.draw(from: model.work.logits.rows(0..<1), kind, state)
+            } catch { fault = error }
+        }
+        precondition(fault == nil, "nothing is read from the file for resident weights")
+        return step
     }
 }

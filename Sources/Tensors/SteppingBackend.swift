@@ -66,6 +66,12 @@ public struct DrawParameters: Sendable, Equatable {
         public let isGreedy: Bool
         public let hasTopK: Bool
         public let hasTopP: Bool
+
+        public init(isGreedy: Bool, hasTopK: Bool, hasTopP: Bool) {
+            self.isGreedy = isGreedy
+            self.hasTopK = hasTopK
+            self.hasTopP = hasTopP
+        }
     }
     public var kind: Kind {
         Kind(

@@ -2,7 +2,7 @@
 
 internal import Documents
 internal import Models
-internal import Tensors
+public import Tensors
 
 /// What to measure.
 public struct BenchmarkOptions: Sendable {
@@ -16,6 +16,8 @@ public struct BenchmarkOptions: Sendable {
     public var imageSize: (width: Int, height: Int)?
     /// How often to measure, one warm-up not counted.
     public var repetitions = 3
+    /// Whether to say where the time goes, on a device that can: measured in a run of its own.
+    public var profiles = false
 
     public init() {}
 }
@@ -34,6 +36,10 @@ public struct BenchmarkResult: Sendable {
     /// Seconds that only reading those bytes once takes on the same threads; one entry a
     /// repetition, measured after it.
     public var weightReadSeconds: [Double]
+    /// Of the prompt's pass, where that was asked for and the device can tell.
+    public var prefillProfile: [DispatchTime] = []
+    /// Of one token's step, likewise.
+    public var decodeProfile: [DispatchTime] = []
 
     /// From the median repetition; nil where nothing was asked for.
     public var prefillTokensPerSecond: Double? { Self.rate(options.promptTokens, prefillSeconds) }
@@ -96,6 +102,7 @@ extension Engine {
             if isWarmUp { continue }
             if let seconds = try secondsToRead(weights) { result.weightReadSeconds.append(seconds) }
         }
+        if options.profiles { try profile(options, into: &result) }
         return result
     }
 
@@ -108,52 +115,61 @@ extension Engine {
     private func timeText(
         _ options: BenchmarkOptions
     ) throws(ThimbleError) -> (prefill: Double, decode: Double) {
-        let vocabularySize = file.configuration.text.vocabularySize
-        let (model, sequence) = (self.model, KVSequence(pool: pool, capacity: contextLength))
-        var inputs = InputSequence()
-        func add(_ count: Int) {
-            for _ in 0..<count {
-                let token = Int32((inputs.count * 7919 + 13) % vocabularySize)
-                inputs.append(token == imageToken ? (token == 0 ? 1 : token - 1) : token)
-            }
-        }
-        func forward(_ rows: Glm4v.LogitRows) throws(ThimbleError) {
-            try translating(path) { () throws(ModelError) in
-                try unsafe model.forward(inputs, into: sequence, logits: rows) { _ in }
-            }
-        }
+        var text = BenchmarkText(self)
+        try text.reach(options.depth)
+        text.add(max(options.promptTokens, 1))
         let clock = ContinuousClock()
-        if options.depth > 0 {
-            add(options.depth)
-            try forward(.last)
-        }
-        add(max(options.promptTokens, 1))
         let start = clock.now
         guard let stepDecoder else {
-            try forward(.last)
+            try text.forward()
             let middle = clock.now
             for _ in 0..<options.generatedTokens {
-                add(1)
-                try forward(.last)
+                text.add(1)
+                try text.forward()
             }
             return (start.duration(to: middle).seconds, middle.duration(to: clock.now).seconds)
         }
         // The device draws its own tokens, the first of them as part of the prefill.
-        try forward(.kept)
-        let draw = DrawParameters(SamplingOptions())
-        try translating(path) { () throws(ModelError) in
-            _ = try stepDecoder.begin(inputs, sequence, draw: draw)
-        }
+        try text.begin(stepDecoder)
         let middle = clock.now
         var left = options.generatedTokens
         while left > 0 {
             let count = min(StepDecoder.mostInRun, left)
             try translating(path) { () throws(ModelError) in
-                try stepDecoder.decode(sequence, count: count) { _ in }
+                try stepDecoder.decode(text.sequence, count: count) { _ in }
             }
             left -= count
         }
         return (start.duration(to: middle).seconds, middle.duration(to: clock.now).seconds)
+    }
+
+    /// Measures once more, dispatch by dispatch.
+    private func profile(
+        _ options: BenchmarkOptions, into result: inout BenchmarkResult
+    ) throws(ThimbleError) {
+        guard let profiling = backend as? any ProfilingBackend else { return }
+        var text = BenchmarkText(self)
+        try text.reach(options.depth)
+        text.add(max(options.promptTokens, 1))
+        try translatingBackend { () throws(BackendError) in try profiling.startProfile() }
+        try text.forward()
+        result.prefillProfile = try translatingBackend { () throws(BackendError) in
+            try profiling.takeProfile()
+        }
+        guard let stepDecoder, options.generatedTokens > 0 else { return }
+        text.add(1)
+        try text.begin(stepDecoder)
+        result.decodeProfile = try translating(path) { () throws(ModelError) in
+            try stepDecoder.stepTimes(text.sequence)
+        }
+    }
+
+    private func translatingBackend<Value>(
+        _ body: () throws(BackendError) -> Value
+    ) throws(ThimbleError) -> Value {
+        try translating(path) { () throws(ModelError) in
+            do throws(BackendError) { return try body() } catch { throw .backend(error) }
+        }
     }
 
     private func timeImage(width: Int, height: Int) throws(ThimbleError) -> Double {
@@ -173,5 +189,50 @@ extension Engine {
         // The next time, too, it is computed.
         store.remove(features)
         return seconds
+    }
+}
+
+/// A sequence of arbitrary tokens.
+private struct BenchmarkText {
+    private let engine: Engine
+    let sequence: KVSequence
+    private var inputs = InputSequence()
+
+    init(_ engine: Engine) {
+        self.engine = engine
+        sequence = KVSequence(pool: engine.pool, capacity: engine.contextLength)
+    }
+
+    mutating func add(_ count: Int) {
+        let vocabularySize = engine.file.configuration.text.vocabularySize
+        for _ in 0..<count {
+            let token = Int32((inputs.count * 7919 + 13) % vocabularySize)
+            inputs.append(token == engine.imageToken ? (token == 0 ? 1 : token - 1) : token)
+        }
+    }
+
+    /// Adds so many tokens, and computes them.
+    mutating func reach(_ depth: Int) throws(ThimbleError) {
+        if depth == 0 { return }
+        add(depth)
+        try forward()
+    }
+
+    /// Computes what was added, and waits for it.
+    func forward() throws(ThimbleError) { try forward(.last) }
+
+    private func forward(_ rows: Glm4v.LogitRows) throws(ThimbleError) {
+        try translating(engine.path) { () throws(ModelError) in
+            try unsafe engine.model.forward(inputs, into: sequence, logits: rows) { _ in }
+        }
+    }
+
+    /// Computes what was added, and draws the token after it on the device.
+    func begin(_ stepDecoder: StepDecoder) throws(ThimbleError) {
+        try forward(.kept)
+        let draw = DrawParameters(SamplingOptions())
+        try translating(engine.path) { () throws(ModelError) in
+            _ = try stepDecoder.begin(inputs, sequence, draw: draw)
+        }
     }
 }

@@ -37,6 +37,9 @@ struct BenchCommand: ParsableCommand {
     @Option(name: .shortAndLong, help: "How often to measure.")
     var repetitions = 3
 
+    @Flag(help: "Say how long each kind of dispatch takes on a GPU, in a run of its own.")
+    var profile = false
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -61,6 +64,7 @@ struct BenchCommand: ParsableCommand {
         options.depth = depth
         options.imageSize = image.map { ($0.width, $0.height) }
         options.repetitions = repetitions
+        options.profiles = profile
         let result = try engine.benchmark(options)
         // Before a sample of the file is taken into memory.
         let peakMemory = ProcessMemory.peak
@@ -125,6 +129,9 @@ private struct BenchmarkReport: Encodable {
     /// On a GPU only.
     var loadCopyBytesPerSecond: Double?
     var peakMemoryBytes: Int?
+    /// Where asked for, on a GPU only: of the prompt's pass, and of one token.
+    var prefillProfile: [ProfileRow]?
+    var decodeProfile: [ProfileRow]?
 
     init(
         _ result: BenchmarkResult, _ loading: LoadingRates, engine: Engine, bytes: Int, peakMemory: Int?
@@ -155,6 +162,8 @@ private struct BenchmarkReport: Encodable {
         loadDecompressionBytesPerSecond = loading.decompressionBytesPerSecond
         loadCopyBytesPerSecond = loading.copyBytesPerSecond
         peakMemoryBytes = peakMemory
+        prefillProfile = ProfileRow.rows(result.prefillProfile)
+        decodeProfile = ProfileRow.rows(result.decodeProfile)
     }
 
     var lines: [String] {
@@ -182,6 +191,9 @@ private struct BenchmarkReport: Encodable {
                 + "\((loadShare * 100).fixed(0)) % of its slowest part")
         lines.append("load parts    " + loadParts.joined(separator: ", "))
         if let peakMemoryBytes { lines.append("peak memory   \(peakMemoryBytes.asBytes)") }
+        for (what, rows) in [("prefill", prefillProfile), ("decode", decodeProfile)] {
+            lines += ProfileRow.table(rows ?? [], of: what)
+        }
         return lines.map(\.onOneLine)
     }
 

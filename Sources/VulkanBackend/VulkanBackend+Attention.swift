@@ -37,7 +37,8 @@ extension VulkanBackend {
         dispatch(
             "attention", workgroup: Int(THIMBLE_ATTENTION_THREADS), constants: [UInt32(kv.headSize)],
             parameters,
-            groups: ((rows + tileRows - 1) / tileRows, kv.kvHeads, 1))
+            groups: ((rows + tileRows - 1) / tileRows, kv.kvHeads, 1),
+            shape: "\(queries.rows) behind \(start)")
     }
 
     /// Where the device has a block table, uploaded where it has changed.

@@ -103,7 +103,7 @@ extension VulkanBackend {
         dispatch(
             "prepare_half", workgroup: threads,
             constants: [UInt32(kind), UInt32(kept), matrixOrder == nil ? 0 : 1], parameters,
-            groups: (input.input.rows, 1, 1))
+            groups: (input.input.rows, 1, 1), shape: "\(input.input.rows)x\(layout.columns)")
     }
 
     private func multiplyByMatrices(
@@ -154,7 +154,7 @@ extension VulkanBackend {
             parameters,
             groups: (
                 (rows + tile.tokens - 1) / tile.tokens, (layout.rows + tile.rows - 1) / tile.rows, splits
-            ))
+            ), shape: "\(rows)x\(layout.rows)x\(layout.columns)")
     }
 
     /// Queues attention of many queries; false where matrices do not fit its shape.
@@ -170,7 +170,8 @@ extension VulkanBackend {
         dispatch(
             "attention_coopmat2", workgroup: rows / 16 * subgroupSize,
             constants: [UInt32(headSize), UInt32(rows), UInt32(keys), 16, 16, UInt32(pageTokens)], parameters,
-            groups: ((count + rows - 1) / rows, Int(parameters.kv_heads), 1))
+            groups: ((count + rows - 1) / rows, Int(parameters.kv_heads), 1),
+            shape: "\(parameters.tokens) behind \(parameters.start)")
         return true
     }
 }

@@ -79,7 +79,7 @@ extension VulkanBackend {
         let prepared = isQuantized ? THIMBLE_PREPARED_CODES : THIMBLE_PREPARED_FLOATS
         dispatch(
             "prepare", workgroup: Self.rowThreads, constants: [UInt32(kind), UInt32(prepared)], parameters,
-            groups: (x.rows, 1, 1))
+            groups: (x.rows, 1, 1), shape: "\(x.rows)x\(layout.columns)")
         return parameters.y
     }
 
@@ -122,7 +122,8 @@ extension VulkanBackend {
                 UInt32(layout.format.type.bitCount), UInt32(max(layout.format.group, 32)), UInt32(kind),
             ],
             parameters,
-            groups: ((layout.rows + tileRows - 1) / tileRows, (rows + tileTokens - 1) / tileTokens, 1))
+            groups: ((layout.rows + tileRows - 1) / tileRows, (rows + tileTokens - 1) / tileTokens, 1),
+            shape: "\(rows)x\(layout.rows)x\(layout.columns)")
     }
 
     func storeAttentionInputs(

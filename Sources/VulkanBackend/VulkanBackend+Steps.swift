@@ -114,7 +114,12 @@ extension VulkanBackend: SteppingBackend {
                 chain = nil
             }
             var recording: CommandStream.Recording?
-            do { recording = try stream.record(body) } catch { keep(error) }
+            do {
+                recording = try stream.record {
+                    profile?.begin(in: stream)
+                    body()
+                }
+            } catch { keep(error) }
             if let chain { writeSmall(chain.links, to: state.links, at: 0) }
             // The links are there, or there is no step.
             try wait()

@@ -77,7 +77,8 @@ extension VulkanBackend {
                     UInt32(prologue), UInt32(epilogue), UInt32(max(layout.format.group, 32)),
                     UInt32(layout.paddedColumns), waits,
                 ] + attention + [UInt32(cut.tiles), 0, UInt32(vectorTuning.depth(columns: layout.columns))]
-            }, groups: (min(layout.tileCount, vectorTuning.residentGroups), 1, 1)
+            }, groups: (min(layout.tileCount, vectorTuning.residentGroups), 1, 1),
+            shape: "\(layout.rows)x\(layout.columns)"
         ) { link in
             parameters.link = link
             return parameters

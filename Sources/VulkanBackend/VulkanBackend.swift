@@ -33,6 +33,8 @@ public final class VulkanBackend: Backend {
     var chainsSteps = false
     /// The links of that step, where dispatches can wait for each other.
     var chain: StepChain?
+    /// Where the time of each dispatch is kept, while that is asked for.
+    var profile: DispatchProfile?
     let vectorTuning: VectorTuning
     /// Nil where the device has no cooperative matrices.
     let matrices: MatrixTuning?
@@ -214,36 +216,40 @@ public final class VulkanBackend: Backend {
 
     // MARK: Dispatches
 
-    /// Queues a run of a shader. `constants` are those from id 2 on.
+    /// Queues a run of a shader. `constants` are those from id 2 on; `shape` says in a profile what it was for.
     func dispatch<Parameters: BitwiseCopyable>(
         _ shader: String, workgroup: Int, constants: [UInt32] = [], _ parameters: Parameters,
-        groups: (Int, Int, Int)
+        groups: (Int, Int, Int), shape: @autoclosure () -> String = ""
     ) {
         chain?.interrupt()
-        queue(shader, workgroup: workgroup, constants: constants, parameters, groups: groups)
+        queue(
+            shader, workgroup: workgroup, constants: constants, parameters, groups: groups, shape: shape())
     }
 
     /// The same, for a shader that may wait for the dispatch before by itself.
     func dispatchLinked<Parameters: BitwiseCopyable>(
         _ shader: String, workgroup: Int, constants: (_ waits: UInt32) -> [UInt32], groups: (Int, Int, Int),
-        _ parameters: (_ link: UInt64) -> Parameters
+        shape: @autoclosure () -> String = "", _ parameters: (_ link: UInt64) -> Parameters
     ) {
         let link = chain?.add(groups: groups.0 * groups.1 * groups.2)
         if let link, link.isIndependent { stream.markIndependent() }
         queue(
             shader, workgroup: workgroup, constants: constants(link == nil ? 0 : 1),
-            parameters(link?.link ?? 0), groups: groups)
+            parameters(link?.link ?? 0), groups: groups, shape: shape())
     }
 
     private func queue<Parameters: BitwiseCopyable>(
         _ shader: String, workgroup: Int, constants: [UInt32], _ parameters: Parameters,
-        groups: (Int, Int, Int)
+        groups: (Int, Int, Int), shape: @autoclosure () -> String
     ) {
         if fault != nil { return }
         do {
             let key = PipelineKey(
                 shader: shader, constants: [UInt32(workgroup), UInt32(subgroupSize)] + constants)
             stream.dispatch(try library.pipeline(key), parameters, groups: groups)
+            guard let profile else { return }
+            let shape = shape()
+            profile.add(shape.isEmpty ? shader : "\(shader) \(shape)", in: stream)
         } catch { keep(error) }
     }
 }

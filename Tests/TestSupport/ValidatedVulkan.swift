@@ -13,8 +13,7 @@ public final class ValidatedVulkan {
     /// will do. `hear` gets what the layer finds wrong, on the thread that made the call; not that a
     /// structure is newer than the layer, which then cannot say.
     public init(_ hear: @escaping @Sendable (String) -> Void) throws {
-        instance = try VulkanInstance(
-            listener: ValidationListener { if !$0.contains("unknown VkStructureType") { hear($0) } })
+        instance = try Self.instance { if !$0.contains("unknown VkStructureType") { hear($0) } }
         let devices = try instance.devices()
         let chosen =
             if let name = Self.deviceName {
@@ -25,6 +24,15 @@ public final class ValidatedVulkan {
         guard let chosen else { throw NoDevice(found: devices.map(\.name)) }
         physical = chosen
         device = try VulkanDevice(chosen)
+    }
+
+    /// A machine whose device is asked for by name may lack the layer: what the device computes is held against
+    /// the CPU all the same.
+    private static func instance(_ hear: @escaping @Sendable (String) -> Void) throws -> VulkanInstance {
+        do { return try VulkanInstance(listener: ValidationListener(hear)) } catch {
+            guard deviceName != nil else { throw error }
+            return try VulkanInstance()
+        }
     }
 
     /// No device will do, or none has the name asked for.
