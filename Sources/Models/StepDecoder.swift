@@ -89,8 +89,8 @@ public final class StepDecoder {
         drawn += count
     }
 
-    /// How long each dispatch of a greedy step takes, in the last of some runs of it; nothing where the device
-    /// has no clock. What is drawn is lost.
+    /// How long each dispatch of a greedy step takes, in the last of some runs of it; nothing where the
+    /// device has no clock. What is drawn is lost.
     ///
     /// Precondition: as for `decode`.
     public func stepTimes(_ sequence: KVSequence) throws(ModelError) -> [DispatchTime] {

@@ -17,7 +17,7 @@ public struct DispatchTime: Sendable {
 public protocol ProfilingBackend: Backend {
     /// Keeps from here on how long each dispatch takes. Nothing is kept where the device has no clock.
     func startProfile() throws(BackendError)
-    /// Waits for everything, and returns what was kept since `startProfile`, in order; of dispatches that were
-    /// recorded meanwhile, what their last run took. Nothing is kept from here on.
+    /// Waits for everything, and returns what was kept since `startProfile`, in order; of dispatches that
+    /// were recorded meanwhile, what their last run took. Nothing is kept from here on.
     func takeProfile() throws(BackendError) -> [DispatchTime]
 }

@@ -216,7 +216,8 @@ public final class VulkanBackend: Backend {
 
     // MARK: Dispatches
 
-    /// Queues a run of a shader. `constants` are those from id 2 on; `shape` says in a profile what it was for.
+    /// Queues a run of a shader. `constants` are those from id 2 on; `shape` says in a profile what it was
+    /// for.
     func dispatch<Parameters: BitwiseCopyable>(
         _ shader: String, workgroup: Int, constants: [UInt32] = [], _ parameters: Parameters,
         groups: (Int, Int, Int), shape: @autoclosure () -> String = ""

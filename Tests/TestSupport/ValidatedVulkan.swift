@@ -26,8 +26,8 @@ public final class ValidatedVulkan {
         device = try VulkanDevice(chosen)
     }
 
-    /// A machine whose device is asked for by name may lack the layer: what the device computes is held against
-    /// the CPU all the same.
+    /// A machine whose device is asked for by name may lack the layer: what the device computes is held
+    /// against the CPU all the same.
     private static func instance(_ hear: @escaping @Sendable (String) -> Void) throws -> VulkanInstance {
         do { return try VulkanInstance(listener: ValidationListener(hear)) } catch {
             guard deviceName != nil else { throw error }
