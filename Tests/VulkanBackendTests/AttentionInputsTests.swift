@@ -63,8 +63,8 @@ extension VulkanBackendTests {
                     hasBias: hasBias)
             }
             let what = "\(shape), \(format), \(chunks) from \(start)"
-            // Sums of 72 products and a rotation, rounded in another order; a rotation sums two.
-            let rounding = byMatrices ? 2 * matrixRounding : 4e-6
+            // Sums of 72 products and a rotation, rounded in another order.
+            let rounding = byMatrices ? matrixRounding : 4e-6
             expectClose(
                 (device.queries, cpu.queries), width: shape.headSize, tolerance: rounding,
                 "queries of \(what)")
