@@ -132,8 +132,15 @@ void main() {
         // The position behind the last that this thread's row of the softmax sees.
         uint row_end_key = end_key;
         if (p.is_causal != 0) row_end_key = min(end_key, p.start + (tile * ROWS + softmax_row) / group() + 1);
+        // The positions behind the last that rows see whose values this thread sums, and that all rows see.
+        uint row_ends[LANE_ROWS], common_end = end_key;
+        if (p.is_causal != 0) common_end = min(end_key, p.start + tile * ROWS / group() + 1);
         vec4 sums[LANE_ROWS][LANE_QUADS];
         [[unroll]] for (uint r = 0; r < LANE_ROWS; r++) {
+            row_ends[r] = end_key;
+            if (p.is_causal != 0) {
+                row_ends[r] = min(end_key, p.start + (tile * ROWS + first_row + r) / group() + 1);
+            }
             [[unroll]] for (uint j = 0; j < LANE_QUADS; j++) sums[r][j] = vec4(0);
         }
         float largest = -SCORE_LIMIT, total = 0;
@@ -168,13 +175,17 @@ void main() {
                 float shrink = factors[first_row + r];
                 [[unroll]] for (uint j = 0; j < LANE_QUADS; j++) sums[r][j] *= shrink;
             }
+            // What a row does not see may be no number, which a weight of 0 would not take away.
+            bool is_edge = first + KEYS > common_end;
             for (uint key = 0; key < KEYS; key++) {
                 float weights[LANE_ROWS];
                 [[unroll]] for (uint r = 0; r < LANE_ROWS; r++) weights[r] = scores[first_row + r][key];
                 [[unroll]] for (uint j = 0; j < LANE_QUADS; j++) {
                     // The last quads may be none of the head's: then what is read is not used.
                     vec4 value = cached_quad(key, min(lane + LANES * j, QUADS - 1));
-                    [[unroll]] for (uint r = 0; r < LANE_ROWS; r++) sums[r][j] += weights[r] * value;
+                    [[unroll]] for (uint r = 0; r < LANE_ROWS; r++) {
+                        if (!is_edge || first + key < row_ends[r]) sums[r][j] += weights[r] * value;
+                    }
                 }
             }
             barrier();

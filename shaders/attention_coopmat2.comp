@@ -67,11 +67,13 @@ float element_scale(const in uint row, const in uint column, const in float a, c
 float element_product(const in uint row, const in uint column, const in float a, const in float b) {
     return a * b;
 }
-// What is not a number stays so.
+// What is not a number stays so. The score is rounded as the largest was: were it one operation with the
+// difference, the largest score would leave the rest of its rounding, whose power of two may be infinite.
 float element_weight(
     const in uint row, const in uint column, const in float product, const in float scale,
     const in float top) {
-    return exp2(product * scale - top);
+    precise float score = product * scale;
+    return exp2(score - top);
 }
 float element_factor(const in uint row, const in uint column, const in float before, const in float now) {
     return exp2(before - now);

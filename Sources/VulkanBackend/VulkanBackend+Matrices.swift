@@ -157,15 +157,26 @@ extension VulkanBackend {
             ), shape: "\(rows)x\(layout.rows)x\(layout.columns)")
     }
 
+    /// Rows and keys that a workgroup of `attention_coopmat2` takes at a time.
+    private static let attentionTile = (rows: 128, keys: 64)
+
+    /// Whether attention of many queries, at multiples of 16 bytes, goes by cooperative matrices.
+    func attendsByMatrices(headSize: Int, pageTokens: Int) -> Bool {
+        guard device.physical.hasCooperativeMatrix2, let matrices, matrices.shape == (16, 16, 16),
+            headSize % 16 == 0, pageTokens % 16 == 0
+        else { return false }
+        let (rows, keys) = Self.attentionTile
+        let shared = max(rows, 2 * keys) * (headSize * 2 + 16) + rows * (16 * 4 + 4)
+        return shared <= device.physical.sharedMemoryByteCount
+    }
+
     /// Queues attention of many queries; false where matrices do not fit its shape.
     func attendByMatrices(_ parameters: thimble_attention, headSize: Int) -> Bool {
         let pageTokens = Int(parameters.page_tokens)
-        guard device.physical.hasCooperativeMatrix2, let matrices, matrices.shape == (16, 16, 16),
-            headSize % 16 == 0, pageTokens % 16 == 0, parameters.queries % 16 == 0, parameters.y % 16 == 0
+        guard attendsByMatrices(headSize: headSize, pageTokens: pageTokens), parameters.queries % 16 == 0,
+            parameters.y % 16 == 0
         else { return false }
-        let (rows, keys) = (128, 64)
-        let shared = max(rows, 2 * keys) * (headSize * 2 + 16) + rows * (16 * 4 + 4)
-        guard shared <= device.physical.sharedMemoryByteCount else { return false }
+        let (rows, keys) = Self.attentionTile
         let count = Int(parameters.tokens) * Int(parameters.heads / parameters.kv_heads)
         dispatch(
             "attention_coopmat2", workgroup: rows / 16 * subgroupSize,

@@ -161,11 +161,14 @@ public final class VulkanBackend: Backend {
     private func fillThroughHost<E: Error>(
         _ buffer: DeviceBuffer, _ bytes: Range<Int>, _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Void
     ) throws(E) {
-        let host: DeviceBuffer
-        do { host = try windows.take(bytes.count, on: device, stream) } catch { return keep(error) }
-        guard let mapped = unsafe host.mapped else { preconditionFailure("the host sees host memory") }
+        let window: HostWindows.Window
+        do { window = try windows.take(bytes.count, on: device, stream) } catch { return keep(error) }
+        defer { windows.giveBack(window) }
+        guard let mapped = unsafe window.buffer.mapped else {
+            preconditionFailure("the host sees host memory")
+        }
         try unsafe body(UnsafeMutableRawBufferPointer(rebasing: mapped[..<bytes.count]))
-        do { try windows.copy(to: buffer, bytes, stream) } catch { keep(error) }
+        do { try windows.copy(from: window, to: buffer, bytes, stream) } catch { keep(error) }
     }
 
     public func read(

@@ -6,6 +6,9 @@ public import Tensors
 public struct Bench {
     public let backend: any Backend
     public var generator: SeededGenerator
+    /// Whether matrices are of float32 that hold what weights are worth as float16: multiplied as they are,
+    /// where codes would be multiplied by codes.
+    private let expandsWeights: Bool
     /// What was made, so that it outlives the operations that are queued.
     private var memories: [any BackendMemory] = []
 
@@ -15,8 +18,12 @@ public struct Bench {
     private static let guardValue = Float(bitPattern: 0xffc5_a5a5)
 
     /// A bench of `backend`, which is lent scratch that is full of what is no number.
-    public init(_ backend: any Backend, seed: UInt64 = 11, scratchByteCount: Int = 1 << 24) throws {
+    public init(
+        _ backend: any Backend, seed: UInt64 = 11, scratchByteCount: Int = 1 << 24,
+        expandsWeights: Bool = false
+    ) throws {
         self.backend = backend
+        self.expandsWeights = expandsWeights
         generator = SeededGenerator(seed: seed)
         let scratch = try makeMemory(byteCount: 64 + scratchByteCount)
         unsafe backend.fill(scratch, 0..<scratch.byteCount) { bytes in
@@ -76,7 +83,12 @@ public struct Bench {
     }
 
     public mutating func matrix(_ rows: Int, _ columns: Int, _ format: WeightFormat) throws -> Matrix {
-        try matrix(TiledMatrix.random(rows: rows, columns: columns, format: format, using: &generator))
+        let tiled = TiledMatrix.random(rows: rows, columns: columns, format: format, using: &generator)
+        guard expandsWeights, format != .f32 else { return try matrix(tiled) }
+        return try matrix(
+            TiledMatrix(rows: rows, columns: columns, format: .f32) { row, k in
+                Float(Float16(tiled.values[row * columns + k]))
+            })
     }
 
     /// A float32 matrix, and what its elements are.

@@ -45,4 +45,7 @@ public final class ValidatedVulkan {
     /// Whether tests can run: there are a driver that will do and the validation layer. Where a device is
     /// asked for by name they run whatever there is, so that its lack fails them.
     public static let isAvailable: Bool = deviceName != nil || (try? ValidatedVulkan { _ in }) != nil
+
+    /// Whether the validation layer is there. What it alone can tell is not tested without it.
+    public static let hasLayer: Bool = (try? VulkanInstance(listener: ValidationListener { _ in })) != nil
 }

@@ -9,7 +9,19 @@ import VulkanCompute
 
 /// Shows a driver with another kind of memory before its own: the device's, which the host cannot map. Calls
 /// reach the driver as if its own had been asked for.
-private enum HiddenMemory {
+enum HiddenMemory {
+    nonisolated(unsafe) private static let opened = Result {
+        let listener = ValidationListener { Issue.record("validation: \($0)") }
+        let instance = unsafe try VulkanInstance(listener: ValidatedVulkan.hasLayer ? listener : nil) {
+            unsafe HiddenMemory.hide($0)
+        }
+        let index = try VulkanBackendTests.vulkan.physical.index
+        return try VulkanBackend(try VulkanDevice(try instance.devices()[index]))
+    }
+
+    /// A backend on the tests' device, its memory hidden; watched by the validation layer where there is one.
+    static var backend: VulkanBackend { get throws { try unsafe opened.get() } }
+
     nonisolated(unsafe) private static var properties: PFN_vkGetPhysicalDeviceMemoryProperties2?
     nonisolated(unsafe) private static var requirements: PFN_vkGetBufferMemoryRequirements?
     nonisolated(unsafe) private static var allocate: PFN_vkAllocateMemory?
@@ -68,12 +80,8 @@ private enum HiddenMemory {
 extension VulkanBackendTests {
     @Suite struct UnmappedMemoryTests {
         @Test func memoryThatTheHostDoesNotSeeIsFilledAndRead() throws {
-            let instance = unsafe try VulkanInstance(
-                listener: ValidationListener { Issue.record("validation: \($0)") }
-            ) { unsafe HiddenMemory.hide($0) }
-            let device = try VulkanDevice(try instance.devices()[vulkan.physical.index])
-            #expect(!device.isDeviceMemoryMapped)
-            let backend = try VulkanBackend(device)
+            let backend = try HiddenMemory.backend
+            #expect(!backend.device.isDeviceMemoryMapped)
             var generator = SeededGenerator(seed: 1)
             for count in [1, 1 << 18, 1 << 20, 3 << 20] {
                 let memory = try backend.makeMemory(byteCount: count * 4 + 4, label: "test")

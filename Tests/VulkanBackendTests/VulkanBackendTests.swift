@@ -4,8 +4,9 @@ import CPUBackend
 import TestSupport
 import Tensors
 import Testing
-import VulkanBackend
 import VulkanCompute
+
+@testable import VulkanBackend
 
 /// Every test of the backend. One at a time, for a backend belongs to one thread at a time.
 @Suite(
@@ -25,17 +26,45 @@ enum VulkanBackendTests {
     static var backend: VulkanBackend { get throws { try unsafe opened.get().1 } }
 
     /// What `body` makes of the same random numbers on the device and on the CPU's kernels of definition.
+    ///
+    /// `byMatrices`: what `goesByMatrices` says of the body's products. Those the CPU then computes of the
+    /// weights' float16 and of activations as they are, for codes of activations would be further off than
+    /// the device is.
     static func onBoth<Outputs>(
-        seed: UInt64 = 1, scratchByteCount: Int = 1 << 24, _ body: (inout Bench) throws -> Outputs
+        seed: UInt64 = 1, scratchByteCount: Int = 1 << 24, byMatrices: Bool = false,
+        _ body: (inout Bench) throws -> Outputs
     ) throws -> (device: Outputs, cpu: Outputs) {
-        func outputs(_ backend: any Backend) throws -> Outputs {
-            var bench = try Bench(backend, seed: seed, scratchByteCount: scratchByteCount)
+        func outputs(_ backend: any Backend, expandsWeights: Bool) throws -> Outputs {
+            var bench = try Bench(
+                backend, seed: seed, scratchByteCount: scratchByteCount, expandsWeights: expandsWeights)
             let outputs = try body(&bench)
             #expect(try bench.guardsAreWhole(), "an operation wrote beside an operand")
             return outputs
         }
-        return (try outputs(backend), try outputs(definition))
+        return (
+            try outputs(backend, expandsWeights: false), try outputs(definition, expandsWeights: byMatrices)
+        )
     }
+
+    /// Whether the device multiplies rows by a matrix of that format by cooperative matrices: of float16, an
+    /// activation being scaled by a power of two that its row has. A single row goes so where `columns` are
+    /// too many for it to go by itself.
+    static func goesByMatrices(_ format: WeightFormat, rows: Int = 2, columns: Int = 1) throws -> Bool {
+        let layout = WeightLayout(rows: 1, columns: columns, format: format)
+        let backend = try backend
+        let goesAlone = rows == 1 && backend.vectorTuning.projectionCut(layout, pairs: 0) != nil
+        return backend.usesMatrices(layout) && !goesAlone
+    }
+
+    /// Whether attention of many queries goes by cooperative matrices.
+    static func attendsByMatrices(_ shape: AttentionShape) throws -> Bool {
+        try backend.attendsByMatrices(headSize: shape.headSize, pageTokens: shape.pageTokens)
+    }
+
+    /// What a product by cooperative matrices is off by, of the largest in its row. An activation is off by
+    /// 2^-12 of itself, give or take as much; signs differ, so that a sum is off by about as much of its
+    /// usual size, and the worst of many by four times that.
+    static let matrixRounding: Float = 1e-3
 
     /// The CPU with the kernels that all others are tested against.
     static var definition: CPUBackend { CPUBackend(threadCount: 2, variant: CPUBackend.variants[0]) }
@@ -43,16 +72,12 @@ enum VulkanBackendTests {
     /// Holds numbers against the CPU's: what is not finite is the same, and the rest differs by no more than
     /// `tolerance` of the largest magnitude in its row of `width`, for that is what sums are rounded at.
     ///
-    /// `byMatrices`: what comes of a product that a device with cooperative matrices computes of float16,
-    /// scaled by the row, where the CPU takes blocks of 8-bit codes. Those are off by 1/254 of their block's
-    /// largest, and sums of them by less than a fiftieth of theirs; and a row that is not finite throughout
-    /// has no scale.
+    /// Vulkan lets a device take for zero what is smaller than any normal number. `byMatrices`: a row that is
+    /// not finite throughout has no scale, so that nothing that comes of it need be told from the rest.
     static func expectClose(
         _ numbers: (device: [Float], cpu: [Float]), width: Int, tolerance: Float, byMatrices: Bool = false,
         _ what: String = "", sourceLocation: SourceLocation = #_sourceLocation
     ) {
-        let isCoarse = byMatrices && (try? vulkan.physical.hasCooperativeMatrix) == true
-        let tolerance = isCoarse ? max(tolerance, 0.02) : tolerance
         #expect(numbers.device.count == numbers.cpu.count, sourceLocation: sourceLocation)
         var worst = (error: Float(0), index: 0)
         for row in stride(from: 0, to: numbers.cpu.count, by: width) {
@@ -61,19 +86,20 @@ enum VulkanBackendTests {
             for index in expected.indices {
                 let (a, e) = (numbers.device[index], expected[index])
                 var error: Float = .infinity
-                if a == e || a.isNaN && e.isNaN || isCoarse && !a.isFinite && !e.isFinite {
+                if a == e || a.isNaN && e.isNaN || byMatrices && !a.isFinite && !e.isFinite {
                     error = 0
-                } else if e.isFinite {
-                    error = (a - e).magnitude / largest
+                } else if a.isFinite && e.isFinite {
+                    let distance = (a - e).magnitude
+                    error = distance < .leastNormalMagnitude ? 0 : distance / largest
                 }
-                if !(error <= worst.error) { worst = (error, index) }
+                if error > worst.error { worst = (error, index) }
             }
         }
         #expect(
             worst.error <= tolerance,
             """
             \(what): \(numbers.device[worst.index]) for \(numbers.cpu[worst.index]) at \(worst.index), \
-            which is off by \(worst.error) of its row
+            which is off by \(worst.error) of its row\(byMatrices ? ", by matrices" : "")
             """, sourceLocation: sourceLocation)
     }
 }
