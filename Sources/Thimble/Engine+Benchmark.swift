@@ -40,6 +40,8 @@ public struct BenchmarkResult: Sendable {
     public var prefillProfile: [DispatchTime] = []
     /// Of one token's step, likewise.
     public var decodeProfile: [DispatchTime] = []
+    /// Of an image through the vision tower, likewise.
+    public var visionProfile: [DispatchTime] = []
 
     /// From the median repetition; nil where nothing was asked for.
     public var prefillTokensPerSecond: Double? { Self.rate(options.promptTokens, prefillSeconds) }
@@ -148,6 +150,14 @@ extension Engine {
         _ options: BenchmarkOptions, into result: inout BenchmarkResult
     ) throws(ThimbleError) {
         guard let profiling = backend as? any ProfilingBackend else { return }
+        if let size = options.imageSize {
+            try translatingBackend { () throws(BackendError) in try profiling.startProfile() }
+            _ = try timeImage(width: size.width, height: size.height)
+            result.visionProfile = try translatingBackend { () throws(BackendError) in
+                try profiling.takeProfile()
+            }
+        }
+        if options.promptTokens + options.generatedTokens == 0 { return }
         var text = BenchmarkText(self)
         try text.reach(options.depth)
         text.add(max(options.promptTokens, 1))

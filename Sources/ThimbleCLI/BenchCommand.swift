@@ -129,9 +129,10 @@ private struct BenchmarkReport: Encodable {
     /// On a GPU only.
     var loadCopyBytesPerSecond: Double?
     var peakMemoryBytes: Int?
-    /// Where asked for, on a GPU only: of the prompt's pass, and of one token.
+    /// Where asked for, on a GPU only: of the prompt's pass, of one token, of an image.
     var prefillProfile: [ProfileRow]?
     var decodeProfile: [ProfileRow]?
+    var visionProfile: [ProfileRow]?
 
     init(
         _ result: BenchmarkResult, _ loading: LoadingRates, engine: Engine, bytes: Int, peakMemory: Int?
@@ -164,6 +165,7 @@ private struct BenchmarkReport: Encodable {
         peakMemoryBytes = peakMemory
         prefillProfile = ProfileRow.rows(result.prefillProfile)
         decodeProfile = ProfileRow.rows(result.decodeProfile)
+        visionProfile = ProfileRow.rows(result.visionProfile)
     }
 
     var lines: [String] {
@@ -191,7 +193,8 @@ private struct BenchmarkReport: Encodable {
                 + "\((loadShare * 100).fixed(0)) % of its slowest part")
         lines.append("load parts    " + loadParts.joined(separator: ", "))
         if let peakMemoryBytes { lines.append("peak memory   \(peakMemoryBytes.asBytes)") }
-        for (what, rows) in [("prefill", prefillProfile), ("decode", decodeProfile)] {
+        let profiles = [("prefill", prefillProfile), ("decode", decodeProfile), ("vision", visionProfile)]
+        for (what, rows) in profiles {
             lines += ProfileRow.table(rows ?? [], of: what)
         }
         return lines.map(\.onOneLine)
