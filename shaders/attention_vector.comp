@@ -3,13 +3,16 @@
 // A workgroup takes the query heads of one key head as rows, over one range of positions: each key and value
 // is read once. The last workgroups to come join the ranges.
 #version 460
+#ifdef LINKED
+#pragma use_vulkan_memory_model
+#endif
 #extension GL_GOOGLE_include_directive : require
 #include "include/attention_vector.glsl"
 
 // Keys and values: the newest were written by the dispatch before.
-layout(buffer_reference, scalar, buffer_reference_align = 2) coherent buffer Halves { float16_t at[]; };
-layout(buffer_reference, std430, buffer_reference_align = 16) coherent buffer Halves8 { uvec4 at; };
-layout(buffer_reference, std430, buffer_reference_align = 8) coherent buffer Halves4 { uvec2 at; };
+layout(buffer_reference, scalar, buffer_reference_align = 2) buffer Halves { WRITTEN float16_t at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer Halves8 { WRITTEN uvec4 at; };
+layout(buffer_reference, std430, buffer_reference_align = 8) buffer Halves4 { WRITTEN uvec2 at; };
 
 // Keys that are scored at once, by four lanes each.
 const uint keys = group_size / 4;
@@ -173,35 +176,29 @@ void attend_range(uint length, uint share, uint ranges) {
             uint r = i / head_size, d = i % head_size;
             if (row_begin + r >= ratio) continue;
             uint head = kv_head * ratio + row_begin + r;
-            float value = outputs[r * columns * 4 + d];
-            if (ranges == 1) {
-                Floats(p.y).at[head * head_size + d] = total[r] == 0 ? 0 : value / total[r];
-            } else {
-                Floats(part_sums(gl_WorkGroupID.y, head)).at[d] = value;
-                if (d == 0) {
-                    Floats share = Floats(part_share(gl_WorkGroupID.y, head));
-                    share.at[0] = largest[r];
-                    share.at[1] = total[r];
-                }
+            Floats(part_sums(gl_WorkGroupID.y, head)).at[d] = outputs[r * columns * 4 + d];
+            if (d == 0) {
+                Floats share = Floats(part_share(gl_WorkGroupID.y, head));
+                share.at[0] = largest[r];
+                share.at[1] = total[r];
             }
         }
         barrier();
     }
-    if (ranges > 1) join_ranges(kv_head, ranges);
+    join_ranges(kv_head, ranges);
 }
 
 void main() {
     // The position is the step's, which no dispatch before changes.
     uint splits = gl_NumWorkGroups.y;
     uint length = Step(p.step).step.position + 1;
-    uint share = max((length + splits - 1) / splits, least_positions);
+    uint share = positions_of_range(length, splits, least_positions);
     uint ranges = (length + share - 1) / share;
     if (gl_WorkGroupID.y >= ranges) {
-        if (waits != 0) raise_link(p.link);
-        if (p.ahead_size != 0) bring_weights(ranges);
+        if (waits) raise_link(p.link);
         return;
     }
-    if (waits != 0) wait_for_link(p.link);
+    if (waits) wait_for_link(p.link);
     attend_range(length, share, ranges);
-    if (waits != 0) raise_link(p.link);
+    if (waits) raise_link(p.link);
 }

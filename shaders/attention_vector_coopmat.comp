@@ -1,219 +1,235 @@
 //! attention_vector with cooperative matrices: the query heads of a key head are the rows of a matrix.
 //
-// Each subgroup takes tiles of 16 positions by itself, with the online softmax; a workgroup's subgroups join
-// in shared memory. Queries and softmax weights are float16 in two parts, which together hold about 22 bits.
+// A workgroup takes blocks of 16 positions a subgroup, with the online softmax: each subgroup computes the
+// scores of its 16 positions, then the weights of some rows, then the sums of some dimensions over all
+// positions.
 #version 460
+#ifdef LINKED
+#pragma use_vulkan_memory_model
+#endif
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_cooperative_matrix : require
 #extension GL_KHR_memory_scope_semantics : require
-#extension GL_KHR_shader_subgroup_vote : require
 #include "include/attention_vector.glsl"
 
-layout(buffer_reference, std430, buffer_reference_align = 16) coherent buffer Units { uvec4 at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer Units { WRITTEN uvec4 at[]; };
 
-// Halves from a row to the next in shared memory: rows begin in different banks.
-const uint width = head_size + 8;
-const uint row_units = head_size / 8;       // of 16 bytes
-const uint tile_units = 16 * row_units;     // of the keys or values of a tile
-const uint lane_units = tile_units / 32;    // that each lane brings
+// Units of 16 bytes of a row of keys or values; and from one to the next in shared memory, so that they
+// begin in different banks.
+const uint row_units = head_size / 8;
+const uint width = row_units + 1;
+const uint lane_units = 16 * row_units / 32; // that each lane brings of 16 rows
 const uint slices = head_size / 16;
+const uint own_slices = (slices + subgroups - 1) / subgroups;
+const uint block_positions = 16 * subgroups;
+const uint own_rows = 16 / subgroups;        // whose weights a subgroup computes
+const uint lane_columns = block_positions / 32;
 
 #define MatrixA coopmat<float16_t, gl_ScopeSubgroup, 16, 16, gl_MatrixUseA>
 #define MatrixB coopmat<float16_t, gl_ScopeSubgroup, 16, 16, gl_MatrixUseB>
 #define Sums coopmat<float, gl_ScopeSubgroup, 16, 16, gl_MatrixUseAccumulator>
 
-// Per subgroup: the keys of a tile, then its values.
-shared f16vec4 staged[subgroups * 16 * width / 4];
-// The queries' two parts, each row over a power of two.
-shared float16_t queries[2 * 16 * width];
+// Each subgroup's keys, float16, then its values; in the end sums, float32 [16][head_size].
+shared uvec4 staged[subgroups * 16 * width];
+// Words of a row: first queries, float16; then scores, float32, and in their place the weights, float16.
+const uint row_words = block_positions + 4 > 4 * width ? block_positions + 4 : 4 * width;
+shared uint rows_of_words[16 * row_words];
 shared float query_scales[16];
-// Per subgroup: scores, factors, or sums.
-shared float scratch[subgroups * 256];
-// Per subgroup: the softmax weights' two parts.
-shared f16vec4 weight_parts[subgroups * 128];
-shared float largest[subgroups * 16], total[subgroups * 16];
+// What the sums so far are multiplied by, the same throughout a row of 16.
+shared float factors[256];
+shared float largest[16], total[16];
 
-// A row's queries, an invocation each 16th of it.
+// Queries as float16, each row over a power of two, an invocation each 8 of them.
 void put_queries(uint kv_head) {
-    for (uint i = gl_LocalInvocationIndex; i < 256; i += group_size) {
-        uint r = i / 16, lane = i % 16;
-        float top = 0;
-        float q[slices];
-        [[unroll]] for (uint j = 0; j < slices; ++j) {
-            q[j] = 0;
-            uint at = (kv_head * ratio + r) * head_size + 16 * j + lane;
-            if (r < ratio) q[j] = Floats(p.queries).at[at] * p.scale;
-            top = max(top, abs(q[j]));
+    const uint row_lanes = head_size / 8;
+    for (uint i = gl_LocalInvocationIndex; i < 16 * row_lanes; i += group_size) {
+        uint r = i / row_lanes, lane = i % row_lanes;
+        vec4 a = vec4(0), b = vec4(0);
+        if (r < ratio) {
+            uint64_t at = p.queries + 4 * ((kv_head * ratio + r) * head_size + 8 * lane);
+            a = Floats4(at).at[0] * p.scale;
+            b = Floats4(at).at[1] * p.scale;
         }
-        [[unroll]] for (uint other = 1; other < 16; other *= 2)
+        vec4 most = max(abs(a), abs(b));
+        float top = max(max(most.x, most.y), max(most.z, most.w));
+        [[unroll]] for (uint other = 1; other < row_lanes; other *= 2)
             top = max(top, subgroupShuffleXor(top, other));
         // The power of two at or below the largest, so that what is left is below 2.
         uint exponent = clamp(floatBitsToUint(top) >> 23, 1u, 253u);
         float inverse = uintBitsToFloat((254 - exponent) << 23);
         if (lane == 0) query_scales[r] = uintBitsToFloat(exponent << 23);
-        [[unroll]] for (uint j = 0; j < slices; ++j) {
-            float value = q[j] * inverse;
-            float16_t high = float16_t(value);
-            queries[r * width + 16 * j + lane] = high;
-            queries[(16 + r) * width + 16 * j + lane] = float16_t(value - float(high));
-        }
+        a *= inverse;
+        b *= inverse;
+        uint to = r * row_words + 4 * lane;
+        rows_of_words[to] = packHalf2x16(a.xy);
+        rows_of_words[to + 1] = packHalf2x16(a.zw);
+        rows_of_words[to + 2] = packHalf2x16(b.xy);
+        rows_of_words[to + 3] = packHalf2x16(b.zw);
     }
+}
+
+// What a lane brings of a tile: its units of the 16 rows from a position on, whose page is known.
+void load_rows(uint64_t kv, uint page, uint first, uint offset, out uvec4 units[lane_units]) {
+    uint64_t page_bytes = 4 * kv_heads * page_tokens * head_size;
+    Units from = Units(kv + page * page_bytes + 2 * (first % page_tokens * head_size) + offset);
+    [[unroll]] for (uint i = 0; i < lane_units; ++i) units[i] = from.at[32 * i + gl_SubgroupInvocationID];
 }
 
 // Puts what the lanes hold of 16 rows into the subgroup's part of `staged`.
-void stage(uint at, uvec4 units[lane_units], uint real_rows) {
+void stage(uint at, uvec4 units[lane_units], int real_rows) {
     [[unroll]] for (uint i = 0; i < lane_units; ++i) {
         uint unit = 32 * i + gl_SubgroupInvocationID, row = unit / row_units;
-        uint to = at + row * (width / 4) + unit % row_units * 2;
         // What lies beyond the last position may not even be numbers.
-        uvec4 bits = row < real_rows ? units[i] : uvec4(0);
-        staged[to] = f16vec4(unpackFloat2x16(bits.x), unpackFloat2x16(bits.y));
-        staged[to + 1] = f16vec4(unpackFloat2x16(bits.z), unpackFloat2x16(bits.w));
+        staged[at + row * width + unit % row_units] = int(row) < real_rows ? units[i] : uvec4(0);
     }
 }
 
-void settle() {
-    subgroupMemoryBarrierShared();
-    subgroupBarrier();
+// Turns the scores of the subgroup's rows into weights, of which `top` and `sum` tell.
+void weigh(uint first, uint end, inout float top[own_rows], inout float sum[own_rows]) {
+    uint lane = gl_SubgroupInvocationID;
+    [[unroll]] for (uint i = 0; i < own_rows; ++i) {
+        uint row = gl_SubgroupID * own_rows + i;
+        uint at = row * row_words + lane * lane_columns;
+        float unscale = query_scales[row];
+        float s[lane_columns];
+        float highest = top[i];
+        [[unroll]] for (uint c = 0; c < lane_columns; ++c) {
+            s[c] = uintBitsToFloat(rows_of_words[at + c]) * unscale;
+            if (s[c] > SCORE_LIMIT) s[c] = SCORE_LIMIT;
+            if (s[c] < -SCORE_LIMIT || first + lane * lane_columns + c >= end) s[c] = -SCORE_LIMIT;
+            highest = max(highest, s[c]);
+        }
+        highest = subgroupMax(highest);
+        float factor = exp(top[i] - highest), added = 0;
+        top[i] = highest;
+        [[unroll]] for (uint c = 0; c < lane_columns; ++c) {
+            s[c] = first + lane * lane_columns + c < end ? exp(s[c] - highest) : 0;
+            added += s[c];
+        }
+        sum[i] = sum[i] * factor + subgroupAdd(added);
+        // All lanes have read the row before any writes over it.
+        subgroupBarrier();
+        [[unroll]] for (uint c = 0; c < lane_columns; c += 2)
+            rows_of_words[row * row_words + (lane * lane_columns + c) / 2] =
+                packHalf2x16(vec2(s[c], s[c + 1]));
+        if (lane < 16) factors[16 * row + lane] = factor;
+    }
 }
 
 void attend_range(uint length, uint share, uint ranges) {
-    uint kv_head = gl_WorkGroupID.x;
+    uint kv_head = gl_WorkGroupID.x, subgroup = gl_SubgroupID;
     Table table = Table(Step(p.step).step.block_table);
-    uint begin = gl_WorkGroupID.y * share, end = min(begin + share, length);
+    uint begin = gl_WorkGroupID.y * share, end = min(begin + share, length), last_tile = (end - 1) / 16 * 16;
+    uint staged_at = subgroup * 16 * width;
+    uint values_offset = 2 * kv_heads * page_tokens * head_size;
+    uint64_t kv = p.pages + 2 * (kv_head * page_tokens * head_size);
+
+    // Tiles are on their way before they are needed, and the page of the one after is known.
+    uint tile = min(begin + 16 * subgroup, last_tile);
+    uint next = min(begin + 16 * subgroup + block_positions, last_tile);
+    uint page = uint(table.at[tile / page_tokens]), next_page = uint(table.at[next / page_tokens]);
+    uvec4 keys[lane_units], values[lane_units];
+    load_rows(kv, page, tile, 0, keys);
+    load_rows(kv, page, tile, values_offset, values);
+    if (waits) {
+        wait_for_link(p.link);
+        // The newest position's key and value are just there.
+        if (tile + 16 >= length) {
+            load_rows(kv, page, tile, 0, keys);
+            load_rows(kv, page, tile, values_offset, values);
+        }
+    }
     put_queries(kv_head);
+    stage(staged_at, keys, int(end) - int(begin + 16 * subgroup));
+    barrier();
+    MatrixA q[slices];
+    [[unroll]] for (uint j = 0; j < slices; ++j)
+        coopMatLoad(q[j], rows_of_words, 8 * j, row_words, gl_CooperativeMatrixLayoutRowMajor);
     barrier();
 
-    uint lane = gl_SubgroupInvocationID, subgroup = gl_SubgroupID;
-    uint staged_at = subgroup * 4 * width, scores_at = subgroup * 256, weights_at = subgroup * 128;
-    uint row = lane / 2, eighth = lane % 2 * 8; // whose weights the lane computes: eight of a row's 16
-    uint64_t page_bytes = 4 * kv_heads * page_tokens * head_size;
-    uint values_offset = 2 * kv_heads * page_tokens * head_size;
-    Sums sums[slices];
-    [[unroll]] for (uint j = 0; j < slices; ++j) sums[j] = Sums(0);
-    float top = -SCORE_LIMIT, weight_sum = 0;
-    float unscale = query_scales[row];
+    Sums sums[own_slices];
+    [[unroll]] for (uint j = 0; j < own_slices; ++j) sums[j] = Sums(0);
+    float top[own_rows], weight_sum[own_rows];
+    [[unroll]] for (uint i = 0; i < own_rows; ++i) {
+        top[i] = -SCORE_LIMIT;
+        weight_sum[i] = 0;
+    }
 
-    for (uint first = begin + 16 * subgroup; first < end; first += 16 * subgroups) {
-        uint page = uint(table.at[first / page_tokens]);
-        uint64_t at = p.pages + page * page_bytes
-            + 2 * ((kv_head * page_tokens + first % page_tokens) * head_size);
-        uvec4 keys[lane_units], values[lane_units];
-        [[unroll]] for (uint i = 0; i < lane_units; ++i) keys[i] = Units(at).at[32 * i + lane];
-        [[unroll]] for (uint i = 0; i < lane_units; ++i)
-            values[i] = Units(at + values_offset).at[32 * i + lane];
-        stage(staged_at, keys, end - first);
-        settle();
-
-        Sums scores = Sums(0), low_scores = Sums(0);
+    for (uint first = begin; first < end; first += block_positions) {
+        int real_rows = int(end) - int(first + 16 * subgroup);
+        Sums scores = Sums(0);
         [[unroll]] for (uint j = 0; j < slices; ++j) {
-            MatrixA q;
             MatrixB k;
-            coopMatLoad(k, staged, staged_at + 4 * j, width / 4, gl_CooperativeMatrixLayoutColumnMajor);
-            coopMatLoad(q, queries, 16 * j, width, gl_CooperativeMatrixLayoutRowMajor);
-            scores = coopMatMulAdd(q, k, scores);
-            coopMatLoad(q, queries, 16 * width + 16 * j, width, gl_CooperativeMatrixLayoutRowMajor);
-            low_scores = coopMatMulAdd(q, k, low_scores);
+            coopMatLoad(k, staged, staged_at + 2 * j, width, gl_CooperativeMatrixLayoutColumnMajor);
+            scores = coopMatMulAdd(q[j], k, scores);
         }
-        scores += low_scores;
-        coopMatStore(scores, scratch, scores_at, 16, gl_CooperativeMatrixLayoutRowMajor);
-        settle();
-
-        float s[8];
-        float highest = top;
-        [[unroll]] for (uint i = 0; i < 8; ++i) {
-            s[i] = scratch[scores_at + row * 16 + eighth + i] * unscale;
-            if (s[i] > SCORE_LIMIT) s[i] = SCORE_LIMIT;
-            if (s[i] < -SCORE_LIMIT || first + eighth + i >= end) s[i] = -SCORE_LIMIT;
-            highest = max(highest, s[i]);
-        }
-        highest = max(highest, subgroupShuffleXor(highest, 1));
-        float factor = exp(top - highest);
-        float added = 0;
-        [[unroll]] for (uint i = 0; i < 8; ++i) {
-            s[i] = first + eighth + i < end ? exp(s[i] - highest) : 0;
-            added += s[i];
-        }
-        weight_sum = weight_sum * factor + added;
-        bool grows = subgroupAny(highest > top);
-        top = highest;
-        stage(staged_at, values, end - first);
-        [[unroll]] for (uint i = 0; i < 2; ++i) {
-            vec4 weights = vec4(s[4 * i], s[4 * i + 1], s[4 * i + 2], s[4 * i + 3]);
-            f16vec4 high = f16vec4(weights);
-            uint to = weights_at + row * 4 + eighth / 4 + i;
-            weight_parts[to] = high;
-            weight_parts[to + 64] = f16vec4(weights - vec4(high));
-        }
-        if (grows) {
-            // Sums shrink to the new largest scores: the factors as a matrix.
-            [[unroll]] for (uint i = 0; i < 8; ++i) scratch[scores_at + row * 16 + eighth + i] = factor;
-            settle();
-            Sums factors;
-            coopMatLoad(factors, scratch, scores_at, 16, gl_CooperativeMatrixLayoutRowMajor);
-            [[unroll]] for (uint j = 0; j < slices; ++j) sums[j] = sums[j] * factors;
-        }
-        settle();
-        MatrixA weights, low_weights;
-        coopMatLoad(weights, weight_parts, weights_at, 4, gl_CooperativeMatrixLayoutRowMajor);
-        coopMatLoad(low_weights, weight_parts, weights_at + 64, 4, gl_CooperativeMatrixLayoutRowMajor);
-        [[unroll]] for (uint j = 0; j < slices; ++j) {
-            MatrixB v;
-            coopMatLoad(v, staged, staged_at + 4 * j, width / 4, gl_CooperativeMatrixLayoutRowMajor);
-            sums[j] = coopMatMulAdd(weights, v, sums[j]);
-            sums[j] = coopMatMulAdd(low_weights, v, sums[j]);
-        }
-        settle();
-    }
-
-    weight_sum += subgroupShuffleXor(weight_sum, 1);
-    if (eighth == 0) {
-        largest[subgroup * 16 + row] = top;
-        total[subgroup * 16 + row] = weight_sum;
-    }
-    // The subgroups' sums join, 16 dimensions at a time.
-    [[unroll]] for (uint j = 0; j < slices; ++j) {
-        coopMatStore(sums[j], scratch, scores_at, 16, gl_CooperativeMatrixLayoutRowMajor);
+        coopMatStore(scores, rows_of_words, 16 * subgroup, row_words, gl_CooperativeMatrixLayoutRowMajor);
+        load_rows(kv, next_page, next, 0, keys);
+        subgroupMemoryBarrierShared();
+        subgroupBarrier();
+        stage(staged_at, values, real_rows);
+        load_rows(kv, next_page, next, values_offset, values);
+        next = min(next + block_positions, last_tile);
+        next_page = uint(table.at[next / page_tokens]);
         barrier();
-        for (uint i = gl_LocalInvocationIndex; i < ratio * 16; i += group_size) {
-            uint r = i / 16, d = 16 * j + i % 16;
-            float highest = -SCORE_LIMIT, weights = 0, sum = 0;
-            for (uint other = 0; other < subgroups; ++other)
-                highest = max(highest, largest[other * 16 + r]);
-            for (uint other = 0; other < subgroups; ++other) {
-                float weight = exp(largest[other * 16 + r] - highest);
-                weights += weight * total[other * 16 + r];
-                sum += weight * scratch[other * 256 + i];
-            }
-            uint head = kv_head * ratio + r;
-            if (ranges == 1) {
-                Floats(p.y).at[head * head_size + d] = weights == 0 ? 0 : sum / weights;
-            } else {
-                Floats(part_sums(gl_WorkGroupID.y, head)).at[d] = sum;
-                if (d == 0) {
-                    Floats share = Floats(part_share(gl_WorkGroupID.y, head));
-                    share.at[0] = highest;
-                    share.at[1] = weights;
-                }
+        weigh(first, end, top, weight_sum);
+        barrier();
+        MatrixA weights[subgroups];
+        [[unroll]] for (uint t = 0; t < subgroups; ++t)
+            coopMatLoad(weights[t], rows_of_words, 8 * t, row_words, gl_CooperativeMatrixLayoutRowMajor);
+        Sums shrink;
+        coopMatLoad(shrink, factors, 0, 16, gl_CooperativeMatrixLayoutRowMajor);
+        [[unroll]] for (uint j = 0; j < own_slices; ++j) {
+            uint slice = subgroup + j * subgroups;
+            if (slice >= slices) continue;
+            sums[j] = sums[j] * shrink;
+            [[unroll]] for (uint t = 0; t < subgroups; ++t) {
+                MatrixB v;
+                coopMatLoad(
+                    v, staged, t * 16 * width + 2 * slice, width, gl_CooperativeMatrixLayoutRowMajor);
+                sums[j] = coopMatMulAdd(weights[t], v, sums[j]);
             }
         }
         barrier();
+        stage(staged_at, keys, real_rows - int(block_positions));
+        subgroupMemoryBarrierShared();
+        subgroupBarrier();
     }
-    if (ranges > 1) join_ranges(kv_head, ranges);
+    barrier();
+    [[unroll]] for (uint j = 0; j < own_slices; ++j) {
+        uint slice = subgroup + j * subgroups;
+        if (slice < slices)
+            coopMatStore(sums[j], staged, 4 * slice, head_size / 4, gl_CooperativeMatrixLayoutRowMajor);
+    }
+    [[unroll]] for (uint i = 0; i < own_rows; ++i) {
+        if (gl_SubgroupInvocationID == 0) {
+            largest[subgroup * own_rows + i] = top[i];
+            total[subgroup * own_rows + i] = weight_sum[i];
+        }
+    }
+    barrier();
+    for (uint i = gl_LocalInvocationIndex; i < ratio * head_size / 4; i += group_size) {
+        uint r = 4 * i / head_size, d = 4 * i % head_size, head = kv_head * ratio + r;
+        Floats4(part_sums(gl_WorkGroupID.y, head) + 4 * d).at[0] = uintBitsToFloat(staged[i]);
+        if (d == 0) {
+            Floats share = Floats(part_share(gl_WorkGroupID.y, head));
+            share.at[0] = largest[r];
+            share.at[1] = total[r];
+        }
+    }
+    join_ranges(kv_head, ranges);
 }
 
 void main() {
     // The position is the step's, which no dispatch before changes.
     uint splits = gl_NumWorkGroups.y;
     uint length = Step(p.step).step.position + 1;
-    uint share = max(((length + splits - 1) / splits + 15) / 16 * 16, least_positions);
+    uint share = positions_of_range(length, splits, least_positions);
     uint ranges = (length + share - 1) / share;
     if (gl_WorkGroupID.y >= ranges) {
-        if (waits != 0) raise_link(p.link);
-        if (p.ahead_size != 0) bring_weights(ranges);
+        if (waits) raise_link(p.link);
         return;
     }
-    if (waits != 0) wait_for_link(p.link);
     attend_range(length, share, ranges);
-    if (waits != 0) raise_link(p.link);
+    if (waits) raise_link(p.link);
 }

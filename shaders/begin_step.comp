@@ -25,9 +25,10 @@ void main() {
         // One rounded product, as on the host: the angle of a far position is no better than this.
         precise float angle = position * frequencies.at[pair];
         vec2 turned = cosine_and_sine(angle);
-        Floats(state.step.cosines).at[pair] = turned.x;
-        Floats(state.step.sines).at[pair] = turned.y;
+        Floats(p.step + THIMBLE_STEP_ANGLES).at[pair] = turned.x;
+        Floats(p.step + THIMBLE_STEP_ANGLES).at[p.pairs + pair] = turned.y;
     }
+    if (first == 0) state.step.page = Words(state.step.block_table).at[state.step.position / p.page_tokens];
     // thimble_link is two words, the first of them `arrived`.
     for (uint link = first; link < p.link_count; link += stride) Words(p.links).at[2 * link] = 0;
 }

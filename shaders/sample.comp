@@ -8,12 +8,9 @@
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 2) const uint STAGE = THIMBLE_SAMPLE_GREEDY;
-layout(constant_id = 3) const uint WAITS = 0;
 layout(push_constant, scalar) uniform Parameters { thimble_sample p; };
 
 layout(buffer_reference, scalar, buffer_reference_align = 8) buffer Options { thimble_sampling options; };
-// What the dispatch before wrote, where it is waited for.
-layout(buffer_reference, scalar, buffer_reference_align = 4) coherent buffer SharedFloats { float at[]; };
 // What workgroups of one dispatch tell each other.
 layout(buffer_reference, scalar, buffer_reference_align = 4) coherent buffer SharedWords { uint at[]; };
 
@@ -21,7 +18,7 @@ layout(buffer_reference, scalar, buffer_reference_align = 4) coherent buffer Sha
 #include "include/sample_cut.glsl"
 
 float logit(uint token, thimble_sampling options) {
-    float value = WAITS != 0 ? SharedFloats(p.logits).at[token] : Floats(p.logits).at[token];
+    float value = Floats(p.logits).at[token];
     if (is_nan(value)) value = -uintBitsToFloat(INFINITE);
     if (options.penalised != 0) value = penalised(value, Words(p.counts).at[token], options);
     return value;
@@ -187,7 +184,6 @@ void draw(thimble_sampling options) {
 }
 
 void main() {
-    if (WAITS != 0) wait_for_link(p.link);
     thimble_sampling options = Options(p.options).options;
     if (STAGE <= THIMBLE_SAMPLE_LARGEST) {
         choose_likeliest(options);

@@ -29,6 +29,14 @@ static const _Alignas(4) unsigned char attention_vector_coopmat[] = {
 #embed "spirv/attention_vector_coopmat.spv"
 };
 
+static const _Alignas(4) unsigned char attention_vector_coopmat_linked[] = {
+#embed "spirv/attention_vector_coopmat_linked.spv"
+};
+
+static const _Alignas(4) unsigned char attention_vector_linked[] = {
+#embed "spirv/attention_vector_linked.spv"
+};
+
 static const _Alignas(4) unsigned char begin_step[] = {
 #embed "spirv/begin_step.spv"
 };
@@ -73,16 +81,32 @@ static const _Alignas(4) unsigned char project_vector_f16[] = {
 #embed "spirv/project_vector_f16.spv"
 };
 
+static const _Alignas(4) unsigned char project_vector_f16_linked[] = {
+#embed "spirv/project_vector_f16_linked.spv"
+};
+
 static const _Alignas(4) unsigned char project_vector_f32[] = {
 #embed "spirv/project_vector_f32.spv"
+};
+
+static const _Alignas(4) unsigned char project_vector_f32_linked[] = {
+#embed "spirv/project_vector_f32_linked.spv"
 };
 
 static const _Alignas(4) unsigned char project_vector_q4[] = {
 #embed "spirv/project_vector_q4.spv"
 };
 
+static const _Alignas(4) unsigned char project_vector_q4_linked[] = {
+#embed "spirv/project_vector_q4_linked.spv"
+};
+
 static const _Alignas(4) unsigned char project_vector_q8[] = {
 #embed "spirv/project_vector_q8.spv"
+};
+
+static const _Alignas(4) unsigned char project_vector_q8_linked[] = {
+#embed "spirv/project_vector_q8_linked.spv"
 };
 
 static const _Alignas(4) unsigned char read_memory[] = {
@@ -102,30 +126,66 @@ static const _Alignas(4) unsigned char sample[] = {
 };
 
 static const struct thimble_shader shaders[] = {
-    {"add_gathered", (const uint32_t *)add_gathered, sizeof add_gathered},
-    {"attention", (const uint32_t *)attention, sizeof attention},
-    {"attention_coopmat2", (const uint32_t *)attention_coopmat2, sizeof attention_coopmat2},
-    {"attention_inputs", (const uint32_t *)attention_inputs, sizeof attention_inputs},
-    {"attention_vector", (const uint32_t *)attention_vector, sizeof attention_vector},
-    {"attention_vector_coopmat", (const uint32_t *)attention_vector_coopmat, sizeof attention_vector_coopmat},
-    {"begin_step", (const uint32_t *)begin_step, sizeof begin_step},
-    {"coopmat_order", (const uint32_t *)coopmat_order, sizeof coopmat_order},
-    {"copy", (const uint32_t *)copy, sizeof copy},
-    {"cut_patches", (const uint32_t *)cut_patches, sizeof cut_patches},
-    {"embed", (const uint32_t *)embed, sizeof embed},
-    {"layer_norm_gelu", (const uint32_t *)layer_norm_gelu, sizeof layer_norm_gelu},
-    {"matmul", (const uint32_t *)matmul, sizeof matmul},
-    {"matmul_coopmat", (const uint32_t *)matmul_coopmat, sizeof matmul_coopmat},
-    {"prepare", (const uint32_t *)prepare, sizeof prepare},
-    {"prepare_half", (const uint32_t *)prepare_half, sizeof prepare_half},
-    {"project_vector_f16", (const uint32_t *)project_vector_f16, sizeof project_vector_f16},
-    {"project_vector_f32", (const uint32_t *)project_vector_f32, sizeof project_vector_f32},
-    {"project_vector_q4", (const uint32_t *)project_vector_q4, sizeof project_vector_q4},
-    {"project_vector_q8", (const uint32_t *)project_vector_q8, sizeof project_vector_q8},
-    {"read_memory", (const uint32_t *)read_memory, sizeof read_memory},
-    {"resample", (const uint32_t *)resample, sizeof resample},
-    {"rms_norm", (const uint32_t *)rms_norm, sizeof rms_norm},
-    {"sample", (const uint32_t *)sample, sizeof sample},
+    {"add_gathered",
+     (const uint32_t *)add_gathered, sizeof add_gathered},
+    {"attention",
+     (const uint32_t *)attention, sizeof attention},
+    {"attention_coopmat2",
+     (const uint32_t *)attention_coopmat2, sizeof attention_coopmat2},
+    {"attention_inputs",
+     (const uint32_t *)attention_inputs, sizeof attention_inputs},
+    {"attention_vector",
+     (const uint32_t *)attention_vector, sizeof attention_vector},
+    {"attention_vector_coopmat",
+     (const uint32_t *)attention_vector_coopmat, sizeof attention_vector_coopmat},
+    {"attention_vector_coopmat_linked",
+     (const uint32_t *)attention_vector_coopmat_linked, sizeof attention_vector_coopmat_linked},
+    {"attention_vector_linked",
+     (const uint32_t *)attention_vector_linked, sizeof attention_vector_linked},
+    {"begin_step",
+     (const uint32_t *)begin_step, sizeof begin_step},
+    {"coopmat_order",
+     (const uint32_t *)coopmat_order, sizeof coopmat_order},
+    {"copy",
+     (const uint32_t *)copy, sizeof copy},
+    {"cut_patches",
+     (const uint32_t *)cut_patches, sizeof cut_patches},
+    {"embed",
+     (const uint32_t *)embed, sizeof embed},
+    {"layer_norm_gelu",
+     (const uint32_t *)layer_norm_gelu, sizeof layer_norm_gelu},
+    {"matmul",
+     (const uint32_t *)matmul, sizeof matmul},
+    {"matmul_coopmat",
+     (const uint32_t *)matmul_coopmat, sizeof matmul_coopmat},
+    {"prepare",
+     (const uint32_t *)prepare, sizeof prepare},
+    {"prepare_half",
+     (const uint32_t *)prepare_half, sizeof prepare_half},
+    {"project_vector_f16",
+     (const uint32_t *)project_vector_f16, sizeof project_vector_f16},
+    {"project_vector_f16_linked",
+     (const uint32_t *)project_vector_f16_linked, sizeof project_vector_f16_linked},
+    {"project_vector_f32",
+     (const uint32_t *)project_vector_f32, sizeof project_vector_f32},
+    {"project_vector_f32_linked",
+     (const uint32_t *)project_vector_f32_linked, sizeof project_vector_f32_linked},
+    {"project_vector_q4",
+     (const uint32_t *)project_vector_q4, sizeof project_vector_q4},
+    {"project_vector_q4_linked",
+     (const uint32_t *)project_vector_q4_linked, sizeof project_vector_q4_linked},
+    {"project_vector_q8",
+     (const uint32_t *)project_vector_q8, sizeof project_vector_q8},
+    {"project_vector_q8_linked",
+     (const uint32_t *)project_vector_q8_linked, sizeof project_vector_q8_linked},
+    {"read_memory",
+     (const uint32_t *)read_memory, sizeof read_memory},
+    {"resample",
+     (const uint32_t *)resample, sizeof resample},
+    {"rms_norm",
+     (const uint32_t *)rms_norm, sizeof rms_norm},
+    {"sample",
+     (const uint32_t *)sample, sizeof sample},
 };
 
 const struct thimble_shader *thimble_shaders(size_t *count) {

@@ -32,7 +32,9 @@ public final class StepDecoder {
             contextLength: contextLength, pageTokens: KVPool.pageTokens, vocabularySize: text.vocabularySize,
             queryHeads: text.headCount, kvHeads: text.kvHeadCount, headSize: text.headSize,
             frequencies: model.angles.frequencies)
-        guard backend.canRecord(shape, attentionInputs: model.layers.map(\.qkv.layout)) else { return nil }
+        guard
+            backend.canRecord(shape, besideAttention: model.layers.flatMap { [$0.qkv.layout, $0.o.layout] })
+        else { return nil }
         do { state = try backend.makeStepState(shape) } catch { throw .backend(error) }
     }
 

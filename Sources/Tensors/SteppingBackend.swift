@@ -89,9 +89,9 @@ public protocol RecordedStep: AnyObject {}
 
 /// A backend that can decode by itself. All its steps are of one state at a time.
 public protocol SteppingBackend: Backend {
-    /// Whether steps of that shape can be recorded here, their attention inputs by matrices of these layouts.
-    /// Whatever else a step asks for can be.
-    func canRecord(_ shape: StepShape, attentionInputs layouts: [WeightLayout]) -> Bool
+    /// Whether steps of that shape can be recorded here, with these layouts of the matrices before
+    /// and after attention. Whatever else a step asks for can be.
+    func canRecord(_ shape: StepShape, besideAttention layouts: [WeightLayout]) -> Bool
     /// A state of no sequence yet. Everything it will ever need is made here.
     func makeStepState(_ shape: StepShape) throws(BackendError) -> any StepState
 
@@ -112,7 +112,8 @@ public protocol SteppingBackend: Backend {
     /// The embedding of the state's token into `residual`, `[1, columns]`, and its angles into the state.
     func beginStep(_ state: any StepState, table: Matrix, into residual: Activation)
     /// Records what `body` asks for. Positions, lengths, angles and block tables in it are of no meaning: the
-    /// state's are taken when the step runs. All activations in it have one row.
+    /// state's are taken when the step runs. All activations in it have one row. What attention computes is
+    /// projected next, and read by nothing else.
     func record(_ state: any StepState, _ body: () -> Void) throws(BackendError) -> any RecordedStep
     /// Queues `count` runs of a step. Precondition: `count` is in 1...64.
     func run(_ step: any RecordedStep, count: Int)

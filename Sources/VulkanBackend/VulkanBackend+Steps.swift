@@ -24,8 +24,6 @@ extension VulkanBackend: SteppingBackend {
         let state = stepState(state)
         setPages(pages, of: state)
         var step = thimble_step()
-        step.cosines = state.cosines
-        step.sines = state.sines
         step.block_table = state.blockTable.address
         step.ring = state.ring.address
         step.ring_size = UInt32(VulkanStepState.ringSize)
@@ -74,7 +72,7 @@ extension VulkanBackend: SteppingBackend {
         parameters.vocabulary = UInt32(logits.columns)
         for stage in kind.stages {
             dispatch(
-                "sample", workgroup: vectorTuning.drawThreads, constants: [UInt32(stage), 0], parameters,
+                "sample", workgroup: vectorTuning.drawThreads, constants: [UInt32(stage)], parameters,
                 groups: (vectorTuning.drawGroups, 1, 1))
         }
     }
@@ -93,6 +91,7 @@ extension VulkanBackend: SteppingBackend {
         parameters.link_count = UInt32(StepChain.capacity + 1)
         parameters.columns = UInt32(layout.columns)
         parameters.pairs = UInt32(state.shape.frequencies.count)
+        parameters.page_tokens = UInt32(state.shape.pageTokens)
         dispatch(
             "begin_step", workgroup: Self.rowThreads,
             constants: [UInt32(layout.format.type.bitCount), UInt32(max(layout.format.group, 32))],

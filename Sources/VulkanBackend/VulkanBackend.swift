@@ -28,9 +28,8 @@ public final class VulkanBackend: Backend {
     private(set) var faultCount = 0
     /// The state of the step that is being recorded.
     var recordingState: VulkanStepState?
-    /// Whether dispatches of a step wait for each other by themselves where the device allows it. Off: it has
-    /// not been held against barriers on such a device yet.
-    var chainsSteps = false
+    /// Whether dispatches of a step wait for each other by themselves where the device allows it.
+    var chainsSteps = true
     /// The links of that step, where dispatches can wait for each other.
     var chain: StepChain?
     /// Where the time of each dispatch is kept, while that is asked for.
@@ -230,15 +229,15 @@ public final class VulkanBackend: Backend {
             shader, workgroup: workgroup, constants: constants, parameters, groups: groups, shape: shape())
     }
 
-    /// The same, for a shader that may wait for the dispatch before by itself.
+    /// The same, for a shader that has a form which waits for the dispatch before by itself.
     func dispatchLinked<Parameters: BitwiseCopyable>(
-        _ shader: String, workgroup: Int, constants: (_ waits: UInt32) -> [UInt32], groups: (Int, Int, Int),
+        _ shader: String, workgroup: Int, constants: [UInt32], groups: (Int, Int, Int),
         shape: @autoclosure () -> String = "", _ parameters: (_ link: UInt64) -> Parameters
     ) {
         let link = chain?.add(groups: groups.0 * groups.1 * groups.2)
         if let link, link.isIndependent { stream.markIndependent() }
         queue(
-            shader, workgroup: workgroup, constants: constants(link == nil ? 0 : 1),
+            link == nil ? shader : shader + "_linked", workgroup: workgroup, constants: constants,
             parameters(link?.link ?? 0), groups: groups, shape: shape())
     }
 

@@ -7,7 +7,7 @@ internal import VulkanCompute
 /// The memory of steps: all of it made at once.
 final class VulkanStepState: StepState {
     let shape: StepShape
-    /// `thimble_step`
+    /// `thimble_step`, and the angles behind it.
     let step: DeviceBuffer
     /// `thimble_sampling`
     let sampling: DeviceBuffer
@@ -18,16 +18,18 @@ final class VulkanStepState: StepState {
     let ring: DeviceBuffer
     /// Int32 `[pages of the context]`
     let blockTable: DeviceBuffer
-    /// Float32 `[3, pairs]`: frequencies; cosines and sines of the step.
+    /// Float32 `[pairs]`: frequencies.
     let rotary: DeviceBuffer
     /// Float32 `[splits, query heads, head size + 2]`
     let parts: DeviceBuffer
-    /// Uint32 `[kv heads][THIMBLE_ATTENTION_PARTS + 1]`, zero between steps.
+    /// Uint32 `[kv heads][THIMBLE_ATTENTION_JOINED]`, zero between steps.
     let arrived: DeviceBuffer
     /// `thimble_link` of each dispatch of a step.
     let links: DeviceBuffer
     /// Ranges that attention's positions are cut in.
     let splits: Int
+    /// Where the attention goes that was recorded last, while nothing has been made of its parts.
+    var attended: UInt64?
     /// Pages that the device knows.
     var pages: [Int32] = []
     /// The backend's when it learnt of them.
@@ -40,25 +42,21 @@ final class VulkanStepState: StepState {
         self.shape = shape
         self.splits = splits
         let pageCount = (shape.contextLength + shape.pageTokens - 1) / shape.pageTokens
-        step = try DeviceBuffer(device, byteCount: MemoryLayout<thimble_step>.stride)
+        step = try DeviceBuffer(device, byteCount: Int(THIMBLE_STEP_ANGLES) + 2 * 4 * shape.frequencies.count)
         sampling = try DeviceBuffer(device, byteCount: MemoryLayout<thimble_sampling>.stride)
         counts = try DeviceBuffer(device, byteCount: shape.vocabularySize * 4)
         drawScratch = try DeviceBuffer(device, byteCount: 65536 + 4 * shape.vocabularySize)
         ring = try DeviceBuffer(device, byteCount: Self.ringSize * 4, kind: .host)
         blockTable = try DeviceBuffer(device, byteCount: pageCount * 4)
-        rotary = try DeviceBuffer(device, byteCount: max(3 * shape.frequencies.count * 4, 4))
+        rotary = try DeviceBuffer(device, byteCount: max(shape.frequencies.count * 4, 4))
         parts = try DeviceBuffer(
             device, byteCount: splits * shape.queryHeads * (shape.headSize + 2) * 4)
         arrived = try DeviceBuffer(
-            device, byteCount: shape.kvHeads * (Int(THIMBLE_ATTENTION_PARTS) + 1) * 4)
+            device, byteCount: shape.kvHeads * Int(THIMBLE_ATTENTION_JOINED) * 4)
         links = try DeviceBuffer(
             device, byteCount: (StepChain.capacity + 1) * MemoryLayout<thimble_link>.stride)
         pages.reserveCapacity(pageCount)
     }
-
-    /// Where the angles of the step are.
-    var cosines: UInt64 { rotary.address + UInt64(shape.frequencies.count * 4) }
-    var sines: UInt64 { cosines + UInt64(shape.frequencies.count * 4) }
 }
 
 /// A step as the stream recorded it.

@@ -20,7 +20,7 @@ struct thimble_begin_step {
     uint32_t link_count;
     uint32_t columns;
     uint32_t pairs;
-    uint32_t reserved;
+    uint32_t page_tokens;
 };
 
 #endif

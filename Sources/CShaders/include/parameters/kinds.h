@@ -6,6 +6,8 @@
 #define THIMBLE_PROLOGUE_PLAIN 0
 #define THIMBLE_PROLOGUE_RMS_NORM 1
 #define THIMBLE_PROLOGUE_RESIDUAL 2
+// project_vector: the input is what attention of a step left.
+#define THIMBLE_PROLOGUE_PARTS 3
 // What becomes of its output: Tensors.Epilogue.
 #define THIMBLE_EPILOGUE_STORE 0
 #define THIMBLE_EPILOGUE_SWIGLU 1

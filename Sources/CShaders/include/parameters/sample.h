@@ -7,7 +7,7 @@
 
 // Specialisation constants:
 //   0 workgroup size (a power of two), 1 subgroup size
-//   2 stage: THIMBLE_SAMPLE_*; 3 waits: in the first stage only
+//   2 stage: THIMBLE_SAMPLE_*
 // A greedy choice is one dispatch, THIMBLE_SAMPLE_GREEDY. A draw is a dispatch of each stage from
 // THIMBLE_SAMPLE_LARGEST to THIMBLE_SAMPLE_DRAW in order, with barriers between; those of top-k and of
 // top-p may be left out where the options keep all. The last stage writes the token to the ring and moves
@@ -43,7 +43,6 @@ struct thimble_sample {
     uint64_t options; // thimble_sampling
     uint64_t counts;  // uint32 [vocabulary]: twice how often a token was generated, plus 1 where it was seen
     uint64_t scratch; // THIMBLE_SAMPLE_SCRATCH(vocabulary) bytes, zero before the first use
-    uint64_t link;
     uint32_t vocabulary;
     uint32_t reserved;
 };

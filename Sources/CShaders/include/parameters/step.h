@@ -7,8 +7,6 @@
 
 // One sequence's next token. `sample` moves it on, so that a recorded step can be replayed unchanged.
 struct thimble_step {
-    uint64_t cosines;     // float32 [pairs]: of this step, written by begin_step
-    uint64_t sines;       // float32 [pairs]
     uint64_t block_table; // int32 [ceil(context / page tokens)]: page of each run of positions
     uint64_t ring;        // int32 [ring_size]: token n that was drawn lies at n % ring_size
     uint32_t ring_size;
@@ -16,8 +14,11 @@ struct thimble_step {
     int32_t token;        // the token that this step reads; negative: none could be drawn
     uint32_t position;    // where its key and value go: the number of positions before it
     uint32_t rotary;      // the position that its angles follow, which images make differ from `position`
-    uint32_t reserved;
+    uint32_t page;        // where its key and value go: the page that `position` lies in, set by begin_step
 };
+// So many bytes behind a step's first lie its cosines and then its sines, float32 [2][pairs], set by
+// begin_step: who knows the step's address asks for them at once.
+#define THIMBLE_STEP_ANGLES 64
 
 // Dispatches may follow each other without a barrier where a device starts workgroups in the order asked:
 // each then waits for the one before by itself, with its first weights already on their way.

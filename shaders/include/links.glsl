@@ -1,0 +1,59 @@
+//! How workgroups of a step tell each other what they have written, and wait for each other.
+//
+// LINKED is defined where dispatches follow each other without barriers. What others write is then memory
+// that is not private, in the terms of Vulkan's memory model: made available by who wrote it, visible to who
+// reads it. References that are coherent throughout would do, but on an NVIDIA GPU each load of them waits
+// for the one before.
+#ifdef LINKED
+#extension GL_KHR_memory_scope_semantics : require
+// Of memory that other dispatches write, and of what workgroups of the same one do.
+#define WRITTEN nonprivate
+#define SHARED nonprivate
+const bool waits = true;
+#else
+#define WRITTEN
+#define SHARED coherent
+const bool waits = false;
+#endif
+
+layout(buffer_reference, scalar, buffer_reference_align = 4) coherent buffer Links { uint at[]; };
+
+// Between what an invocation has written and a sign to others.
+void show_others() {
+#ifdef LINKED
+    memoryBarrier(gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsRelease | gl_SemanticsMakeAvailable);
+#else
+    memoryBarrierBuffer();
+#endif
+}
+
+// Between a sign of others and what an invocation reads of theirs.
+void see_others() {
+#ifdef LINKED
+    memoryBarrier(gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsAcquire | gl_SemanticsMakeVisible);
+#else
+    memoryBarrierBuffer();
+#endif
+}
+
+// Holds the workgroup until every workgroup of the dispatch before has raised its link, and
+// makes what those wrote visible to it.
+void wait_for_link(uint64_t link) {
+    if (gl_LocalInvocationIndex == 0) {
+        Links links = Links(link);
+        uint expected = links.at[1];
+        // An atomic, since the optimiser drops a loop that only loads, volatile or not. It ends in any case:
+        // a device that starts dispatches out of order gives wrong numbers, not a hang.
+        for (uint turn = 0; turn < 1u << 22; ++turn)
+            if (atomicAdd(links.at[0], 0) >= expected) break;
+    }
+    see_others();
+    barrier();
+}
+
+// Says that this workgroup has written everything. All its invocations call it.
+void raise_link(uint64_t link) {
+    show_others();
+    barrier();
+    if (gl_LocalInvocationIndex == 0) atomicAdd(Links(link + 8).at[0], 1);
+}
