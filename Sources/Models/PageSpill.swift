@@ -66,6 +66,9 @@ extension KVPool {
         byteCount(for: text, type: type, tokenCapacity: pageTokens)
     }
 
+    /// Pages that have a copy in the file, whether they are in memory too or not.
+    public var spilledPageCount: Int { book.copyUseCount }
+
     // MARK: Room
 
     /// Makes `count` slots free: first pages that nobody holds make way, then those that are not needed in
