@@ -147,8 +147,8 @@ let package = Package(
             ],
             swiftSettings: swift),
         .testTarget(
-            name: "ThimbleCLITests", dependencies: ["ThimbleCLI", "ModelFile", "TestSupport"],
-            swiftSettings: swift),
+            name: "ThimbleCLITests",
+            dependencies: ["ThimbleCLI", "ModelFile", "SessionFiles", "TestSupport"], swiftSettings: swift),
     ]
 )
 
