@@ -13,9 +13,10 @@ public struct SessionFileWriter: ~Copyable {
     /// The most bytes that the file may have.
     private let byteLimit: Int
 
-    /// Begins the file with its conversation. Throws `limit` where that is more than would be read.
+    /// Begins the file with its conversation. Throws `outOfSpace` where the file would have more than is
+    /// read.
     ///
-    /// Precondition: what the head says is within the limits.
+    /// Precondition: tokens of a page and positions are within the limits.
     public init(
         _ claim: consuming SessionClaim, _ head: SessionHead, _ conversation: SavedConversation,
         byteLimit: Int? = nil
@@ -30,6 +31,11 @@ public struct SessionFileWriter: ~Copyable {
             (conversation.itemCount, SessionLimits.maximumItemCount, "texts and images"),
             (conversation.imageCount, SessionLimits.maximumImageCount, "images"),
             (bytes.count, SessionLimits.maximumConversationByteCount, "bytes of text"),
+            (
+                conversation.modelName.utf8.count, SessionLimits.maximumModelNameByteCount,
+                "bytes of the model's name"
+            ),
+            (head.pageByteCount, SessionLimits.maximumPageByteCount, "bytes of a page"),
         ] where count > most {
             throw Self.excess(count, name, most, path)
         }
