@@ -11,8 +11,9 @@ internal import ModelFile
 public struct SessionClaim: ~Copyable {
     /// Ends the name of the file that is written.
     static let suffix = ".partial"
-    /// Between opening the file and locking it, another one may give it its name or remove it.
-    private static let tries = 100
+    /// Tries to get the lock, a millisecond apart: who only looks whether a file was left over keeps it for
+    /// less than one.
+    private static let patience = 50
 
     /// The session's file.
     public let path: String
@@ -21,14 +22,15 @@ public struct SessionClaim: ~Copyable {
     private var isCommitted = false
 
     /// Throws `inUse` where somebody else has the right, `cannotCreate` where no file can be made there.
-    package init(path: String) throws(SessionFileError) {
+    /// Where `isPatient` is false, one who has it for a moment only is not waited for.
+    package init(path: String, isPatient: Bool = true) throws(SessionFileError) {
         var status = stat()
         // A rename would put a file in the place of a device or a link.
         if unsafe lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
             throw SessionFileError(.cannotCreate, file: path, "there is something that is no regular file")
         }
         let partialPath = path + Self.suffix
-        descriptor = try Self.openLocked(partialPath, for: path)
+        descriptor = try Self.openLocked(partialPath, for: path, tries: isPatient ? Self.patience : 1)
         self.path = path
         self.partialPath = partialPath
     }
@@ -40,7 +42,7 @@ public struct SessionClaim: ~Copyable {
     }
 
     private static func openLocked(
-        _ partialPath: String, for path: String
+        _ partialPath: String, for path: String, tries: Int
     ) throws(SessionFileError) -> Int32 {
         for _ in 0..<tries {
             let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
@@ -57,13 +59,12 @@ public struct SessionClaim: ~Copyable {
                 close(descriptor)
                 throw error
             case .otherFile: close(descriptor)
+            case .refused(EWOULDBLOCK):
+                close(descriptor)
+                if tries > 1 { usleep(1000) }
             case .refused(let code):
                 close(descriptor)
-                guard code == EWOULDBLOCK else {
-                    throw SessionFileError(
-                        .system, file: path, "it cannot be locked: \(systemMessage(code))")
-                }
-                throw SessionFileError(.inUse, file: path, "another process uses this session")
+                throw SessionFileError(.system, file: path, "it cannot be locked: \(systemMessage(code))")
             case .foreign:
                 close(descriptor)
                 throw SessionFileError(
@@ -71,12 +72,12 @@ public struct SessionClaim: ~Copyable {
                     "\(partialPath) is in the way: it is no file of this user's alone")
             }
         }
-        throw SessionFileError(.inUse, file: path, "other processes save this session all the time")
+        throw SessionFileError(.inUse, file: path, "another process uses this session")
     }
 
     private enum Locked {
         case done
-        /// What is locked has not that name any more.
+        /// What is locked has not that name any more: another one gave it its own, or removed it.
         case otherFile
         case refused(Int32)
         case foreign

@@ -92,7 +92,7 @@ public struct SessionFolder: Sendable {
             let file = unsafe String(cString: start.assumingMemoryBound(to: CChar.self))
             if let name = Self.name(of: file, Self.suffix + SessionClaim.suffix) {
                 // Whoever has the right to it keeps it; else it goes with this.
-                _ = try? SessionClaim(path: "\(path)/\(name)\(Self.suffix)")
+                _ = try? SessionClaim(path: "\(path)/\(name)\(Self.suffix)", isPatient: false)
             } else if let name = Self.name(of: file, Self.suffix), let entry = entry(name) {
                 entries.append(entry)
             }
@@ -150,7 +150,7 @@ public struct SessionFolder: Sendable {
             let isOld = seconds.map { entry.lastUse < now && now - entry.lastUse > $0 } ?? false
             let isTooMuch = byteLimit.map { total > Int128($0) } ?? false
             guard isOld || isTooMuch else { continue }
-            guard let claim = try? SessionClaim(path: file(of: entry.name)),
+            guard let claim = try? SessionClaim(path: file(of: entry.name), isPatient: false),
                 // It may have been used since the folder was looked through.
                 self.entry(entry.name) == entry, try claim.removeSession()
             else { continue }

@@ -146,3 +146,18 @@ import Testing
         #expect(throws: SessionFileError.self) { try SavedSample().write(to: "/dev/null") }
     }
 }
+
+/// Looking through a folder never stands in the way of one who saves.
+@Test func sessionsAreSavedWhileOthersLookThroughTheFolder() throws {
+    let directory = try TemporaryDirectory()
+    let folder = SessionFolder(directory.url.path)
+    let path = try folder.file(of: "a")
+    try SavedSample().write(to: path)
+    let thread = Thread { while !Thread.current.isCancelled { _ = try? folder.list() } }
+    thread.start()
+    defer { thread.cancel() }
+    for _ in 0..<caseCount(100) {
+        try SavedSample().write(to: path)
+        #expect(SavedSample.fault(path) == nil)
+    }
+}

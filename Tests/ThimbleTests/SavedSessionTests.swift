@@ -153,7 +153,8 @@ func theBundledModelGoesOnAboutAPage(type: KVType) throws {
 }
 
 /// The tail of the last page held the answers of others.
-@Test func nothingOfOthersIsSaved() throws {
+@Test(arguments: KVType.allCases)
+func nothingOfOthersIsSaved(type: KVType) throws {
     let reader = try RandomReader(contextLength: 256)
     let folder = try TemporaryDirectory()
     func saved(_ engine: Engine) throws -> Data {
@@ -166,13 +167,13 @@ func theBundledModelGoesOnAboutAPage(type: KVType) throws {
         for index in Array(32..<40) + Array(112..<120) { bytes[index] = 0 }
         return bytes
     }
-    let engine = try reader.load()
+    let engine = try reader.load { $0.kvType = type }
     for number in 0..<8 {
         let other = engine.makeSession()
         other.append(Message(.user, String(repeating: "secret \(number) ", count: 8)))
         try answer(other, 30)
     }
-    #expect(try saved(engine) == saved(reader.load()))
+    #expect(try saved(engine) == saved(reader.load { $0.kvType = type }))
 }
 
 // MARK: Trust
