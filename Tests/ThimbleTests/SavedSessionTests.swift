@@ -396,5 +396,10 @@ extension VulkanModelTests {
         let (expected, found) = (try answer(session, 40), try answer(restored, 40))
         #expect(found.text == expected.text && found.cachedTokens == expected.cachedTokens)
         #expect(found.imagesEncoded == 0)
+        // Another device goes on with it, too, its own roundings apart.
+        let host = try moved(session, to: reader.load { $0.device = .cpu })
+        host.append(Message(.user, "And on"))
+        let other = try answer(host, 40)
+        #expect(other.generatedTokens == 40 && other.cachedTokens > 40)
     }
 }
