@@ -19,6 +19,8 @@ enum MemoryLimits {
     static let deviceNumber = 0...1023
     /// Tokens of a page of keys and values; only powers of two.
     static let pageTokenCount = 8...256
+    /// Days for which a saved session is kept.
+    static let dayCount = 1...36_500
     /// Degrees at which a machine is to be spared.
     static let celsius: ClosedRange<Double> = 20...150
     /// Watts at which a machine is to be spared.

@@ -30,8 +30,9 @@ public struct Plan: Sendable, Equatable {
     static let program = "program and tokenizer"
     static let pages = "page images"
     static let reading = "reading weights"
+    static let spilling = "pages on their way"
     /// Items that no backend draws: the process holds them.
-    public static let heldByProcess: Set<String> = [program, pages, reading]
+    public static let heldByProcess: Set<String> = [program, pages, reading, spilling]
 
     /// Bytes that the plan takes.
     public func byteCount(_ place: MemoryPlace) -> Int {

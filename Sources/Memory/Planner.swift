@@ -34,6 +34,8 @@ public struct ModelSizes {
     public let program: Int
     /// What reading weights takes beside where they go.
     public let reading: Int
+    /// What the way of keys and values to disk and back takes.
+    public let spilling: Int
     /// Keys and values of a context; nil where no number is large enough.
     public let keysAndValues: (_ contextLength: Int) -> Int?
     /// Activations.
@@ -43,9 +45,12 @@ public struct ModelSizes {
     /// Pixels that become a visual token; 0 for a text-only model.
     public let pageTokenBytes: Int
 
+    /// What the process holds beside pages' images, wherever the model computes.
+    var process: Int { program + reading + spilling }
+
     public init(
         inventory: WeightInventory, place: MemoryPlace, maximumContext: Int, maximumImageTokens: Int,
-        program: Int, reading: Int,
+        program: Int, reading: Int, spilling: Int = 0,
         keysAndValues: @escaping (Int) -> Int?,
         activations: @escaping (Int, ActivationLimits) -> Int,
         featureTokenBytes: Int, pageTokenBytes: Int
@@ -56,6 +61,7 @@ public struct ModelSizes {
         self.maximumImageTokens = maximumImageTokens
         self.program = program
         self.reading = reading
+        self.spilling = spilling
         self.keysAndValues = keysAndValues
         self.activations = activations
         self.featureTokenBytes = featureTokenBytes
@@ -113,7 +119,7 @@ public struct Planner {
         switch sizes.place {
         case .host: return [limits.host, limits.total].compactMap { $0 }.min()
         case .device:
-            let rest = limits.total.map { $0 - sizes.program - sizes.reading }
+            let rest = limits.total.map { $0 - sizes.process }
             return [limits.device, rest].compactMap { $0 }.min()
         }
     }
@@ -124,7 +130,7 @@ public struct Planner {
 
     /// What the process holds, whatever a device does.
     private func processBytes(context: Int) -> Int {
-        sizes.program + sizes.reading + context * sizes.pageTokenBytes
+        sizes.process + context * sizes.pageTokenBytes
     }
 
     /// What the process holds, as far as it counts against the limit on the place of the model's parts.
@@ -224,6 +230,7 @@ public struct Planner {
             ("embedding rows", rows),
             ("weights that take turns", residency.arenaByteCount),
             (Plan.reading, sizes.reading),
+            (Plan.spilling, sizes.spilling),
         ]
         let decoded = inventory.byteCount(of: inventory.decoder)
         return Plan(

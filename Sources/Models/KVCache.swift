@@ -96,9 +96,7 @@ public final class KVPool {
     /// Pages that no sequence holds; some of them may still be found.
     public var freePageCount: Int { book.freeCount + book.cachedCount }
     /// Bytes of one page over all layers.
-    public var pageByteCount: Int {
-        layerCount * layerPageByteCount
-    }
+    public var pageByteCount: Int { layerCount * layerPageByteCount }
 
     /// Bytes of one page of one layer.
     private var layerPageByteCount: Int {

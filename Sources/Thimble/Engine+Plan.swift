@@ -125,6 +125,7 @@ extension Engine {
             maximumImageTokens: unlimited.patchCapacity / (merge * merge),
             program: try program(options),
             reading: reading + (isGPU ? VulkanBackend.hostByteCount(largestFill: largestSegment(model)) : 0),
+            spilling: options.spill == nil ? 0 : KVPool.spillByteCount(for: text, type: options.kvType) ?? 0,
             keysAndValues: { KVPool.byteCount(for: text, type: options.kvType, tokenCapacity: $0) },
             activations: { context, limits in
                 ActivationPlan(model, contextLength: context, limits, on: backend).arena.byteCount

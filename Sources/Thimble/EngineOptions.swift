@@ -1,6 +1,7 @@
 //! How a model is loaded: what a caller sets, or a budget says.
 
 public import Memory
+public import SessionFiles
 public import Tensors
 
 /// How a model is loaded.
@@ -19,6 +20,9 @@ public struct EngineOptions: Sendable {
     /// How much memory may be taken. On the CPU, weights that do not fit are read from the file as they are
     /// used.
     public var limits = LedgerLimits()
+    /// Where keys and values of sessions go that are not running, when memory has no room for them beside
+    /// those of the one that is; nil keeps them all in memory.
+    public var spill: SpillSettings?
     /// Tokens of a prompt that are computed together; nil takes as many as are fast and fit.
     public var chunkTokens: Int?
     /// The most visual tokens that an image may become: larger ones are shrunk; nil takes what the model was
@@ -61,6 +65,11 @@ public struct EngineOptions: Sendable {
         chunkTokens = budget.run.prefillChunk
         imageTokens = budget.run.imageTokens
         kvType = budget.kv.type ?? .f16
+        spill = budget.spill.folder.map {
+            SpillSettings(
+                folder: $0, byteLimit: budget.spill.size?.bytes,
+                writtenADay: budget.spill.writtenADay?.bytes)
+        }
         mayStream = budget.run.offload != Budget.Offload.none
         featureMemory = budget.features.memory?.bytes
         featureDisk = budget.features.disk?.bytes

@@ -121,7 +121,6 @@ extension EngineFlags {
     private func noteWhatHasNoEffect() throws {
         let budget = try merged()
         var keys: [String] = []
-        if budget.spill != Budget.Spill() { keys.append("[spill]") }
         if budget.kv.pageTokens != nil { keys.append("kv.page-tokens") }
         if budget.run.offload == .cpu { keys.append("run.offload = \"cpu\"") }
         for key in keys { StandardStream.note("note: \(key) of the budget has no effect yet") }

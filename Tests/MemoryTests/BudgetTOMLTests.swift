@@ -37,6 +37,11 @@ import Testing
         size = "4GiB"
         written-a-day = "40GB"
 
+        [sessions]
+        folder = "/var/lib/thimble"
+        size = "2GiB"
+        days = 30
+
         [features]
         memory = "64MiB"
         disk = "1GiB"
@@ -86,6 +91,9 @@ import Testing
         expected.spill.folder = "/var/cache/thimble"
         expected.spill.size = ByteSize(bytes: 4 << 30)
         expected.spill.writtenADay = ByteSize(bytes: 40_000_000_000)
+        expected.sessions.folder = "/var/lib/thimble"
+        expected.sessions.size = ByteSize(bytes: 2 << 30)
+        expected.sessions.days = 30
         expected.features.memory = ByteSize(bytes: 64 << 20)
         expected.features.disk = ByteSize(bytes: 1 << 30)
         expected.pages = [

@@ -41,6 +41,9 @@ extension Budget {
             budget.spill.size = maybe(ByteSize.random)
             budget.spill.writtenADay = maybe(ByteSize.random)
         }
+        budget.sessions.folder = maybe(text)
+        budget.sessions.size = maybe(ByteSize.random)
+        budget.sessions.days = maybe { $0.integer(in: MemoryLimits.dayCount) }
         budget.features.memory = maybe(ByteSize.random)
         budget.features.disk = maybe(ByteSize.random)
         budget.pages = maybe { random in
