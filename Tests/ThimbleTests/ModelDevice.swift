@@ -30,11 +30,15 @@ struct ModelDevice {
         self.folder = folder
     }
 
-    func engine(_ modelPath: String, threads: Int = 2, contextLength: Int? = nil) throws -> Engine {
+    func engine(
+        _ modelPath: String, threads: Int = 2, contextLength: Int? = nil,
+        _ change: (inout EngineOptions) -> Void = { _ in }
+    ) throws -> Engine {
         var options = EngineOptions()
         options.device = choice
         options.threadCount = threads
         options.contextLength = contextLength
+        change(&options)
         return try Engine(modelPath: modelPath, options: options, vulkan: vulkan)
     }
 }
