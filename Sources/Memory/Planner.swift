@@ -179,17 +179,19 @@ public struct Planner {
             known[[context, chunkTokens]] = bytes
             return bytes
         }
+        let contexts =
+            request.contextLength.map { [$0] }
+            ?? contextChoices(longest(request)).filter { context in
+                // No memory of a device makes room in the process.
+                sizes.place == .host
+                    || hostLimit(request).map { processBytes(context: context) <= $0 } ?? true
+            }
         let chunks = request.chunkTokens.map { [$0] } ?? chunkChoices.reversed()
         return MemoryShares(
-            contexts: request.contextLength.map { [$0] } ?? contextChoices(longest(request)),
+            contexts: contexts,
             usualContext: Self.usualContext, chunks: chunks,
             leastWeights: ladder.leastBudget, quietWeights: ladder.leastQuietBudget,
             rest: { context, chunkTokens, limit in
-                if sizes.place == .device, let host = hostLimit(request),
-                    processBytes(context: context) > host
-                {
-                    return nil
-                }
                 guard let keys = sizes.keysAndValues(context) else { return nil }
                 let features = featureTokens(request, context: context, limit: limit)
                 let (rest, overflows) = keys.addingReportingOverflow(
