@@ -45,7 +45,7 @@ public struct PlanOutlook: Sendable {
     public let prediction: PlanPrediction?
     /// The same with a limit that is so many bytes higher; nil where nothing limits the plan, or nothing is
     /// predicted.
-    public let withMore: (byteCount: Int, prediction: PlanPrediction)?
+    public let withMore: (byteCount: Int, contextLength: Int, prediction: PlanPrediction)?
 }
 
 extension Engine {
@@ -74,12 +74,13 @@ extension Engine {
             plan.prediction(of: work, on: rates, promptTokens: outlook.promptTokens, pageTokens: pageTokens)
         }
         let prediction = predict(plan)
-        var withMore: (Int, PlanPrediction)?
+        var withMore: (Int, Int, PlanPrediction)?
         if prediction != nil, let step = step(options.limits) {
             var options = options
             options.limits.host = options.limits.host.map { $0 + step }
             options.limits.total = options.limits.total.map { $0 + step }
-            withMore = predict(try Self.plan(for: subject, options)).map { (step, $0) }
+            let more = try Self.plan(for: subject, options)
+            withMore = predict(more).map { (step, more.contextLength, $0) }
         }
         return PlanOutlook(plan: plan, threadCount: threads, prediction: prediction, withMore: withMore)
     }

@@ -40,6 +40,7 @@ struct PredictionReport: Encodable {
     struct More: Encodable {
         /// That are added to the limit.
         var bytes: Int
+        var contextTokens: Int
         var tokensPerSecond: Double
         var firstTokenSeconds: Double
         var pageFirstTokenSeconds: Double?
@@ -62,6 +63,7 @@ struct PredictionReport: Encodable {
     var rates: Rates
     var withMore: More?
     private let streamedBytes: Int
+    private let contextTokens: Int
 
     private enum CodingKeys: CodingKey {
         case tokensPerSecond, token, promptTokens, firstToken, prefill, prefillTokensPerSecond, pageTokens
@@ -87,13 +89,14 @@ struct PredictionReport: Encodable {
             disk: rates.diskOrigin.rawValue, fourBitProductsPerSecond: rates.fourBitProducts,
             eightBitProductsPerSecond: rates.eightBitProducts, floatProductsPerSecond: rates.floatProducts,
             decompressionBytesPerSecond: rates.decompression, computing: rates.computingOrigin.rawValue)
-        withMore = outlook.withMore.map { byteCount, prediction in
+        withMore = outlook.withMore.map { byteCount, contextLength, prediction in
             More(
-                bytes: byteCount, tokensPerSecond: prediction.tokensPerSecond,
+                bytes: byteCount, contextTokens: contextLength, tokensPerSecond: prediction.tokensPerSecond,
                 firstTokenSeconds: prediction.firstToken.seconds,
                 pageFirstTokenSeconds: prediction.pageFirstToken?.seconds)
         }
         streamedBytes = outlook.plan.streamedByteCount
+        contextTokens = outlook.plan.contextLength
     }
 
     /// For a person; `row` puts a name before a text.
@@ -128,12 +131,21 @@ struct PredictionReport: Encodable {
     }
 
     private func gain(_ more: More) -> String {
+        var gains: [String] = []
         let gain = more.tokensPerSecond / tokensPerSecond
-        guard gain >= 1.005 else { return "would buy nothing" }
-        let rate = more.tokensPerSecond.asFigure
-        return gain < 2
-            ? "would buy \(rate) tokens/s, \(((gain - 1) * 100).fixed(0)) % more"
-            : "would buy \(rate) tokens/s, \(gain.fixed(1)) times as many"
+        if gain >= 1.005 {
+            let rate = "\(more.tokensPerSecond.asFigure) tokens/s"
+            gains.append(
+                gain < 2
+                    ? "\(rate), \(((gain - 1) * 100).fixed(0)) % more"
+                    : "\(rate), \(gain.fixed(1)) times as many")
+        }
+        let share = more.firstTokenSeconds / firstToken.seconds
+        if share < 0.95 { gains.append("a first token after \(more.firstTokenSeconds.asFigure) s") }
+        if more.contextTokens > contextTokens {
+            gains.append("a context of \(more.contextTokens.of("token"))")
+        }
+        return "would buy " + (gains.isEmpty ? "nothing" : gains.joined(separator: "; "))
     }
 
     /// Where the rates come from, and what to do about those that are not known.

@@ -50,8 +50,8 @@ import Testing
         }
     }
 
-    /// What holding on to smaller budgets' residencies costs: of models as small as these, whose blocks are as
-    /// large as their units, half of the decoder at most.
+    /// What holding on to smaller budgets' residencies costs: of models as small as these, whose blocks are
+    /// as large as their units, half of the decoder at most.
     @Test func littleIsLostByNeverReadingMore() throws {
         let folder = try TemporaryDirectory()
         var generator = SeededGenerator(seed: 13)
