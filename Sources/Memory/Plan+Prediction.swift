@@ -102,9 +102,6 @@ private struct Forecast {
     /// The share of the shorter of two things done at once that the longer does not hide: those who read also
     /// unpack, and what passes has room for two or three units only. Measured on two cores.
     private static let unhidden = 0.5
-    /// Seconds from the freeing of a place to the first bytes of the unit that comes there: threads are
-    /// woken, and the disk is asked. Measured.
-    private static let unitSeconds = 60e-6
     /// Seconds to open a file and to make its tokenizer. Measured.
     private static let opening = 0.015
     /// Seconds for a byte of memory that is used for the first time.
@@ -117,7 +114,7 @@ private struct Forecast {
         self.plan = plan
         self.work = work
         self.rates = rates
-        passes = plan.residency.passes(work.inventory)
+        passes = plan.passes
     }
 
     /// Memory's own rate, whatever caches hold.
@@ -125,25 +122,28 @@ private struct Forecast {
 
     /// Seconds that all threads take to make weights of what the disk brings.
     private func unpacking(_ traffic: WeightTraffic) -> Double {
-        Double(traffic.decompressed) / rates.decompression + Double(traffic.copied) / rates.checking
-            + Double(traffic.copied) * Self.copyPasses / memoryRate
+        let copying = 1 / rates.checking + Self.copyPasses / memoryRate
+        // Decompressing writes what it makes, too.
+        let decompressing = max(1 / rates.decompression, copying)
+        return Double(traffic.decompressed) * decompressing + Double(traffic.copied) * copying
     }
 
-    /// Seconds until the disk has brought what passes: units that are read in few pieces leave it few reads
-    /// at a time.
-    private func diskSeconds(_ traffic: WeightTraffic) -> Double {
-        guard traffic.stored > 0 else { return 0 }
-        let pieces = Double(traffic.stored) / Double(max(traffic.units, 1) * RunReader.mostRunBytes)
+    /// Seconds until the disk has brought what passes, where `ahead` bytes may come before they are used:
+    /// where that is little the disk has few reads at a time.
+    private func diskSeconds(_ traffic: WeightTraffic, ahead: Int) -> Double {
+        let pieces = Double(ahead) / Double(RunReader.mostRunBytes)
         let inFlight = min(max(pieces, 1), Self.readsInFlight)
         let share =
             Self.singleReadShare + (1 - Self.singleReadShare) * (inFlight - 1) / (Self.readsInFlight - 1)
-        return Double(traffic.stored) / (rates.disk * share) + Double(traffic.units) * Self.unitSeconds
+        return Double(traffic.reading) / (rates.disk * share)
     }
 
     /// A pass: what the disk brings comes while what is there is computed with.
-    private func pass(_ traffic: WeightTraffic, memory: Double, computing: Double) -> PlanPrediction.Stage {
+    private func pass(
+        _ traffic: WeightTraffic, ahead: Int, memory: Double, computing: Double
+    ) -> PlanPrediction.Stage {
         var stage = PlanPrediction.Stage()
-        stage.disk = diskSeconds(traffic)
+        stage.disk = diskSeconds(traffic, ahead: ahead)
         stage.memory = memory
         stage.computing = computing + unpacking(traffic)
         let host = stage.memory + stage.computing
@@ -178,7 +178,9 @@ private struct Forecast {
 
     func token(after length: Int) -> PlanPrediction.Stage {
         let keys = Double(work.keyByteCount) * Double(length) / rates.keyReading
-        return pass(passes.token, memory: weightSeconds, computing: fixedSeconds + keys) + lookups(1)
+        return pass(
+            passes.token, ahead: passes.tokenAhead, memory: weightSeconds, computing: fixedSeconds + keys)
+            + lookups(1)
     }
 
     /// A prompt chunk by chunk, the first of which brings `first`.
@@ -197,7 +199,7 @@ private struct Forecast {
             stage =
                 stage
                 + pass(
-                    start == 0 ? first : passes.token, memory: waiting,
+                    start == 0 ? first : passes.token, ahead: passes.tokenAhead, memory: waiting,
                     computing: products + attention + fixedSeconds)
         }
         return stage + lookups(count)
@@ -210,7 +212,7 @@ private struct Forecast {
         let pairs = Double(patches) * Double(patches)
         let attention = pairs * Double(2 * vision.width * vision.blockCount) / rates.visionAttention
         return pass(
-            passes.image, memory: 0,
+            passes.image, ahead: passes.imageAhead, memory: 0,
             computing: attention + channels(patches, vision.width, vision.blockCount)
                 + vision.patch.seconds(patches, on: rates)
                 + vision.token.seconds(tokens, on: rates))

@@ -18,6 +18,8 @@ public struct Plan: Sendable, Equatable {
     /// Visual tokens whose features are kept in memory; 0 for a text-only model.
     public let featureTokens: Int
     public let residency: Residency
+    /// What each kind of pass is predicted with: with no higher limit is it more.
+    public let passes: Residency.Passes
     /// Every piece, in the order in which they are taken.
     public let items: [Item]
     /// Bytes of the file that decoding a token reads.
@@ -31,8 +33,9 @@ public struct Plan: Sendable, Equatable {
     static let pages = "page images"
     static let reading = "reading weights"
     static let spilling = "pages on their way"
+    static let reserve = "reserve"
     /// Items that no backend draws: the process holds them.
-    public static let heldByProcess: Set<String> = [program, pages, reading, spilling]
+    public static let heldByProcess: Set<String> = [program, pages, reading, spilling, reserve]
 
     /// Bytes that the plan takes.
     public func byteCount(_ place: MemoryPlace) -> Int {

@@ -29,9 +29,10 @@ public struct ModelSizes {
     public let maximumContext: Int
     /// The most visual tokens that an image of any size becomes; 0 for a text-only model.
     public let maximumImageTokens: Int
-    /// What the process holds before anything of the model is loaded, and what it is allowed to grow by
-    /// beside the ledger's pieces.
+    /// What the process holds before anything of the model is loaded.
     public let program: Int
+    /// What the process is allowed to grow by beside the ledger's pieces.
+    public let reserve: Int
     /// What reading weights takes beside where they go.
     public let reading: Int
     /// What the way of keys and values to disk and back takes.
@@ -46,11 +47,11 @@ public struct ModelSizes {
     public let pageTokenBytes: Int
 
     /// What the process holds beside pages' images, wherever the model computes.
-    var process: Int { program + reading + spilling }
+    var process: Int { program + reserve + reading + spilling }
 
     public init(
         inventory: WeightInventory, place: MemoryPlace, maximumContext: Int, maximumImageTokens: Int,
-        program: Int, reading: Int, spilling: Int = 0,
+        program: Int, reserve: Int, reading: Int, spilling: Int = 0,
         keysAndValues: @escaping (Int) -> Int?,
         activations: @escaping (Int, ActivationLimits) -> Int,
         featureTokenBytes: Int, pageTokenBytes: Int
@@ -60,6 +61,7 @@ public struct ModelSizes {
         self.maximumContext = maximumContext
         self.maximumImageTokens = maximumImageTokens
         self.program = program
+        self.reserve = reserve
         self.reading = reading
         self.spilling = spilling
         self.keysAndValues = keysAndValues
@@ -88,6 +90,8 @@ public struct Planner {
     private static let featureShare = 8
     /// A context that is taken where a limit leaves no room for more without reading weights again and again.
     private static let usualContext = 4096
+    /// Tokens between two contexts up to the usual one.
+    private static let contextStep = 256
     /// The least that is chosen by itself: a page and a question.
     private static let leastContext = 1024
 
@@ -105,8 +109,10 @@ public struct Planner {
             }
         }
         guard let limit = limit(request) else { return unlimited(request) }
-        if let plan = best(request, limit: limit) { return plan }
-        throw refusal(request, limit: limit)
+        let ladder = ResidencyLadder(
+            sizes.inventory, mayPass: sizes.place == .host && request.mayStream)
+        if let plan = best(request, ladder, limit: limit) { return plan }
+        throw refusal(request, ladder, limit: limit)
     }
 
     private func longest(_ request: PlanRequest) -> Int {
@@ -140,63 +146,78 @@ public struct Planner {
         return request.limits.total == nil ? 0 : context * sizes.pageTokenBytes
     }
 
-    private func residency(within budget: Int, _ request: PlanRequest) -> Residency? {
-        if sizes.place == .host, request.mayStream { return Residency.best(sizes.inventory, budget: budget) }
-        let whole = Residency.whole(sizes.inventory)
-        return whole.byteCount(sizes.inventory) <= budget ? whole : nil
-    }
-
     private func unlimited(_ request: PlanRequest) -> Plan {
         let activations = ActivationLimits(
             chunkTokens: request.chunkTokens ?? chunkChoices[0], logitRows: Self.logitRows,
             imageTokens: request.imageTokens)
         let context = request.contextLength ?? longest(request)
+        let whole = Residency.whole(sizes.inventory)
         return make(
             request, context: context, activations,
-            featureTokens: featureTokens(request, context: context, limit: nil), .whole(sizes.inventory))
+            featureTokens: featureTokens(request, context: context, limit: nil), whole,
+            whole.passes(sizes.inventory))
     }
 
     /// The best plan of at most `limit` bytes; nil where there is none.
-    private func best(_ request: PlanRequest, limit: Int) -> Plan? {
-        if let context = request.contextLength { return best(request, context: context, limit: limit) }
-        let longest = longest(request)
-        var contexts = [longest]
-        while let last = contexts.last, last > Self.usualContext { contexts.append(last / 2) }
-        for context in contexts {
-            // A longer context is worth no weight that would have to be read for each token.
-            if let plan = best(request, context: context, limit: limit), plan.streamedByteCount == 0 {
-                return plan
-            }
-        }
-        var context = min(longest, Self.usualContext)
-        while context >= min(longest, Self.leastContext) {
-            if let plan = best(request, context: context, limit: limit) { return plan }
-            context /= 2
-        }
-        return nil
+    private func best(_ request: PlanRequest, _ ladder: ResidencyLadder, limit: Int) -> Plan? {
+        guard let share = shares(request, ladder).share(of: limit),
+            let rung = ladder.best(within: share.weights)
+        else { return nil }
+        return make(
+            request, context: share.context, activations(request, chunkTokens: share.chunkTokens),
+            featureTokens: featureTokens(request, context: share.context, limit: limit), rung.residency,
+            rung.passes)
     }
 
-    private func best(_ request: PlanRequest, context: Int, limit: Int) -> Plan? {
-        if sizes.place == .device, let host = hostLimit(request), processBytes(context: context) > host {
-            return nil
+    private func activations(_ request: PlanRequest, chunkTokens: Int) -> ActivationLimits {
+        ActivationLimits(chunkTokens: chunkTokens, logitRows: 1, imageTokens: request.imageTokens)
+    }
+
+    private func shares(_ request: PlanRequest, _ ladder: ResidencyLadder) -> MemoryShares {
+        // Asked for again and again.
+        var known: [[Int]: Int] = [:]
+        func activationBytes(_ context: Int, _ chunkTokens: Int) -> Int {
+            if let bytes = known[[context, chunkTokens]] { return bytes }
+            let bytes = sizes.activations(context, activations(request, chunkTokens: chunkTokens))
+            known[[context, chunkTokens]] = bytes
+            return bytes
         }
-        let choices = request.chunkTokens.map { [$0] } ?? chunkChoices
-        for (index, chunk) in choices.enumerated() {
-            let activations = ActivationLimits(
-                chunkTokens: chunk, logitRows: 1, imageTokens: request.imageTokens)
-            // Long chunks are worth a quarter of the memory, not more.
-            let isLast = index == choices.count - 1
-            guard isLast || sizes.activations(context, activations) <= limit / 4 else { continue }
-            guard let keys = sizes.keysAndValues(context) else { return nil }
-            let features = featureTokens(request, context: context, limit: limit)
-            let (rest, overflows) = keys.addingReportingOverflow(
-                processBytes(request, context: context) + features * sizes.featureTokenBytes
-                    + sizes.activations(context, activations))
-            if !overflows, rest < limit, let residency = residency(within: limit - rest, request) {
-                return make(request, context: context, activations, featureTokens: features, residency)
+        let contexts =
+            request.contextLength.map { [$0] }
+            ?? contextChoices(longest(request)).filter { context in
+                // No memory of a device makes room in the process.
+                sizes.place == .host
+                    || hostLimit(request).map { processBytes(context: context) <= $0 } ?? true
             }
+        let chunks = request.chunkTokens.map { [$0] } ?? chunkChoices.reversed()
+        return MemoryShares(
+            contexts: contexts,
+            usualContext: Self.usualContext, chunks: chunks,
+            leastWeights: ladder.leastBudget, quietWeights: ladder.leastQuietBudget,
+            rest: { context, chunkTokens, limit in
+                guard let keys = sizes.keysAndValues(context) else { return nil }
+                let features = featureTokens(request, context: context, limit: limit)
+                let (rest, overflows) = keys.addingReportingOverflow(
+                    processBytes(request, context: context) + features * sizes.featureTokenBytes
+                        + activationBytes(context, chunkTokens))
+                return overflows ? nil : rest
+            },
+            // What a chunk takes beyond the shortest is worth a quarter of the memory, not more.
+            worth: { 4 * (activationBytes($0, $1) - activationBytes($0, chunks[0])) })
+    }
+
+    /// Contexts to choose from, in rising order.
+    private func contextChoices(_ longest: Int) -> [Int] {
+        let (least, usual) = (min(longest, Self.leastContext), min(longest, Self.usualContext))
+        var choices = Array(stride(from: least, to: usual, by: Self.contextStep)) + [usual]
+        var longer: [Int] = []
+        var context = longest
+        while context > usual {
+            longer.append(context)
+            context /= 2
         }
-        return nil
+        choices += longer.reversed()
+        return choices
     }
 
     /// Visual tokens whose features are kept: the largest image's at least, for the decoder to see it.
@@ -211,7 +232,7 @@ public struct Planner {
 
     private func make(
         _ request: PlanRequest, context: Int, _ activations: ActivationLimits, featureTokens: Int,
-        _ residency: Residency
+        _ residency: Residency, _ passes: Residency.Passes
     ) -> Plan {
         let inventory = sizes.inventory
         let resident = inventory.byteCount(of: residency.resident)
@@ -231,11 +252,12 @@ public struct Planner {
             ("weights that take turns", residency.arenaByteCount),
             (Plan.reading, sizes.reading),
             (Plan.spilling, sizes.spilling),
+            (Plan.reserve, sizes.reserve),
         ]
         let decoded = inventory.byteCount(of: inventory.decoder)
         return Plan(
             limits: request.limits, contextLength: context, activations: activations,
-            featureTokens: featureTokens, residency: residency,
+            featureTokens: featureTokens, residency: residency, passes: passes,
             items: items.filter { $0.1 > 0 }.map { name, byteCount in
                 Plan.Item(
                     name: name, place: Plan.heldByProcess.contains(name) ? .host : sizes.place,
@@ -254,20 +276,21 @@ public struct Planner {
     // MARK: Refusals
 
     /// What would make a plan: each suggestion has been planned with, and works.
-    private func refusal(_ request: PlanRequest, limit: Int) -> PlanRefusal {
+    private func refusal(_ request: PlanRequest, _ ladder: ResidencyLadder, limit: Int) -> PlanRefusal {
+        func fits(_ request: PlanRequest, _ limit: Int) -> Bool { shares(request, ladder).isEnough(limit) }
         let context = request.contextLength ?? longest(request)
         return PlanRefusal(
             place: sizes.place, limit: limit,
-            needed: Self.margin + Self.least(above: limit) { best(request, limit: $0) != nil },
+            needed: Self.margin + Self.least(above: limit) { fits(request, $0) },
             contextLength: Self.most(below: context) {
                 var smaller = request
                 smaller.contextLength = $0
-                return best(smaller, limit: limit) != nil
+                return fits(smaller, limit)
             },
             imageTokens: Self.most(below: request.imageTokens ?? sizes.maximumImageTokens) {
                 var smaller = request
                 smaller.imageTokens = $0
-                return best(smaller, limit: limit) != nil
+                return fits(smaller, limit)
             })
     }
 

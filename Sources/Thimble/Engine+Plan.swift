@@ -93,17 +93,16 @@ extension Engine {
         }
     }
 
-    /// What the process holds now, and may grow by; nobody asks where nothing limits it. Throws `io` where
-    /// the system does not tell.
+    /// What the process holds now. Throws `io` where the system does not tell and a limit depends on it.
     private static func program(_ options: EngineOptions) throws(ThimbleError) -> Int {
         if let stated = options.programByteCount { return stated }
-        if options.limits == LedgerLimits() { return 0 }
         guard let resident = ProcessMemory.resident else {
+            if options.limits == LedgerLimits() { return 0 }
             throw ThimbleError(.io, "the system does not tell what memory this process holds; mount /proc")
         }
         // The same run holds a little more or less another time.
         let step = 1 << 20
-        return (resident + step - 1) / step * step + growth
+        return (resident + step - 1) / step * step
     }
 
     private static func sizes(
@@ -123,7 +122,7 @@ extension Engine {
             inventory: WeightInventory(model), place: isGPU ? .device : .host,
             maximumContext: text.maximumPositions,
             maximumImageTokens: unlimited.patchCapacity / (merge * merge),
-            program: try program(options),
+            program: try program(options), reserve: growth,
             reading: reading + (isGPU ? VulkanBackend.hostByteCount(largestFill: largestSegment(model)) : 0),
             spilling: options.spill == nil ? 0 : KVPool.spillByteCount(for: text, type: options.kvType) ?? 0,
             keysAndValues: { KVPool.byteCount(for: text, type: options.kvType, tokenCapacity: $0) },

@@ -37,8 +37,9 @@ struct ChatCommand: ParsableCommand {
     }
 
     func run() throws {
-        let slot = try sessionFlags.claim(engineFlags.merged())
-        let engine = try engineFlags.load(model)
+        let budget = try engineFlags.merged()
+        let slot = try sessionFlags.claim(budget)
+        let engine = try engineFlags.load(model, within: budget)
         let session = try slot?.open(engine) ?? engine.makeSession()
         try session.refuseBeginning(with: system)
         StandardStream.note("\(engine.description.name); /help lists the commands")

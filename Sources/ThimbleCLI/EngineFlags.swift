@@ -56,7 +56,7 @@ struct EngineFlags: ParsableArguments {
     var prefillChunk: Int?
 
     /// What the flags, the environment and the budget's file say together: the first that says something
-    /// counts.
+    /// counts. Reads the file, so that a run asks once.
     func merged() throws -> Budget {
         do {
             var merged = try Environment.budget(beside: flags())
@@ -93,8 +93,9 @@ struct EngineFlags: ParsableArguments {
         return device
     }
 
-    func options() throws -> EngineOptions {
-        var options = try EngineOptions(merged())
+    /// What `budget`, which `merged` has made, asks of an engine.
+    func options(_ budget: Budget) throws -> EngineOptions {
+        var options = try EngineOptions(budget)
         // Asked for by itself, a context is what there must be.
         options.contextLength = try Environment.budget(beside: flags()).run.context
         return options
@@ -109,17 +110,19 @@ struct EngineFlags: ParsableArguments {
     }
 
     /// Loads a model; the bar shows only where that takes time.
-    func load(_ path: String) throws -> Engine {
-        try noteWhatHasNoEffect()
+    func load(_ path: String) throws -> Engine { try load(path, within: merged()) }
+
+    /// The same with a budget that `merged` has made.
+    func load(_ path: String, within budget: Budget) throws -> Engine {
+        Self.noteWhatHasNoEffect(budget)
         var bar = ProgressBar("loading", delay: .seconds(1))
-        return try Engine(modelPath: path, options: options()) { bar.show($0) }
+        return try Engine(modelPath: path, options: options(budget)) { bar.show($0) }
     }
 }
 
 extension EngineFlags {
     /// Says which keys of the budget are understood and not acted on yet.
-    private func noteWhatHasNoEffect() throws {
-        let budget = try merged()
+    private static func noteWhatHasNoEffect(_ budget: Budget) {
         var keys: [String] = []
         if budget.kv.pageTokens != nil { keys.append("kv.page-tokens") }
         if budget.run.offload == .cpu { keys.append("run.offload = \"cpu\"") }

@@ -79,9 +79,10 @@ struct ReadCommand: ParsableCommand {
     func run() throws {
         if let output { return try render(to: output) }
         let modelPath = try DefaultModel.path(named: model)
-        let selection = try PagesToRead(open(with: modelPath), pages)
-        let slot = try sessionFlags.claim(engineFlags.merged())
-        let engine = try engineFlags.load(modelPath)
+        let budget = try engineFlags.merged()
+        let selection = try PagesToRead(open(with: modelPath, budget), pages)
+        let slot = try sessionFlags.claim(budget)
+        let engine = try engineFlags.load(modelPath, within: budget)
         guard let question else { return try showTokens(of: selection, engine) }
         let images = try draw(selection, for: engine)
         let session = try slot?.open(engine) ?? engine.makeSession()
@@ -101,15 +102,16 @@ struct ReadCommand: ParsableCommand {
         if let slot { try slot.save(session) }
     }
 
-    /// Opens the documents with the page settings of the flags, else of the model, else Glyph's.
-    private func open(with modelPath: String?) throws -> [PagedDocument] {
+    /// Opens the documents with the page settings of the flags, else of the model, else Glyph's, and what the
+    /// budget says of them before any.
+    private func open(with modelPath: String?, _ budget: Budget) throws -> [PagedDocument] {
         var settings = PageSettings()
         if let pageSettings {
             settings = try loadPageSettings(path: pageSettings)
         } else if let modelPath {
             settings = try ModelInspection(modelPath: modelPath).pageSettings()
         }
-        if let json = try engineFlags.merged().pageSettingsJSON {
+        if let json = budget.pageSettingsJSON {
             settings = try settings.overlaid(json: json)
         }
         if let font { settings.fontPath = font }
@@ -152,7 +154,7 @@ struct ReadCommand: ParsableCommand {
     /// Draws into a folder. Of the models, only one that is named or at hand lends its page settings.
     private func render(to folder: String) throws {
         let modelPath = pageSettings == nil ? model ?? Environment.model ?? DefaultModel.bundled : nil
-        let selection = try PagesToRead(open(with: modelPath), pages)
+        let selection = try PagesToRead(open(with: modelPath, engineFlags.merged()), pages)
         var output = try PageFolder(path: folder)
         var bar = ProgressBar("drawing", delay: .seconds(1))
         try Interrupt.awaited {

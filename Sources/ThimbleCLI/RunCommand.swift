@@ -46,8 +46,9 @@ struct RunCommand: ParsableCommand {
         let prompt = try promptText()
         var images: [RGBImage] = []
         for path in image { images.append(try loadImage(path: path)) }
-        let slot = try sessionFlags.claim(engineFlags.merged())
-        let engine = try engineFlags.load(model)
+        let budget = try engineFlags.merged()
+        let slot = try sessionFlags.claim(budget)
+        let engine = try engineFlags.load(model, within: budget)
         let session = try slot?.open(engine) ?? engine.makeSession()
         try session.refuseBeginning(with: system)
         let options = generation.options(defaults: engine.defaultSampling)
