@@ -1,6 +1,6 @@
 //! The planner: a pure function from what is asked and allowed, and what a model is, to a plan or a refusal.
 
-public import Tensors
+internal import Tensors
 
 /// What a plan is asked to make room for; nil leaves the choice to the planner.
 public struct PlanRequest: Sendable, Equatable {
@@ -16,57 +16,18 @@ public struct PlanRequest: Sendable, Equatable {
     public var featureByteCount: Int?
     /// Whether weights may be read from the file as they are used.
     public var mayStream = true
+    /// Whether the processor may compute layers that a GPU has no room for.
+    public var mayOffload = true
+    /// Layers that a GPU is to compute, where there is one; the processor computes the others.
+    public var deviceLayerCount: Int?
 
     public init() {}
 }
 
-/// How much memory the parts of a model take, in bytes, for whatever sizes are chosen.
-public struct ModelSizes {
-    public let inventory: WeightInventory
-    /// Where weights, keys and values, and activations live: in a GPU's memory, or the process's.
-    public let place: MemoryPlace
-    /// The longest context that the model was made for.
-    public let maximumContext: Int
-    /// The most visual tokens that an image of any size becomes; 0 for a text-only model.
-    public let maximumImageTokens: Int
-    /// What the process holds before anything of the model is loaded, and what it is allowed to grow by
-    /// beside the ledger's pieces.
-    public let program: Int
-    /// What reading weights takes beside where they go.
-    public let reading: Int
-    /// Keys and values of a context; nil where no number is large enough.
-    public let keysAndValues: (_ contextLength: Int) -> Int?
-    /// Activations.
-    public let activations: (_ contextLength: Int, ActivationLimits) -> Int
-    /// Features of a visual token; 0 for a text-only model.
-    public let featureTokenBytes: Int
-    /// Pixels that become a visual token; 0 for a text-only model.
-    public let pageTokenBytes: Int
-
-    public init(
-        inventory: WeightInventory, place: MemoryPlace, maximumContext: Int, maximumImageTokens: Int,
-        program: Int, reading: Int,
-        keysAndValues: @escaping (Int) -> Int?,
-        activations: @escaping (Int, ActivationLimits) -> Int,
-        featureTokenBytes: Int, pageTokenBytes: Int
-    ) {
-        self.inventory = inventory
-        self.place = place
-        self.maximumContext = maximumContext
-        self.maximumImageTokens = maximumImageTokens
-        self.program = program
-        self.reading = reading
-        self.keysAndValues = keysAndValues
-        self.activations = activations
-        self.featureTokenBytes = featureTokenBytes
-        self.pageTokenBytes = pageTokenBytes
-    }
-}
-
-/// Plans for a model that one device computes. Weights that pass through an arena do so in the host's memory;
-/// a GPU holds all of them.
+/// Plans for a model that one device computes, or a GPU and the processor together. Weights that pass through
+/// an arena do so in the host's memory; a GPU holds all of its own.
 public struct Planner {
-    private let sizes: ModelSizes
+    let sizes: ModelSizes
 
     public init(_ sizes: ModelSizes) { self.sizes = sizes }
 
@@ -84,111 +45,159 @@ public struct Planner {
     private static let usualContext = 4096
     /// The least that is chosen by itself: a page and a question.
     private static let leastContext = 1024
+    /// The most bytes on their way to a GPU at once where the process's memory is limited.
+    static let mostFill = 16 << 20
 
     /// The plan, or why there is none.
     public func plan(_ request: PlanRequest) throws(PlanRefusal) -> Plan {
-        if sizes.place == .device, let host = hostLimit(request) {
-            // What the process holds beside the GPU's memory cannot be made less than for the least context.
-            let context = request.contextLength ?? min(longest(request), Self.leastContext)
-            let process = processBytes(context: context)
-            if process > host {
-                let smaller = Self.most(below: context) { processBytes(context: $0) <= host }
-                throw PlanRefusal(
-                    place: .host, limit: host, needed: process.roundedUpToMebibyte,
-                    contextLength: request.contextLength == nil ? nil : smaller, imageTokens: nil)
-            }
-        }
-        guard let limit = limit(request) else { return unlimited(request) }
-        if let plan = best(request, limit: limit) { return plan }
-        throw refusal(request, limit: limit)
+        if let plan = best(request) { return plan }
+        throw refusal(request)
     }
 
-    private func longest(_ request: PlanRequest) -> Int {
+    func longest(_ request: PlanRequest) -> Int {
         min(sizes.maximumContext, request.contextCeiling ?? .max)
     }
 
-    /// Bytes that the place of the model's parts may take.
-    private func limit(_ request: PlanRequest) -> Int? {
-        let limits = request.limits
-        switch sizes.place {
-        case .host: return [limits.host, limits.total].compactMap { $0 }.min()
-        case .device:
-            let rest = limits.total.map { $0 - sizes.program - sizes.reading }
-            return [limits.device, rest].compactMap { $0 }.min()
-        }
+    /// Bytes that a place may take; nil where nothing limits it.
+    func limit(_ place: MemoryPlace, _ request: PlanRequest) -> Int? {
+        [place == .device ? request.limits.device : request.limits.host, request.limits.total]
+            .compactMap { $0 }.min()
     }
 
-    private func hostLimit(_ request: PlanRequest) -> Int? {
-        [request.limits.host, request.limits.total].compactMap { $0 }.min()
+    /// The best plan within the limits; nil where there is none.
+    func best(_ request: PlanRequest) -> Plan? {
+        if let plan = bestWhole(request) { return plan }
+        return maySplit(request) ? bestSplit(request) : nil
     }
 
-    /// What the process holds, whatever a device does.
-    private func processBytes(context: Int) -> Int {
-        sizes.program + sizes.reading + context * sizes.pageTokenBytes
+    // MARK: One device
+
+    private var whole: [Arrangement] {
+        [Arrangement(sizes.place, .whole(layerCount: sizes.layerCount), mostFill: nil)]
     }
 
-    /// What the process holds, as far as it counts against the limit on the place of the model's parts.
-    private func processBytes(_ request: PlanRequest, context: Int) -> Int {
-        if sizes.place == .host { return processBytes(context: context) }
-        // A total has had all but the pages taken off.
-        return request.limits.total == nil ? 0 : context * sizes.pageTokenBytes
-    }
-
-    private func residency(within budget: Int, _ request: PlanRequest) -> Residency? {
-        if sizes.place == .host, request.mayStream { return Residency.best(sizes.inventory, budget: budget) }
-        let whole = Residency.whole(sizes.inventory)
-        return whole.byteCount(sizes.inventory) <= budget ? whole : nil
-    }
-
-    private func unlimited(_ request: PlanRequest) -> Plan {
-        let activations = ActivationLimits(
-            chunkTokens: request.chunkTokens ?? chunkChoices[0], logitRows: Self.logitRows,
-            imageTokens: request.imageTokens)
-        let context = request.contextLength ?? longest(request)
-        return make(
-            request, context: context, activations,
-            featureTokens: featureTokens(request, context: context, limit: nil), .whole(sizes.inventory))
-    }
-
-    /// The best plan of at most `limit` bytes; nil where there is none.
-    private func best(_ request: PlanRequest, limit: Int) -> Plan? {
-        if let context = request.contextLength { return best(request, context: context, limit: limit) }
+    /// The best plan for a model in one place.
+    private func bestWhole(_ request: PlanRequest) -> Plan? {
+        if sizes.place == .device, request.deviceLayerCount ?? .max < sizes.layerCount { return nil }
+        guard limit(sizes.place, request) != nil else { return unlimited(request) }
+        if let context = request.contextLength { return best(request, whole, context: context) }
         let longest = longest(request)
         var contexts = [longest]
         while let last = contexts.last, last > Self.usualContext { contexts.append(last / 2) }
         for context in contexts {
             // A longer context is worth no weight that would have to be read for each token.
-            if let plan = best(request, context: context, limit: limit), plan.streamedByteCount == 0 {
+            if let plan = best(request, whole, context: context), plan.streamedByteCount == 0 {
                 return plan
             }
         }
+        return firstFitting(request) { best(request, whole, context: $0) }
+    }
+
+    /// The plan for the longest usual context that there is one for.
+    private func firstFitting(_ request: PlanRequest, _ plan: (_ context: Int) -> Plan?) -> Plan? {
+        let longest = longest(request)
         var context = min(longest, Self.usualContext)
         while context >= min(longest, Self.leastContext) {
-            if let plan = best(request, context: context, limit: limit) { return plan }
+            if let plan = plan(context) { return plan }
             context /= 2
         }
         return nil
     }
 
-    private func best(_ request: PlanRequest, context: Int, limit: Int) -> Plan? {
-        if sizes.place == .device, let host = hostLimit(request), processBytes(context: context) > host {
-            return nil
+    private func unlimited(_ request: PlanRequest) -> Plan? {
+        let activations = ActivationLimits(
+            chunkTokens: request.chunkTokens ?? chunkChoices[0], logitRows: Self.logitRows,
+            imageTokens: request.imageTokens)
+        let context = request.contextLength ?? longest(request)
+        return fit(
+            request, whole, context: context, activations,
+            featureTokens: featureTokens(request, context: context, limit: nil))
+    }
+
+    // MARK: A GPU and the processor
+
+    private func maySplit(_ request: PlanRequest) -> Bool {
+        sizes.place == .device && request.mayOffload && request.deviceLayerCount ?? 0 < sizes.layerCount
+    }
+
+    /// The best plan for a model of which the processor computes the first layers: as few as can be, for a
+    /// GPU reads its memory faster. The tower is the GPU's where there is room for it: an image is much work.
+    private func bestSplit(_ request: PlanRequest) -> Plan? {
+        func best(_ context: Int) -> Plan? {
+            bestSplit(request, context: context, hasHostTower: false)
+                ?? (sizes.inventory.vision.isEmpty
+                    ? nil : bestSplit(request, context: context, hasHostTower: true))
         }
+        if let context = request.contextLength { return best(context) }
+        return firstFitting(request, best)
+    }
+
+    private func bestSplit(_ request: PlanRequest, context: Int, hasHostTower: Bool) -> Plan? {
+        func plan(_ hostLayerCount: Int) -> Plan? {
+            let split = ModelSplit(
+                layerCount: sizes.layerCount, hostLayerCount: hostLayerCount, hasHostTower: hasHostTower)
+            let isLimited = limit(.host, request) != nil
+            return self.best(
+                request,
+                [
+                    Arrangement(.host, split.host, mostFill: nil),
+                    Arrangement(.device, split.device, mostFill: isLimited ? Self.mostFill : nil),
+                ], context: context)
+        }
+        if let count = request.deviceLayerCount { return plan(sizes.layerCount - max(count, 0)) }
+        // The more layers are the processor's, the less the GPU holds. Where both share one memory, it may
+        // take more than that to make room.
+        var (low, high) = (1, sizes.layerCount)
+        func fitsDevice(_ count: Int) -> Bool {
+            var request = request
+            request.limits = LedgerLimits(device: limit(.device, request))
+            let split = ModelSplit(
+                layerCount: sizes.layerCount, hostLayerCount: count, hasHostTower: hasHostTower)
+            return self.best(request, [Arrangement(.device, split.device, mostFill: nil)], context: context) != nil
+        }
+        guard fitsDevice(high) else { return nil }
+        while low < high {
+            let middle = (low + high) / 2
+            if fitsDevice(middle) { high = middle } else { low = middle + 1 }
+        }
+        for count in low...(request.limits.total == nil ? low : sizes.layerCount) {
+            if let plan = plan(count) { return plan }
+        }
+        return nil
+    }
+
+    // MARK: One arrangement
+
+    /// A share of the model and who computes it.
+    private struct Arrangement {
+        let place: MemoryPlace
+        let share: ModelShare
+        let mostFill: Int?
+
+        init(_ place: MemoryPlace, _ share: ModelShare, mostFill: Int?) {
+            self.place = place
+            self.share = share
+            self.mostFill = mostFill
+        }
+    }
+
+    /// The plan with the longest chunk of a prompt that leaves room enough for weights.
+    private func best(_ request: PlanRequest, _ shares: [Arrangement], context: Int) -> Plan? {
         let choices = request.chunkTokens.map { [$0] } ?? chunkChoices
+        // Long chunks are worth a quarter of the memory, not more; an eighth where a layer more would fit.
+        let part = shares.count > 1 || !shares[0].share.isFirst ? 8 : 4
         for (index, chunk) in choices.enumerated() {
             let activations = ActivationLimits(
                 chunkTokens: chunk, logitRows: 1, imageTokens: request.imageTokens)
-            // Long chunks are worth a quarter of the memory, not more.
-            let isLast = index == choices.count - 1
-            guard isLast || sizes.activations(context, activations) <= limit / 4 else { continue }
-            guard let keys = sizes.keysAndValues(context) else { return nil }
-            let features = featureTokens(request, context: context, limit: limit)
-            let (rest, overflows) = keys.addingReportingOverflow(
-                processBytes(request, context: context) + features * sizes.featureTokenBytes
-                    + sizes.activations(context, activations))
-            if !overflows, rest < limit, let residency = residency(within: limit - rest, request) {
-                return make(request, context: context, activations, featureTokens: features, residency)
+            let isShort = shares.allSatisfy { share in
+                guard let limit = limit(share.place, request) else { return true }
+                return sizes.activations(context, activations, share.share, share.place) <= limit / part
             }
+            guard index == choices.count - 1 || isShort else { continue }
+            let features = featureTokens(
+                request, context: context, limit: limit(shares[0].place, request))
+            let plan = fit(request, shares, context: context, activations, featureTokens: features)
+            if let plan { return plan }
         }
         return nil
     }
@@ -203,39 +212,94 @@ public struct Planner {
         return min(context, max(least, limit / Self.featureShare / sizes.featureTokenBytes))
     }
 
-    private func make(
-        _ request: PlanRequest, context: Int, _ activations: ActivationLimits, featureTokens: Int,
-        _ residency: Residency
-    ) -> Plan {
-        let inventory = sizes.inventory
-        let resident = inventory.byteCount(of: residency.resident)
+    /// The plan of these sizes; nil where it would pass a limit.
+    private func fit(
+        _ request: PlanRequest, _ shares: [Arrangement], context: Int, _ activations: ActivationLimits,
+        featureTokens: Int
+    ) -> Plan? {
+        let process = [
+            (Plan.program, sizes.program), (Plan.pages, context * sizes.pageTokenBytes),
+            (Plan.reading, sizes.reading(shares.last?.mostFill)),
+        ]
+        var items = process.map { Plan.Item(name: $0.0, place: .host, byteCount: $0.1) }
+        for part in shares {
+            guard let keys = sizes.keysAndValues(context, part.share.layers.count) else { return nil }
+            let features = part.share.isFirst ? featureTokens * sizes.featureTokenBytes : 0
+            items += [
+                ("keys and values", keys),
+                ("activations", sizes.activations(context, activations, part.share, part.place)),
+                ("visual features", features),
+                ("norms and biases", part.share.isFirst ? 0 : sizes.normBytes),
+            ].map { Plan.Item(name: $0.0, place: part.place, byteCount: $0.1) }
+        }
+        var parts: [Plan.Part] = []
+        // A GPU's weights first: the others may make do with what is left.
+        for part in shares.reversed() {
+            let inventory = sizes.inventory.part(part.share)
+            guard let residency = residency(inventory, part.place, beside: items, request) else { return nil }
+            items += weights(residency, inventory, part.place)
+            parts.insert(
+                Plan.Part(
+                    place: part.place, share: part.share, residency: residency, mostFill: part.mostFill),
+                at: 0)
+        }
+        return make(request, context: context, activations, featureTokens: featureTokens, parts, items)
+    }
+
+    /// Where weights live beside `items`; nil where there is no room for them.
+    private func residency(
+        _ inventory: WeightInventory, _ place: MemoryPlace, beside items: [Plan.Item], _ request: PlanRequest
+    ) -> Residency? {
+        func taken(_ places: [MemoryPlace]) -> Int? {
+            var sum = 0
+            for item in items where places.contains(item.place) {
+                let (next, overflows) = sum.addingReportingOverflow(item.byteCount)
+                if overflows { return nil }
+                sum = next
+            }
+            return sum
+        }
+        // What a GPU computes beside the processor leaves the process room for itself.
+        guard let device = taken([.device]), let host = taken([.host]), let both = taken([.device, .host])
+        else { return nil }
+        let limits = request.limits
+        if let limit = limits.host, host >= limit { return nil }
+        let own = place == .device ? limits.device.map { $0 - device } : limits.host.map { $0 - host }
+        let budget = [own, limits.total.map { $0 - both }].compactMap { $0 }.min()
+        guard let budget else { return .whole(inventory) }
+        guard budget > 0 else { return nil }
+        if place == .host, request.mayStream { return Residency.best(inventory, budget: budget) }
+        let whole = Residency.whole(inventory)
+        return whole.byteCount(inventory) <= budget ? whole : nil
+    }
+
+    /// What weights take of memory.
+    private func weights(
+        _ residency: Residency, _ inventory: WeightInventory, _ place: MemoryPlace
+    ) -> [Plan.Item] {
         let vectors = inventory.all.reduce(0) { sum, index in
             sum + (residency.resident.contains(index) ? 0 : inventory.vectorsByteCount(of: index))
         }
         let rows = residency.embeddingTiles.map { Residency.embeddingByteCount(tiles: $0, inventory) } ?? 0
-        let items = [
-            (Plan.program, sizes.program),
-            ("keys and values", sizes.keysAndValues(context) ?? .max / 4),
-            ("activations", sizes.activations(context, activations)),
-            ("visual features", featureTokens * sizes.featureTokenBytes),
-            (Plan.pages, context * sizes.pageTokenBytes),
-            ("weights, resident", resident),
+        return [
+            ("weights, resident", inventory.byteCount(of: residency.resident)),
             ("norms and biases", vectors),
             ("embedding rows", rows),
             ("weights that take turns", residency.arenaByteCount),
-            (Plan.reading, sizes.reading),
-        ]
+        ].map { Plan.Item(name: $0.0, place: place, byteCount: $0.1) }
+    }
+
+    private func make(
+        _ request: PlanRequest, context: Int, _ activations: ActivationLimits, featureTokens: Int,
+        _ parts: [Plan.Part], _ items: [Plan.Item]
+    ) -> Plan {
+        let inventory = sizes.inventory
         let decoded = inventory.byteCount(of: inventory.decoder)
         return Plan(
             limits: request.limits, contextLength: context, activations: activations,
-            featureTokens: featureTokens, residency: residency,
-            items: items.filter { $0.1 > 0 }.map { name, byteCount in
-                Plan.Item(
-                    name: name, place: Plan.heldByProcess.contains(name) ? .host : sizes.place,
-                    byteCount: byteCount)
-            },
-            streamedByteCount: stored(residency.decoder.passing),
-            streamedVisionByteCount: stored(residency.vision.passing),
+            featureTokens: featureTokens, parts: parts, items: items.inOrder,
+            streamedByteCount: stored(parts[0].residency.decoder.passing),
+            streamedVisionByteCount: stored(parts[0].residency.vision.passing),
             decodedByteCount: decoded
                 + (inventory.tiesEmbedding ? inventory.byteCount(of: [inventory.embedding]) : 0))
     }
@@ -243,54 +307,21 @@ public struct Planner {
     private func stored(_ units: [WeightUnit]) -> Int {
         units.reduce(0) { $0 + sizes.inventory.storedByteCount(of: $1) }
     }
-
-    // MARK: Refusals
-
-    /// What would make a plan: each suggestion has been planned with, and works.
-    private func refusal(_ request: PlanRequest, limit: Int) -> PlanRefusal {
-        let context = request.contextLength ?? longest(request)
-        return PlanRefusal(
-            place: sizes.place, limit: limit,
-            needed: Self.margin + Self.least(above: limit) { best(request, limit: $0) != nil },
-            contextLength: Self.most(below: context) {
-                var smaller = request
-                smaller.contextLength = $0
-                return best(smaller, limit: limit) != nil
-            },
-            imageTokens: Self.most(below: request.imageTokens ?? sizes.maximumImageTokens) {
-                var smaller = request
-                smaller.imageTokens = $0
-                return best(smaller, limit: limit) != nil
-            })
-    }
-
-    /// Added to a limit that is suggested: what a process holds differs from run to run.
-    private static let margin = 2 * Int.mebibyte
-
-    /// The least number above `bound`, to the next MiB, for which `fits` holds.
-    private static func least(above bound: Int, _ fits: (Int) -> Bool) -> Int {
-        let step = Int.mebibyte
-        var (low, high) = (bound / step, max(1, bound / step))
-        while !fits(high * step) { (low, high) = (high, high * 2) }
-        while high - low > 1 {
-            let middle = (low + high) / 2
-            if fits(middle * step) { high = middle } else { low = middle }
-        }
-        return high * step
-    }
-
-    /// The largest number below `bound` for which `fits` holds, to a sixteenth; nil where there is none.
-    private static func most(below bound: Int, _ fits: (Int) -> Bool) -> Int? {
-        var candidate = bound - max(1, bound / 16)
-        while candidate >= 1 {
-            if fits(candidate) { return candidate }
-            candidate -= max(1, candidate / 16)
-        }
-        return nil
-    }
 }
 
-extension Int {
-    fileprivate static let mebibyte = 1 << 20
-    fileprivate var roundedUpToMebibyte: Int { (self + .mebibyte - 1) / .mebibyte * .mebibyte }
+extension [Plan.Item] {
+    /// As they are taken, those of a name and a place joined.
+    fileprivate var inOrder: [Plan.Item] {
+        let names = [
+            Plan.program, "keys and values", "activations", "visual features", Plan.pages,
+            "weights, resident", "norms and biases", "embedding rows", "weights that take turns",
+            Plan.reading,
+        ]
+        return [MemoryPlace.host, .device].flatMap { place in
+            names.compactMap { name in
+                let sum = filter { $0.name == name && $0.place == place }.reduce(0) { $0 + $1.byteCount }
+                return sum > 0 ? Plan.Item(name: name, place: place, byteCount: sum) : nil
+            }
+        }
+    }
 }

@@ -74,7 +74,7 @@ extension Engine {
         var report = ImageReport()
         for (image, span) in zip(images, inputs.images) where span.end > sequence.length {
             let store = try featureCache().store
-            let chunk = model.activations.limits.chunkTokens
+            let chunk = model.limits.chunkTokens
             let wholeChunks = max(0, span.start - sequence.length) / chunk * chunk
             for end in [sequence.length + wholeChunks, span.start] {
                 guard !store.hasRoom(for: span.features), !held.isEmpty else { break }

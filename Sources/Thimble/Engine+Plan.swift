@@ -81,6 +81,8 @@ extension Engine {
         request.chunkTokens = options.chunkTokens
         request.imageTokens = options.imageTokens
         request.mayStream = options.mayStream
+        request.mayOffload = options.mayOffload
+        request.deviceLayerCount = options.deviceLayerCount
         request.featureByteCount = options.featureMemory
         if let available = device.availableByteCount {
             request.limits.device = min(options.limits.device ?? .max, available)
@@ -88,9 +90,14 @@ extension Engine {
             try requireMemory(forWeightsOf: model, path)
         }
         let planner = Planner(try sizes(of: model, options, on: device))
-        do { return try planner.plan(request) } catch {
+        let plan: Plan
+        do { plan = try planner.plan(request) } catch {
             throw ThimbleError(error, path, device.description.name, options.limits)
         }
+        if plan.parts.count > 1, options.limits.host ?? options.limits.total == nil {
+            try requireMemory(for: plan, path)
+        }
+        return plan
     }
 
     /// What the process holds now, and may grow by; nobody asks where nothing limits it. Throws `io` where
@@ -119,21 +126,27 @@ extension Engine {
         let merge = model.configuration.vision?.mergeSize ?? 1
         let isGPU = device.availableByteCount != nil
         let reading = SegmentLoader.scratchByteCount(threadCount: device.description.threadCount)
+        let largestSegment = model.segments.map(\.entry.imageByteCount).max() ?? 0
         return ModelSizes(
-            inventory: WeightInventory(model), place: isGPU ? .device : .host,
+            inventory: WeightInventory(model), layerCount: text.layerCount, place: isGPU ? .device : .host,
             maximumContext: text.maximumPositions,
             maximumImageTokens: unlimited.patchCapacity / (merge * merge),
             program: try program(options),
-            reading: reading + (isGPU ? VulkanBackend.hostByteCount(largestFill: largestSegment(model)) : 0),
-            keysAndValues: { KVPool.byteCount(for: text, type: options.kvType, tokenCapacity: $0) },
-            activations: { context, limits in
-                ActivationPlan(model, contextLength: context, limits, on: backend).arena.byteCount
+            reading: { mostFill in
+                reading
+                    + (isGPU ? VulkanBackend.hostByteCount(largestFill: mostFill ?? largestSegment) : 0)
             },
-            featureTokenBytes: image?.tokenBytes ?? 0, pageTokenBytes: image?.pixelBytes ?? 0)
-    }
-
-    private static func largestSegment(_ model: ModelOutline) -> Int {
-        model.segments.map(\.entry.imageByteCount).max() ?? 0
+            keysAndValues: { context, layerCount in
+                KVPool.byteCount(
+                    for: text, type: options.kvType, layerCount: layerCount, tokenCapacity: context)
+            },
+            activations: { context, limits, share, place in
+                ActivationPlan(
+                    model, of: share, contextLength: context, limits, on: place == .host ? device.host : backend
+                ).arena.byteCount
+            },
+            normBytes: text.hiddenSize * 4, featureTokenBytes: image?.tokenBytes ?? 0,
+            pageTokenBytes: image?.pixelBytes ?? 0)
     }
 }
 
@@ -144,6 +157,10 @@ extension ThimbleError {
         // What a GPU has left is no limit of the user's, and no flag makes it more.
         if refusal.place == .host || limits.device != nil {
             mends.append("--\(refusal.place.rawValue)-memory \(refusal.needed.inMebibytes)")
+        }
+        let other: MemoryPlace = refusal.place == .device ? .host : .device
+        if let needed = refusal.otherNeeded, other == .host || limits.device != nil {
+            mends.append("--\(other.rawValue)-memory \(needed.inMebibytes)")
         }
         if let context = refusal.contextLength { mends.append("--context \(context)") }
         if let tokens = refusal.imageTokens { mends.append("--image-tokens \(tokens)") }

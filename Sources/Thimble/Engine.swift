@@ -77,12 +77,16 @@ public final class Engine {
         contextLength = plan.contextLength
         let contextLength = self.contextLength
         try Self.draw(plan, from: ledger, modelPath)
-        pool = try Self.pool(options.kvType, tokenCapacity: contextLength, of: file, on: backend)
+        let parts = plan.parts.map { part in
+            PartPlan(
+                part.share, part.residency, on: part.place == .host ? opened.host : backend,
+                mostFill: part.mostFill)
+        }
+        pool = try Self.pool(options.kvType, tokenCapacity: contextLength, of: file, parts)
         model = try translating(modelPath) { () throws(ModelError) in
             try Glm4v(
-                file: file, contextLength: contextLength,
-                activations: plan.activations, residency: plan.residency, on: backend, threadCount: threads,
-                progress: progress)
+                file: file, contextLength: contextLength, activations: plan.activations, parts: parts,
+                threadCount: threads, progress: progress)
         }
         let model = self.model
         featureAllowance = FeatureAllowance(
@@ -136,11 +140,11 @@ public final class Engine {
     }
 
     private static func pool(
-        _ type: KVType, tokenCapacity: Int, of file: ModelFile, on backend: any Backend
+        _ type: KVType, tokenCapacity: Int, of file: ModelFile, _ parts: [PartPlan]
     ) throws(ThimbleError) -> KVPool {
         let text = file.configuration.text
-        do { return try KVPool(for: text, type: type, tokenCapacity: tokenCapacity, on: backend) } catch {
-            guard backend is CPUBackend else {
+        do { return try KVPool(for: text, type: type, parts: parts, tokenCapacity: tokenCapacity) } catch {
+            guard parts.allSatisfy({ $0.backend is CPUBackend }) else {
                 return try translating(file.path) { () throws(ModelError) in throw error }
             }
             throw ThimbleError(.outOfMemory, "\(file.path): \(error); give --context fewer tokens")

@@ -16,8 +16,8 @@ public struct EngineOptions: Sendable {
     public var contextCeiling: Int?
     /// How keys and values are stored. A GPU stores them as `f16` only.
     public var kvType = KVType.f16
-    /// How much memory may be taken. On the CPU, weights that do not fit are read from the file as they are
-    /// used.
+    /// How much memory may be taken. Layers that a GPU has no room for are computed by the processor, whose
+    /// weights that do not fit are read from the file as they are used.
     public var limits = LedgerLimits()
     /// Tokens of a prompt that are computed together; nil takes as many as are fast and fit.
     public var chunkTokens: Int?
@@ -36,6 +36,11 @@ public struct EngineOptions: Sendable {
 
     /// Whether weights that do not fit may be read from the file as they are used.
     public var mayStream = true
+    /// Whether the processor may compute the layers that a GPU has no room for.
+    public var mayOffload = true
+    /// Layers that a GPU computes, the last ones of the decoder; the processor computes the others. Nil takes
+    /// as many as fit.
+    public var deviceLayerCount: Int?
     /// When generating waits for the machine to cool; nil for never.
     public var governor: ThermalGovernor?
 
@@ -62,6 +67,8 @@ public struct EngineOptions: Sendable {
         imageTokens = budget.run.imageTokens
         kvType = budget.kv.type ?? .f16
         mayStream = budget.run.offload != Budget.Offload.none
+        mayOffload = [nil, .automatic, .cpu].contains(budget.run.offload)
+        deviceLayerCount = budget.run.deviceLayers
         featureMemory = budget.features.memory?.bytes
         featureDisk = budget.features.disk?.bytes
         governor = try ThermalGovernor(budget.thermal)
