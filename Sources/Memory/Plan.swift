@@ -70,6 +70,8 @@ public struct PlanRefusal: Error, Sendable, Equatable {
     /// The least limit on the other place with which it can run while this one is as it is; nil where none
     /// helps.
     public var otherNeeded: Int?
+    /// Whether that and the limit on this place are to be raised together.
+    public var needsBoth = false
 
     /// By how many bytes the limit is too low.
     public var shortfall: Int { needed - limit }

@@ -5,6 +5,7 @@ internal import Tensors
 extension Planner {
     /// What would make a plan: each suggestion has been planned with, and works.
     func refusal(_ request: PlanRequest) -> PlanRefusal {
+        if sizes.place == .device, let refusal = refusalOfBoth(request) { return refusal }
         let place = refusedPlace(request)
         let other: MemoryPlace = place == .device ? .host : .device
         let context = request.contextLength ?? longest(request)
@@ -21,6 +22,22 @@ extension Planner {
                 return best(smaller) != nil
             })
         if sizes.place == .device { refusal.otherNeeded = needed(other, request) }
+        return refusal
+    }
+
+    /// Where either limit is too low by itself; nil where raising one is enough.
+    private func refusalOfBoth(_ request: PlanRequest) -> PlanRefusal? {
+        guard needed(.device, request) == nil, needed(.host, request) == nil else { return nil }
+        var raised = request
+        raised.limits.host = nil
+        guard let device = needed(.device, raised) else { return nil }
+        raised = request
+        raised.limits.device = device
+        var refusal = PlanRefusal(
+            place: .device, limit: limit(.device, request) ?? 0, needed: device, contextLength: nil,
+            imageTokens: nil)
+        refusal.otherNeeded = needed(.host, raised)
+        refusal.needsBoth = true
         return refusal
     }
 

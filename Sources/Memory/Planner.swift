@@ -117,7 +117,8 @@ public struct Planner {
     // MARK: A GPU and the processor
 
     private func maySplit(_ request: PlanRequest) -> Bool {
-        sizes.place == .device && request.mayOffload && request.deviceLayerCount ?? 0 < sizes.layerCount
+        sizes.place == .device
+            && (request.deviceLayerCount.map { $0 < sizes.layerCount } ?? request.mayOffload)
     }
 
     /// The best plan for a model of which the processor computes the first layers: as few as can be, for a

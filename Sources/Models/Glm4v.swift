@@ -28,7 +28,7 @@ public final class Glm4v {
     /// The backend that takes visual features: their store is made on it.
     public var featureBackend: any Backend { first.backend }
     /// The most patches that an image may have; 0 for a text-only model.
-    public var patchCapacity: Int { parts.map(\.activations.patchCapacity).max() ?? 0 }
+    public let patchCapacity: Int
 
     /// Makes room to compute on prompts, images included, of at most `contextLength` tokens; then reads the
     /// resident weights, on `threadCount` threads, and begins to bring the others, which those threads go on
@@ -62,6 +62,7 @@ public final class Glm4v {
                 ) { progress((done + $0 * size) / total) })
         }
         self.parts = parts
+        patchCapacity = parts.map(\.activations.patchCapacity).max() ?? 0
     }
 
     /// The same of a model that one backend computes.

@@ -160,7 +160,12 @@ extension ThimbleError {
         }
         let other: MemoryPlace = refusal.place == .device ? .host : .device
         if let needed = refusal.otherNeeded, other == .host || limits.device != nil {
-            mends.append("--\(other.rawValue)-memory \(needed.inMebibytes)")
+            let mend = "--\(other.rawValue)-memory \(needed.inMebibytes)"
+            if refusal.needsBoth, let last = mends.popLast() {
+                mends.append("\(last) with \(mend)")
+            } else {
+                mends.append(mend)
+            }
         }
         if let context = refusal.contextLength { mends.append("--context \(context)") }
         if let tokens = refusal.imageTokens { mends.append("--image-tokens \(tokens)") }

@@ -1,5 +1,6 @@
 //! Where a test runs a whole model: on the CPU, or on a Vulkan device with every call watched.
 
+import Memory
 import TestSupport
 import Testing
 import VulkanCompute
@@ -30,12 +31,17 @@ struct ModelDevice {
         self.folder = folder
     }
 
-    func engine(_ modelPath: String, threads: Int = 2, contextLength: Int? = nil) throws -> Engine {
+    /// `change` may ask for more.
+    func engine(
+        _ modelPath: String, threads: Int = 2, contextLength: Int? = nil, ledger: Ledger? = nil,
+        _ change: (inout EngineOptions) -> Void = { _ in }
+    ) throws -> Engine {
         var options = EngineOptions()
         options.device = choice
         options.threadCount = threads
         options.contextLength = contextLength
-        return try Engine(modelPath: modelPath, options: options, vulkan: vulkan)
+        change(&options)
+        return try Engine(modelPath: modelPath, options: options, vulkan: vulkan, ledger: ledger)
     }
 }
 
