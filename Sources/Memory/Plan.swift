@@ -29,6 +29,9 @@ public struct Plan: Sendable, Equatable {
     public let featureTokens: Int
     /// In the order that a token goes through them.
     public let parts: [Part]
+    /// Whether a GPU computes the processor's layers, too, for many rows: their weights are brought to it one
+    /// after the other.
+    public let hasPassage: Bool
     /// Every piece, in the order in which they are taken.
     public let items: [Item]
     /// Bytes of the file that decoding a token reads.
@@ -41,6 +44,8 @@ public struct Plan: Sendable, Equatable {
     static let program = "program and tokenizer"
     static let pages = "page images"
     static let reading = "reading weights"
+    static let layersOnTheirWay = "layers on their way"
+    static let keysOnTheirWay = "keys and values on their way"
     /// Items that no backend draws: the process holds them.
     public static let heldByProcess: Set<String> = [program, pages, reading]
 

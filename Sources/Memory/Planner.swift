@@ -48,6 +48,11 @@ public struct Planner {
     /// The most bytes on their way to a GPU at once where the process's memory is limited.
     static let mostFill = 16 << 20
 
+    /// What bringing layers to a GPU may take of its memory: prompts are read once.
+    private static let passageShare = 6
+    /// A page of keys and values has no more tokens.
+    private static let mostPageTokens = 16
+
     /// The plan, or why there is none.
     public func plan(_ request: PlanRequest) throws(PlanRefusal) -> Plan {
         if let plan = best(request) { return plan }
@@ -125,15 +130,22 @@ public struct Planner {
     /// GPU reads its memory faster. The tower is the GPU's where there is room for it: an image is much work.
     private func bestSplit(_ request: PlanRequest) -> Plan? {
         func best(_ context: Int) -> Plan? {
-            bestSplit(request, context: context, hasHostTower: false)
-                ?? (sizes.inventory.vision.isEmpty
-                    ? nil : bestSplit(request, context: context, hasHostTower: true))
+            for hasHostTower in sizes.inventory.vision.isEmpty ? [false] : [false, true] {
+                for hasPassage in [true, false] {
+                    let plan = bestSplit(
+                        request, context: context, hasHostTower: hasHostTower, hasPassage: hasPassage)
+                    if let plan { return plan }
+                }
+            }
+            return nil
         }
         if let context = request.contextLength { return best(context) }
         return firstFitting(request, best)
     }
 
-    private func bestSplit(_ request: PlanRequest, context: Int, hasHostTower: Bool) -> Plan? {
+    private func bestSplit(
+        _ request: PlanRequest, context: Int, hasHostTower: Bool, hasPassage: Bool
+    ) -> Plan? {
         func plan(_ hostLayerCount: Int) -> Plan? {
             let split = ModelSplit(
                 layerCount: sizes.layerCount, hostLayerCount: hostLayerCount, hasHostTower: hasHostTower)
@@ -142,7 +154,9 @@ public struct Planner {
                 request,
                 [
                     Arrangement(.host, split.host, mostFill: nil),
-                    Arrangement(.device, split.device, mostFill: isLimited ? Self.mostFill : nil),
+                    Arrangement(
+                        .device, split.device, mostFill: isLimited ? Self.mostFill : nil,
+                        hasPassage: hasPassage),
                 ], context: context)
         }
         if let count = request.deviceLayerCount { return plan(sizes.layerCount - max(count, 0)) }
@@ -154,7 +168,8 @@ public struct Planner {
             request.limits = LedgerLimits(device: limit(.device, request))
             let split = ModelSplit(
                 layerCount: sizes.layerCount, hostLayerCount: count, hasHostTower: hasHostTower)
-            return self.best(request, [Arrangement(.device, split.device, mostFill: nil)], context: context) != nil
+            let share = Arrangement(.device, split.device, mostFill: nil, hasPassage: hasPassage)
+            return self.best(request, [share], context: context) != nil
         }
         guard fitsDevice(high) else { return nil }
         while low < high {
@@ -174,12 +189,32 @@ public struct Planner {
         let place: MemoryPlace
         let share: ModelShare
         let mostFill: Int?
+        /// Whether the layers before these are brought here for many rows.
+        let hasPassage: Bool
 
-        init(_ place: MemoryPlace, _ share: ModelShare, mostFill: Int?) {
+        init(_ place: MemoryPlace, _ share: ModelShare, mostFill: Int?, hasPassage: Bool = false) {
             self.place = place
             self.share = share
             self.mostFill = mostFill
+            self.hasPassage = hasPassage
         }
+    }
+
+    /// What bringing the layers before `share` to it takes there: two places for a layer's weights, a layer's
+    /// keys and values, and what a chunk adds to those of all. Nil where that is more than it is worth.
+    private func passage(
+        to share: Arrangement, _ request: PlanRequest, context: Int, _ activations: ActivationLimits
+    ) -> (layers: Int, keys: Int)? {
+        let before = 0..<share.share.layers.lowerBound
+        let largest = sizes.inventory.decoder[before].map { sizes.inventory.byteCount(of: [$0]) }.max() ?? 0
+        // A chunk begins and ends within pages.
+        let chunk = activations.chunkTokens + 2 * Self.mostPageTokens
+        guard let visiting = sizes.keysAndValues(context, 1),
+            let fresh = sizes.keysAndValues(chunk, before.count)
+        else { return nil }
+        let bytes = (layers: 2 * largest, keys: visiting + fresh)
+        guard let limit = limit(share.place, request) else { return bytes }
+        return bytes.layers + bytes.keys <= limit / Self.passageShare ? bytes : nil
     }
 
     /// The plan with the longest chunk of a prompt that leaves room enough for weights.
@@ -232,6 +267,11 @@ public struct Planner {
                 ("visual features", features),
                 ("norms and biases", part.share.isFirst ? 0 : sizes.normBytes),
             ].map { Plan.Item(name: $0.0, place: part.place, byteCount: $0.1) }
+            guard part.hasPassage else { continue }
+            guard let passage = passage(to: part, request, context: context, activations) else { return nil }
+            items += [
+                (Plan.layersOnTheirWay, passage.layers), (Plan.keysOnTheirWay, passage.keys),
+            ].map { Plan.Item(name: $0.0, place: part.place, byteCount: $0.1) }
         }
         var parts: [Plan.Part] = []
         // A GPU's weights first: the others may make do with what is left.
@@ -244,7 +284,15 @@ public struct Planner {
                     place: part.place, share: part.share, residency: residency, mostFill: part.mostFill),
                 at: 0)
         }
-        return make(request, context: context, activations, featureTokens: featureTokens, parts, items)
+        let hasPassage = shares.contains { $0.hasPassage }
+        // What is brought has to be there.
+        if hasPassage, let host = parts.first(where: { $0.place == .host }),
+            !host.residency.decoder.units.isEmpty
+        {
+            return nil
+        }
+        return make(
+            request, context: context, activations, featureTokens: featureTokens, parts, hasPassage, items)
     }
 
     /// Where weights live beside `items`; nil where there is no room for them.
@@ -292,13 +340,13 @@ public struct Planner {
 
     private func make(
         _ request: PlanRequest, context: Int, _ activations: ActivationLimits, featureTokens: Int,
-        _ parts: [Plan.Part], _ items: [Plan.Item]
+        _ parts: [Plan.Part], _ hasPassage: Bool, _ items: [Plan.Item]
     ) -> Plan {
         let inventory = sizes.inventory
         let decoded = inventory.byteCount(of: inventory.decoder)
         return Plan(
             limits: request.limits, contextLength: context, activations: activations,
-            featureTokens: featureTokens, parts: parts, items: items.inOrder,
+            featureTokens: featureTokens, parts: parts, hasPassage: hasPassage, items: items.inOrder,
             streamedByteCount: stored(parts[0].residency.decoder.passing),
             streamedVisionByteCount: stored(parts[0].residency.vision.passing),
             decodedByteCount: decoded
@@ -314,9 +362,10 @@ extension [Plan.Item] {
     /// As they are taken, those of a name and a place joined.
     fileprivate var inOrder: [Plan.Item] {
         let names = [
-            Plan.program, "keys and values", "activations", "visual features", Plan.pages,
+            Plan.program, "keys and values", Plan.keysOnTheirWay, "activations", "visual features",
+            Plan.pages,
             "weights, resident", "norms and biases", "embedding rows", "weights that take turns",
-            Plan.reading,
+            Plan.layersOnTheirWay, Plan.reading,
         ]
         return [MemoryPlace.host, .device].flatMap { place in
             names.compactMap { name in

@@ -60,8 +60,10 @@ public struct ActivationPlan: Sendable {
                     queryHeads: vision.headCount, kvHeads: vision.headCount, headSize: vision.headSize,
                     pageTokens: Self.visionPageTokens))
         }
-        let inventory = WeightInventory(model).part(share)
-        for segment in inventory.all.map({ inventory.segments[$0] }) {
+        let inventory = WeightInventory(model)
+        // Layers before these may be brought here, to be computed like its own.
+        let brought = share.isFirst ? [] : inventory.decoder[..<share.layers.lowerBound]
+        for segment in (inventory.part(share).all + brought).map({ inventory.segments[$0] }) {
             let isVision = segment.entry.name.hasPrefix("vision.")
             for tensor in segment.entry.tensors where tensor.kind == .matrix {
                 operations.append(

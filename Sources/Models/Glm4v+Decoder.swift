@@ -71,7 +71,11 @@ extension Glm4v {
         _ inputs: InputSequence, _ chunk: Range<Int>, _ sequence: KVSequence, _ shouldStop: () -> Bool
     ) throws(ModelError) -> ResidualStream? {
         try embed(inputs, chunk)
-        return try run(inputs.positions[chunk], at: chunk.lowerBound, sequence, through: parts[...], shouldStop)
+        if let passage, chunk.count >= passage.leastRows {
+            return try run(inputs.positions[chunk], at: chunk.lowerBound, sequence, by: passage, shouldStop)
+        }
+        return try run(
+            inputs.positions[chunk], at: chunk.lowerBound, sequence, through: parts[...], shouldStop)
     }
 
     /// The token that stands at `start`, through the parts before the last one, which is handed its stream.
@@ -104,6 +108,23 @@ extension Glm4v {
             stream = here
             before = part
         }
+        return stream
+    }
+
+    /// The same by the last part alone.
+    private func run(
+        _ positions: ArraySlice<Position>, at start: Int, _ sequence: KVSequence, by passage: LayerPassage,
+        _ shouldStop: () -> Bool
+    ) throws(ModelError) -> ResidualStream? {
+        let rows = 0..<positions.count
+        var stream = ResidualStream(last.work, rows: positions.count)
+        try first.work.residuals.0.rows(rows).handOver(
+            from: first.backend, to: stream.residual, on: last.backend)
+        angles.write(positions, into: last.work.rotary.prefix(positions.count), on: last.backend)
+        guard try passage.run(&stream, sequence, start: start, shouldStop),
+            try last.run(&stream, sequence, start: start, shouldStop)
+        else { return nil }
+        try passage.takeBackKeys(sequence, start..<start + positions.count)
         return stream
     }
 

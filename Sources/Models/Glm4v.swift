@@ -15,6 +15,8 @@ public final class Glm4v {
     /// In the order that a token goes through them.
     let parts: [ModelPart]
     let angles: DecoderAngles
+    /// How the last part gets at the first one's layers; nil where each computes its own whatever comes.
+    private(set) var passage: LayerPassage?
     /// How much is computed together.
     public let limits: ActivationLimits
 
@@ -63,6 +65,18 @@ public final class Glm4v {
         }
         self.parts = parts
         patchCapacity = parts.map(\.activations.patchCapacity).max() ?? 0
+    }
+
+    /// Lets prompts of at least `leastRows` rows be computed by the last part alone, which is brought the
+    /// first one's weights, and their keys and values in `pool`.
+    ///
+    /// Throws `backend` where memory is refused. Precondition: there are two parts, of which the first holds
+    /// all its layers; every sequence is of `pool`.
+    public func openPassage(
+        of file: ModelFile, _ pool: KVPool, leastRows: Int
+    ) throws(ModelError) {
+        precondition(parts.count == 2)
+        passage = try LayerPassage(from: first, to: last, of: file, pool, leastRows: leastRows)
     }
 
     /// The same of a model that one backend computes.

@@ -93,7 +93,8 @@ public final class KVPool {
         for text: TextConfiguration, type: KVType, layerCount: Int? = nil, tokenCapacity: Int
     ) -> Int? {
         byteCount(
-            type: type, layerCount: layerCount ?? text.layerCount, kvHeads: text.kvHeadCount, headSize: text.headSize,
+            type: type, layerCount: layerCount ?? text.layerCount, kvHeads: text.kvHeadCount,
+            headSize: text.headSize,
             pageTokens: pageTokens, pageCount: pageCount(tokenCapacity, pageTokens))
     }
 
@@ -132,7 +133,7 @@ public final class KVPool {
     }
 
     /// Bytes of one page of one layer.
-    private var layerPageByteCount: Int {
+    var layerPageByteCount: Int {
         PagedKV.pageByteCount(type: type, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
     }
 

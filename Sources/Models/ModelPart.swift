@@ -149,28 +149,35 @@ final class ModelPart {
     func run(
         _ stream: inout ResidualStream, _ sequence: KVSequence, start: Int, _ shouldStop: () -> Bool
     ) throws(ModelError) -> Bool {
-        let count = stream.delta.rows
-        let (queries, attended) = (work.queries.rows(0..<count), work.attended.rows(0..<count))
-        let (mlp, rotary) = (work.mlp.rows(0..<count), work.rotary.prefix(count))
         var deltaNorm = entryNorm
         for (index, layer) in zip(share.layers, layers) {
             if shouldStop() { return false }
-            let kv = sequence.layer(index)
-            backend.project(
-                joined(&stream, deltaNorm, then: layer.inputNorm), try here(layer.qkv),
-                .attentionInputs(
-                    queries: queries, bias: layer.qkvBias, rotary: rotary, kv: kv, start: start))
-            backend.attention(
-                queries: queries, kv: kv, start: start, length: start + count, isCausal: true, scale: scale,
-                into: attended)
-            backend.project(.plain(attended), try here(layer.o), .store(stream.delta, bias: nil))
-            backend.project(
-                joined(&stream, layer.postSelfAttentionNorm, then: layer.postAttentionNorm),
-                try here(layer.gateUp), .swiglu(mlp))
-            backend.project(.plain(mlp), try here(layer.down), .store(stream.delta, bias: nil))
+            try run(layer, &stream, joining: deltaNorm, sequence.layer(index), start: start)
             deltaNorm = layer.postMLPNorm
         }
         return true
+    }
+
+    /// The rows of `stream` through one layer, its own or one that was brought here. `deltaNorm` is that of
+    /// what the layer before has computed; nil for the first one.
+    func run(
+        _ layer: DecoderLayer, _ stream: inout ResidualStream, joining deltaNorm: Vector?, _ kv: PagedKV,
+        start: Int
+    ) throws(ModelError) {
+        let count = stream.delta.rows
+        let (queries, attended) = (work.queries.rows(0..<count), work.attended.rows(0..<count))
+        let (mlp, rotary) = (work.mlp.rows(0..<count), work.rotary.prefix(count))
+        backend.project(
+            joined(&stream, deltaNorm, then: layer.inputNorm), try here(layer.qkv),
+            .attentionInputs(queries: queries, bias: layer.qkvBias, rotary: rotary, kv: kv, start: start))
+        backend.attention(
+            queries: queries, kv: kv, start: start, length: start + count, isCausal: true, scale: scale,
+            into: attended)
+        backend.project(.plain(attended), try here(layer.o), .store(stream.delta, bias: nil))
+        backend.project(
+            joined(&stream, layer.postSelfAttentionNorm, then: layer.postAttentionNorm),
+            try here(layer.gateUp), .swiglu(mlp))
+        backend.project(.plain(mlp), try here(layer.down), .store(stream.delta, bias: nil))
     }
 
     /// The norm of what the last of these layers, or of those before, has left to join the residual.

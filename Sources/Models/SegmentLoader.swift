@@ -141,6 +141,16 @@ struct LoadedSegment {
     let entry: SegmentEntry
     fileprivate let place: Place
 
+    fileprivate init(entry: SegmentEntry, place: Place) {
+        self.entry = entry
+        self.place = place
+    }
+
+    /// The segment of `entry`, whose raw image lies or will lie in `memory`.
+    init(_ entry: SegmentEntry, in memory: any BackendMemory) {
+        self.init(entry: entry, place: .whole(memory))
+    }
+
     fileprivate enum Place {
         /// Its raw image in one memory.
         case whole(any BackendMemory)

@@ -100,6 +100,12 @@ extension Engine {
         return plan
     }
 
+    /// The fewest rows for which bringing the processor's layers to the GPU takes less than computing them.
+    static func passageRows(of plan: Plan, _ model: ModelOutline, _ threadCount: Int) -> Int {
+        let rates = MachineRates(measured: MachineProfile.stored(), threadCount: threadCount)
+        return plan.rowsWorthBringing(of: ModelWork(model), on: rates)
+    }
+
     /// What the process holds now, and may grow by; nobody asks where nothing limits it. Throws `io` where
     /// the system does not tell.
     private static func program(_ options: EngineOptions) throws(ThimbleError) -> Int {
@@ -142,7 +148,8 @@ extension Engine {
             },
             activations: { context, limits, share, place in
                 ActivationPlan(
-                    model, of: share, contextLength: context, limits, on: place == .host ? device.host : backend
+                    model, of: share, contextLength: context, limits,
+                    on: place == .host ? device.host : backend
                 ).arena.byteCount
             },
             normBytes: text.hiddenSize * 4, featureTokenBytes: image?.tokenBytes ?? 0,

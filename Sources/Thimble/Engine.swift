@@ -89,6 +89,13 @@ public final class Engine {
                 threadCount: threads, progress: progress)
         }
         let model = self.model
+        if plan.hasPassage {
+            let pool = self.pool
+            let rows = options.passageRows ?? Self.passageRows(of: plan, ModelOutline(file), threads)
+            try translating(modelPath) { () throws(ModelError) in
+                try model.openPassage(of: file, pool, leastRows: rows)
+            }
+        }
         featureAllowance = FeatureAllowance(
             tokens: max(1, plan.featureTokens), diskByteCount: options.featureDisk ?? 0,
             folder: options.featureFolder)
