@@ -17,7 +17,8 @@ public struct ModelSizes {
     /// What the process holds before anything of the model is loaded, and what it is allowed to grow by
     /// beside the ledger's pieces.
     public let program: Int
-    /// What reading weights takes beside where they go, at most so many bytes at once; nil for whole segments.
+    /// What reading weights takes beside where they go, at most so many bytes at once; nil for whole
+    /// segments.
     public let reading: (_ mostFill: Int?) -> Int
     /// Keys and values of so many layers of a context; nil where no number is large enough.
     public let keysAndValues: (_ contextLength: Int, _ layerCount: Int) -> Int?

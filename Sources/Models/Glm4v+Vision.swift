@@ -113,7 +113,8 @@ extension Glm4v {
         guard store.hasRoom(for: features) else {
             throw .contextFull(needed: store.heldCount + visualGrid.count, capacity: store.capacity)
         }
-        guard let work = try part.encode(pixels, cut, tokens: visualGrid.count, shouldStop) else { return nil }
+        let count = visualGrid.count
+        guard let work = try part.encode(pixels, cut, tokens: count, shouldStop) else { return nil }
         let values = store.add(features)
         do throws(ModelError) {
             if let visual = work.visual {

@@ -5,8 +5,8 @@ internal import Memory
 internal import ModelFile
 internal import Tensors
 
-/// The way of the first part's layers to the last part, for prompts: a processor takes so much longer for many
-/// rows than a GPU does that bringing it the weights is worth it.
+/// The way of the first part's layers to the last part, for prompts: a processor takes so much longer for
+/// many rows than a GPU does that bringing it the weights is worth it.
 ///
 /// Weights come layer by layer into two places in turn, so that one is filled while the other is computed
 /// with. Keys and values of the layer come along, and what is new of them goes back once all layers are done:
@@ -37,8 +37,8 @@ final class LayerPassage {
     /// Pages that a chunk of so many tokens writes to, at most.
     static func pageCount(ofChunk tokens: Int) -> Int { tokens / KVPool.pageTokens + 2 }
 
-    /// Throws `backend` where memory is refused. Precondition: all layers of `source` are resident, and `pool`
-    /// is that of both parts.
+    /// Throws `backend` where memory is refused. Precondition: all layers of `source` are resident, and
+    /// `pool` is that of both parts.
     init(
         from source: ModelPart, to target: ModelPart, of file: ModelFile, _ pool: KVPool, leastRows: Int
     ) throws(ModelError) {

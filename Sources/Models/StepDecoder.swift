@@ -40,7 +40,8 @@ public final class StepDecoder {
             contextLength: contextLength, pageTokens: KVPool.pageTokens, vocabularySize: text.vocabularySize,
             queryHeads: text.headCount, kvHeads: text.kvHeadCount, headSize: text.headSize,
             frequencies: model.angles.frequencies)
-        guard backend.canRecord(shape, attentionInputs: model.last.layers.map(\.qkv.layout)) else { return nil }
+        let layouts = model.last.layers.map(\.qkv.layout)
+        guard backend.canRecord(shape, attentionInputs: layouts) else { return nil }
         mostInRun = model.parts.count == 1 ? Self.mostQueued : 1
         do { state = try backend.makeStepState(shape) } catch { throw .backend(error) }
     }

@@ -47,8 +47,8 @@ public struct EngineOptions: Sendable {
     /// Bytes that the process is taken to hold beside the engine; nil asks the system. For tests, whose
     /// process holds more from one moment to the next.
     var programByteCount: Int?
-    /// The fewest rows that a GPU computes alone, layers of the processor included; nil asks what the machine's
-    /// rates make of it.
+    /// The fewest rows that a GPU computes alone, layers of the processor included; nil asks what the
+    /// machine's rates make of it.
     var passageRows: Int?
 
     public init() {}

@@ -68,6 +68,12 @@ private struct PlanReport: Encodable {
 
     var limitBytes: Int?
     var totalBytes: Int
+    /// Of a GPU's memory: what may be taken, and what is; nil where no GPU computes.
+    var deviceLimitBytes: Int?
+    var deviceTotalBytes: Int?
+    /// Layers of the decoder that the CPU computes beside a GPU, and all of them; nil where one has all.
+    var cpuLayers: Int?
+    var layers: Int?
     var contextTokens: Int
     var prefillChunkTokens: Int
     var imageTokens: Int?
@@ -86,6 +92,14 @@ private struct PlanReport: Encodable {
         prediction = outlook.prediction.map { PredictionReport($0, outlook.withMore) }
         limitBytes = plan.limits.host
         totalBytes = plan.byteCount(.host)
+        if plan.parts.contains(where: { $0.place == .device }) {
+            deviceLimitBytes = plan.limits.device
+            deviceTotalBytes = plan.byteCount(.device)
+        }
+        if plan.parts.count > 1 {
+            cpuLayers = plan.offloadedLayerCount
+            layers = plan.parts.last?.share.layers.upperBound
+        }
         contextTokens = plan.contextLength
         prefillChunkTokens = plan.activations.chunkTokens
         imageTokens = plan.activations.imageTokens
@@ -96,14 +110,22 @@ private struct PlanReport: Encodable {
     }
 
     var lines: [String] {
-        let width = (items.map(\.name.count).max() ?? 0) + 2
+        let width = ((items.map(\.name) + ["layers on the CPU"]).map(\.count).max() ?? 0) + 2
         func row(_ name: String, _ text: String) -> String {
             name + String(repeating: " ", count: max(1, width - name.count)) + text
         }
-        var lines = items.map { row($0.name, $0.bytes.asBytes) }
-        let limit = limitBytes.map { " of \($0.asBytes) allowed" } ?? ""
-        lines.append(row("total", totalBytes.asBytes + limit))
+        func allowed(_ limit: Int?) -> String { limit.map { " of \($0.asBytes) allowed" } ?? "" }
+        var lines = items.map { item in
+            row(item.name, item.bytes.asBytes + (item.place == "device" ? ", device" : ""))
+        }
+        lines.append(row("total", totalBytes.asBytes + allowed(limitBytes)))
+        if let deviceTotalBytes {
+            lines.append(row("total", deviceTotalBytes.asBytes + allowed(deviceLimitBytes) + ", device"))
+        }
         lines.append("")
+        if let cpuLayers, let layers {
+            lines.append(row("layers on the CPU", "\(cpuLayers) of \(layers)"))
+        }
         lines.append(
             row("context", contextTokens.of("token") + ", \(prefillChunkTokens) of a prompt at a time"))
         if streamedBytes > 0 {
