@@ -77,6 +77,9 @@ public struct PlanRefusal: Error, Sendable, Equatable {
     public var otherNeeded: Int?
     /// Whether that and the limit on this place are to be raised together.
     public var needsBoth = false
+    /// The most layers that a GPU can have within the limits as they are, where more were asked for; nil
+    /// where fewer do not help.
+    public var deviceLayerCount: Int?
 
     /// By how many bytes the limit is too low.
     public var shortfall: Int { needed - limit }

@@ -21,7 +21,15 @@ extension Planner {
                 smaller.imageTokens = $0
                 return best(smaller) != nil
             })
-        if sizes.place == .device { refusal.otherNeeded = needed(other, request) }
+        guard sizes.place == .device else { return refusal }
+        refusal.otherNeeded = needed(other, request)
+        refusal.deviceLayerCount = request.deviceLayerCount.flatMap { count in
+            (0..<max(0, min(count, sizes.layerCount))).last { fewer in
+                var fitting = request
+                fitting.deviceLayerCount = fewer
+                return best(fitting) != nil
+            }
+        }
         return refusal
     }
 

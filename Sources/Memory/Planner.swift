@@ -33,7 +33,7 @@ public struct Planner {
 
     /// Tokens that go through the decoder together, from the fastest choice on. A GPU has room for more rows
     /// at once than the processor's caches have.
-    private var chunkChoices: [Int] {
+    var chunkChoices: [Int] {
         (sizes.place == .device ? [2048, 1024] : []) + [512, 256, 128, 64, 32]
     }
     /// Positions whose logits are computed together: many only where memory is not limited.
@@ -135,14 +135,13 @@ public struct Planner {
     /// The plan with the longest chunk of a prompt that leaves room enough for weights.
     func best(_ request: PlanRequest, _ shares: [Arrangement], context: Int) -> Plan? {
         let choices = request.chunkTokens.map { [$0] } ?? chunkChoices
-        // Long chunks are worth a quarter of the memory, not more; an eighth where a layer more would fit.
-        let part = shares.count > 1 || !shares[0].share.isFirst ? 8 : 4
+        // Long chunks are worth a quarter of the memory, not more.
         for (index, chunk) in choices.enumerated() {
             let activations = ActivationLimits(
                 chunkTokens: chunk, logitRows: 1, imageTokens: request.imageTokens)
             let isShort = shares.allSatisfy { share in
                 guard let limit = limit(share.place, request) else { return true }
-                return sizes.activations(context, activations, share.share, share.place) <= limit / part
+                return sizes.activations(context, activations, share.share, share.place) <= limit / 4
             }
             guard index == choices.count - 1 || isShort else { continue }
             let features = featureTokens(

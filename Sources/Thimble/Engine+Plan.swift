@@ -174,6 +174,7 @@ extension ThimbleError {
                 mends.append(mend)
             }
         }
+        if let layers = refusal.deviceLayerCount { mends.append("--gpu-layers \(layers)") }
         if let context = refusal.contextLength { mends.append("--context \(context)") }
         if let tokens = refusal.imageTokens { mends.append("--image-tokens \(tokens)") }
         self.init(

@@ -153,6 +153,7 @@ extension VulkanModelTests {
                         case "device-memory": options.limits.device = value.map { $0 << 20 }
                         case "host-memory": options.limits.host = value.map { $0 << 20 }
                         case "context": options.contextLength = value
+                        case "gpu-layers": options.deviceLayerCount = value
                         default: options.imageTokens = value
                         }
                     }
@@ -192,6 +193,20 @@ extension VulkanModelTests {
             }
             #expect(error?.code == .unsupported)
         }
+    }
+
+    @Test static func tooManyLayersAreRefusedWithAsManyAsFit() throws {
+        func change(_ options: inout EngineOptions) {
+            options.limits.device = 14 << 20
+            options.deviceLayerCount = 7
+            options.imageTokens = 120
+        }
+        let error = #expect(throws: ThimbleError.self) {
+            try device.plan(reader, contextLength: 256, change)
+        }
+        let message = try #require(error?.message)
+        #expect(message.contains("--gpu-layers"), "\(message)")
+        try checkSuggestions(message, change)
     }
 
     @Test static func offloadingMayBeForbidden() throws {

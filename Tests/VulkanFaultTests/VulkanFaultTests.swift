@@ -3,6 +3,7 @@
 
 import CVulkanFaults
 import Foundation
+import Models
 import TestSupport
 import Testing
 import VulkanCompute
@@ -64,6 +65,39 @@ struct VulkanFaultTests {
                     expectError(next, fault)
                 } else {
                     #expect(try next.get() == expected, "the next answer: \(fault)")
+                }
+            }
+        }
+    }
+
+    /// The first layer is the processor's, which a prompt's rows go through here or there: what fails on the
+    /// device is borne by the same engine, whose sessions answer as before.
+    @Test(arguments: ["vkQueueSubmit", "vkWaitSemaphores", "vkAllocateMemory", "vkBeginCommandBuffer"])
+    func callsBesideTheProcessorMayFail(name: String) throws {
+        for passageRows in [1, .max] {
+            let whole = { try self.vulkan.engine(deviceLayers: 1, passageRows: passageRows) }
+            #expect(try whole().plan.offloadedLayerCount > 0)
+            let none = try VulkanFault(name)
+            let calls = try vulkan.calls(of: none.function, with: whole()) {
+                _ = try FaultyVulkan.answer($0)
+            }
+            for error in VulkanFault.errors(of: none.function) {
+                let isLoss = vulkan_fault_result(error) == VK_ERROR_DEVICE_LOST
+                for first in Self.places(calls) {
+                    let fault = VulkanFault(
+                        function: none.function, first: first, error: error, isLasting: isLoss)
+                    let engine = try whole()
+                    let free = engine.pool.freePageCount
+                    let (result, report) = vulkan.window(fault) { try FaultyVulkan.answer(engine) }
+                    #expect(report.injected > 0, "\(fault)")
+                    expectError(result, fault)
+                    #expect(engine.pool.freePageCount == free, "\(fault)")
+                    let next = Result { try FaultyVulkan.answer(engine) }
+                    if isLoss {
+                        expectError(next, fault)
+                    } else {
+                        #expect(try next.get() == expected, "the next answer: \(fault)")
+                    }
                 }
             }
         }
