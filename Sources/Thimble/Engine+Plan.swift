@@ -59,16 +59,39 @@ extension Engine {
                 "\(opened.description.name) stores keys and values as f16, not as "
                     + "\(options.kvType.rawValue); use --kv f16, or --device cpu")
         }
-        do throws(ThimbleError) {
-            return (opened, try plan(options, for: model, path, on: opened))
-        } catch {
+        var onCPU = options
+        onCPU.device = .cpu
+        let plan: Plan
+        do throws(ThimbleError) { plan = try self.plan(options, for: model, path, on: opened) } catch {
             guard options.device == .automatic, opened.availableByteCount != nil,
                 error.code == .budgetExceeded || error.code == .outOfMemory
             else { throw error }
-            var options = options
-            options.device = .cpu
-            return try openAndPlan(options, threadCount: threadCount, for: model, path, ledger, vulkan)
+            return try openAndPlan(onCPU, threadCount: threadCount, for: model, path, ledger, vulkan)
         }
+        if options.device == .automatic, options.deviceLayerCount == nil, plan.parts.count > 1,
+            let alone = try? openAndPlan(
+                onCPU, threadCount: threadCount, for: model, path, ledger, vulkan),
+            isFaster(alone.plan, than: plan, of: model, options, threadCount)
+        {
+            return alone
+        }
+        return (opened, plan)
+    }
+
+    /// Whether a plan decodes faster than another one, as far as the machine's rates tell.
+    private static func isFaster(
+        _ plan: Plan, than other: Plan, of model: ModelOutline, _ options: EngineOptions, _ threadCount: Int
+    ) -> Bool {
+        let (work, rates) = (ModelWork(model), rates(options, threadCount))
+        func seconds(_ plan: Plan) -> Double {
+            plan.prediction(of: work, on: rates, promptTokens: 1, pageTokens: 1)?.token.seconds ?? 0
+        }
+        return seconds(plan) < seconds(other)
+    }
+
+    private static func rates(_ options: EngineOptions, _ threadCount: Int) -> MachineRates {
+        MachineRates(
+            measured: MachineProfile.stored(), stated: options.statedRates, threadCount: threadCount)
     }
 
     private static func plan(
@@ -101,9 +124,11 @@ extension Engine {
     }
 
     /// The fewest rows for which bringing the processor's layers to the GPU takes less than computing them.
-    static func passageRows(of plan: Plan, _ model: ModelOutline, _ threadCount: Int) -> Int {
-        let rates = MachineRates(measured: MachineProfile.stored(), threadCount: threadCount)
-        return plan.rowsWorthBringing(of: ModelWork(model), on: rates)
+    static func passageRows(
+        of plan: Plan, _ model: ModelOutline, _ options: EngineOptions, _ threadCount: Int
+    ) -> Int {
+        options.passageRows
+            ?? plan.rowsWorthBringing(of: ModelWork(model), on: rates(options, threadCount))
     }
 
     /// What the process holds now, and may grow by; nobody asks where nothing limits it. Throws `io` where

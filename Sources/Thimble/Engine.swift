@@ -91,7 +91,7 @@ public final class Engine {
         let model = self.model
         if plan.hasPassage {
             let pool = self.pool
-            let rows = options.passageRows ?? Self.passageRows(of: plan, ModelOutline(file), threads)
+            let rows = Self.passageRows(of: plan, ModelOutline(file), options, threads)
             try translating(modelPath) { () throws(ModelError) in
                 try model.openPassage(of: file, pool, leastRows: rows)
             }

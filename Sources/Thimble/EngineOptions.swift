@@ -41,6 +41,8 @@ public struct EngineOptions: Sendable {
     /// Layers that a GPU computes, the last ones of the decoder; the processor computes the others. Nil takes
     /// as many as fit.
     public var deviceLayerCount: Int?
+    /// What is stated of the machine, for what was not measured of it.
+    public var statedRates = Budget.Machine()
     /// When generating waits for the machine to cool; nil for never.
     public var governor: ThermalGovernor?
 
@@ -74,6 +76,7 @@ public struct EngineOptions: Sendable {
         deviceLayerCount = budget.run.deviceLayers
         featureMemory = budget.features.memory?.bytes
         featureDisk = budget.features.disk?.bytes
+        statedRates = budget.machine
         governor = try ThermalGovernor(budget.thermal)
     }
 }

@@ -197,7 +197,7 @@ extension VulkanModelTests {
 
     @Test static func tooManyLayersAreRefusedWithAsManyAsFit() throws {
         func change(_ options: inout EngineOptions) {
-            options.limits.device = 14 << 20
+            options.limits.device = 6 << 20
             options.deviceLayerCount = 7
             options.imageTokens = 120
         }
