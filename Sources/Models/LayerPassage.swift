@@ -28,6 +28,8 @@ final class LayerPassage {
     /// Pages that a chunk has written to: `[layers, chunkPages]`.
     private let fresh: any BackendMemory
     private let chunkPages: Int
+    /// The most bytes of weights that go at once: a whole layer, unless the way is to take little memory.
+    private let mostFill: Int
 
     /// Layers that are on their way, or computed with.
     static let placeCount = 2
@@ -54,6 +56,7 @@ final class LayerPassage {
             }
             return memory
         }
+        mostFill = target.mostFill ?? .max
         chunkPages = Self.pageCount(ofChunk: target.activations.limits.chunkTokens)
         let (placeBytes, pageBytes) = (images.map(\.byteCount).max() ?? 0, pool.layerPageByteCount)
         let places: [any BackendMemory]
@@ -104,11 +107,14 @@ final class LayerPassage {
 
     private func bringWeights(_ index: Int) throws(ModelError) {
         let (image, place) = (images[index], places[index % places.count])
-        do {
-            try unsafe source.backend.read(image, [0..<image.byteCount]) { bytes in
-                unsafe target.backend.fill(place, 0..<bytes.count) { unsafe $0.copyMemory(from: bytes) }
-            }
-        } catch { throw .backend(error) }
+        for start in stride(from: 0, to: image.byteCount, by: mostFill) {
+            let piece = start..<min(start + mostFill, image.byteCount)
+            do throws(BackendError) {
+                try unsafe source.backend.read(image, [piece]) { bytes in
+                    unsafe target.backend.fill(place, piece) { unsafe $0.copyMemory(from: bytes) }
+                }
+            } catch { throw .backend(error) }
+        }
     }
 
     // MARK: Keys and values

@@ -9,6 +9,8 @@ internal import Tensors
 final class ModelPart {
     let backend: any Backend
     let share: ModelShare
+    /// The most bytes that are brought here at once; nil for whatever there is.
+    let mostFill: Int?
     /// Nil where tokens do not enter here.
     let embedding: EmbeddingTable?
     let layers: [DecoderLayer]
@@ -66,6 +68,7 @@ final class ModelPart {
         let (backend, share, residency) = (plan.backend, plan.share, plan.residency)
         self.backend = backend
         self.share = share
+        mostFill = plan.mostFill
         let configuration = file.configuration
         let text = configuration.text
         epsilon = text.rmsNormEpsilon
