@@ -193,10 +193,10 @@ extension ThimbleError {
         let other: MemoryPlace = refusal.place == .device ? .host : .device
         if let needed = refusal.otherNeeded, other == .host || limits.device != nil {
             let mend = "--\(other.rawValue)-memory \(needed.inMebibytes)"
-            if refusal.needsBoth, let last = mends.popLast() {
-                mends.append("\(last) with \(mend)")
-            } else {
+            if !refusal.needsBoth {
                 mends.append(mend)
+            } else if limits.device != nil, let last = mends.popLast() {
+                mends.append("\(last) with \(mend)")
             }
         }
         if let layers = refusal.deviceLayerCount { mends.append("--gpu-layers \(layers)") }
