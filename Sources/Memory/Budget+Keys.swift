@@ -56,6 +56,7 @@ extension Budget {
         BudgetKey("run", "threads", \.run.threads, .whole(MemoryLimits.threadCount)),
         BudgetKey("run", "device", \.run.device, .device),
         BudgetKey("run", "offload", \.run.offload, .word),
+        BudgetKey("run", "gpu-layers", \.run.deviceLayers, .whole(MemoryLimits.layerCount)),
         BudgetKey("run", "prefill-chunk", \.run.prefillChunk, .whole(MemoryLimits.tokenCount)),
         BudgetKey("run", "image-tokens", \.run.imageTokens, .whole(MemoryLimits.tokenCount)),
         BudgetKey("kv", "type", \.kv.type, .word),

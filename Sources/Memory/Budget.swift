@@ -61,6 +61,8 @@ extension Budget {
         public var device: Device?
         /// What is done with layers that do not fit.
         public var offload: Offload?
+        /// Layers that a GPU computes; the CPU computes the others.
+        public var deviceLayers: Int?
         /// Tokens of the prompt that are computed at once.
         public var prefillChunk: Int?
         /// The most visual tokens that an image may become.

@@ -13,6 +13,8 @@ enum MemoryLimits {
     static let maximumItemCount = 64
     /// Tokens of a conversation, of a chunk of the prompt, or of an image.
     static let tokenCount = 1...16_777_216
+    /// Layers of a decoder.
+    static let layerCount = 0...1024
     /// Threads that compute, and cores of a machine.
     static let threadCount = 1...1024
     /// The number of a Vulkan device.

@@ -10,7 +10,8 @@ extension Plan {
         budget.run.context = contextLength
         budget.run.prefillChunk = activations.chunkTokens
         budget.run.imageTokens = activations.imageTokens
-        let isOnDevice = items.contains { $0.place == .device }
+        if offloadedLayerCount > 0 { budget.run.deviceLayers = parts.last?.share.layers.count }
+        let isOnDevice = parts.contains { $0.place == .device }
         switch budget.run.device {
         // Which of them it was is said; what was found is not found again for certain.
         case .vulkan where isOnDevice: break

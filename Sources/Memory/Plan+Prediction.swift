@@ -65,14 +65,14 @@ extension Plan {
     public static let questionTokens = 32
 
     /// Predicts a prompt of `promptTokens` tokens, the decoding of an answer to it, and a page of
-    /// `pageTokens` visual tokens with a question; nil where the model's weights live on a GPU.
+    /// `pageTokens` visual tokens with a question; nil where all of the model is a GPU's.
     ///
     /// Precondition: the plan was made for the model of `work`, and the tokens are positive.
     public func prediction(
         of work: ModelWork, on rates: MachineRates, promptTokens: Int, pageTokens: Int
     ) -> PlanPrediction? {
         precondition(promptTokens > 0 && pageTokens > 0)
-        guard !items.contains(where: { $0.place == .device }) else { return nil }
+        guard parts.contains(where: { $0.place == .host }) else { return nil }
         let forecast = Forecast(plan: self, work: work, rates: rates)
         let passes = forecast.passes
         var prediction = PlanPrediction(
@@ -96,6 +96,8 @@ private struct Forecast {
     let work: ModelWork
     let rates: MachineRates
     let passes: Residency.Passes
+    /// The part that is a GPU's.
+    let device: DeviceForecast
 
     /// A copy reads and writes, and the line that is written is read before.
     private static let copyPasses = 3.0
@@ -115,6 +117,7 @@ private struct Forecast {
         self.work = work
         self.rates = rates
         passes = plan.passes
+        device = DeviceForecast(plan, work, rates)
     }
 
     /// Memory's own rate, whatever caches hold.
@@ -153,10 +156,11 @@ private struct Forecast {
 
     /// Seconds that going through the weights once takes where they lie.
     private var weightSeconds: Double {
-        Double(plan.decodedByteCount) / rates.weightRate(of: plan.decodedByteCount)
+        let bytes = device.hostByteCount
+        return Double(bytes) / rates.weightRate(of: bytes)
     }
 
-    private var fixedSeconds: Double { Double(work.layerCount) * rates.layerSeconds }
+    private var fixedSeconds: Double { Double(work.layerCount) * device.hostShare * rates.layerSeconds }
 
     /// What layers take for their channels beside products.
     private func channels(_ rows: Int, _ width: Int, _ layerCount: Int) -> Double {
@@ -177,10 +181,10 @@ private struct Forecast {
     }
 
     func token(after length: Int) -> PlanPrediction.Stage {
-        let keys = Double(work.keyByteCount) * Double(length) / rates.keyReading
+        let keys = Double(work.keyByteCount) * device.hostShare * Double(length) / rates.keyReading
         return pass(
             passes.token, ahead: passes.tokenAhead, memory: weightSeconds, computing: fixedSeconds + keys)
-            + lookups(1)
+            + lookups(1) + device.token(after: length)
     }
 
     /// A prompt chunk by chunk, the first of which brings `first`.
@@ -189,18 +193,23 @@ private struct Forecast {
         for start in stride(from: 0, to: count, by: plan.activations.chunkTokens) {
             let rows = min(plan.activations.chunkTokens, count - start)
             let seen = Double(rows) * (Double(start) + Double(rows + 1) / 2)
+            if let brought = device.bringing(rows) {
+                stage = stage + brought
+                continue
+            }
             let attention =
-                seen * Double(2 * work.queryWidth * work.layerCount)
+                device.hostShare * seen * Double(2 * work.queryWidth * work.layerCount)
                 / rates.attention(headSize: work.headSize)
             let products =
-                work.layers.seconds(rows, on: rates) + channels(rows, work.hiddenSize, work.layerCount)
+                device.hostShare
+                * (work.layers.seconds(rows, on: rates) + channels(rows, work.hiddenSize, work.layerCount))
             // Few rows wait for the weights, many hide that.
             let waiting = max(0, weightSeconds - products)
             stage =
                 stage
                 + pass(
                     start == 0 ? first : passes.token, ahead: passes.tokenAhead, memory: waiting,
-                    computing: products + attention + fixedSeconds)
+                    computing: products + attention + fixedSeconds) + device.chunk(rows)
         }
         return stage + lookups(count)
     }
@@ -208,6 +217,7 @@ private struct Forecast {
     /// An image through the tower; nil where there is none.
     func image(_ tokens: Int) -> PlanPrediction.Stage? {
         guard let vision = work.vision else { return nil }
+        if let stage = device.image(tokens, vision) { return stage }
         let patches = tokens * vision.patchesPerToken
         let pairs = Double(patches) * Double(patches)
         let attention = pairs * Double(2 * vision.width * vision.blockCount) / rates.visionAttention
@@ -221,7 +231,7 @@ private struct Forecast {
     /// Threads that load read a block, make weights of it, and read the next, into memory that is new. What
     /// norms and biases lie in is read one by one where the rest of their segments is not held.
     func load() -> PlanPrediction.Stage {
-        let segments = plan.residency.resident
+        let segments = plan.parts.reduce(into: Set<Int>()) { $0.formUnion($1.residency.resident) }
         let held = work.inventory.traffic(ofSegments: segments)
         let vectors = work.inventory.all.filter { !segments.contains($0) }.reduce(WeightTraffic()) {
             $0 + work.inventory.traffic(ofVectorsOf: $1)

@@ -64,7 +64,7 @@ extension KVSequence {
                 try unsafe fill(index, staging.bytes)
                 unsafe pool.write(UnsafeRawBufferPointer(staging.bytes), to: slot)
             }
-            do { try pool.backend.synchronize() } catch { throw ModelError.backend(error) }
+            do { try pool.synchronize() } catch { throw ModelError.backend(error) }
         } catch {
             releaseReserve()
             throw error

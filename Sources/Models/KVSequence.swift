@@ -86,7 +86,7 @@ public final class KVSequence {
             }
             back.append(page)
         }
-        do { try pool.backend.synchronize() } catch {
+        do { try pool.synchronize() } catch {
             // Their bytes may not have come; they still lie in the file.
             for page in back { pool.book.leaveMemory(page) }
             throw .backend(error)
@@ -135,7 +135,7 @@ public final class KVSequence {
             preconditionFailure("pages are in memory")
         }
         pool.copy(from, to: to)
-        do { try pool.backend.synchronize() } catch {
+        do { try pool.synchronize() } catch {
             pool.book.release(copy)
             throw .backend(error)
         }
@@ -175,8 +175,8 @@ public final class KVSequence {
     /// Gives back the pages that were taken for positions that never came.
     func releaseReserve() { truncate(to: length) }
 
-    /// The pages of the first layer; `pool.layerByteCount` leads on to the others.
-    var firstLayer: PagedKV { pool.firstLayer(blockTable: blockTable) }
+    /// The pages of a layer.
+    func layer(_ index: Int) -> PagedKV { pool.layer(index, blockTable: blockTable) }
 
     // MARK: Sharing
 

@@ -192,23 +192,28 @@ extension KVPool {
         precondition(buffer.count == pageByteCount)
         var done = 0
         do {
-            try unsafe backend.read(memory, runs(of: slot)) { bytes in
-                unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + bytes.count])
-                    .copyMemory(from: bytes)
-                done += bytes.count
+            for plane in planes {
+                try unsafe plane.backend.read(plane.memory, runs(of: slot, in: plane)) { bytes in
+                    unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + bytes.count])
+                        .copyMemory(from: bytes)
+                    done += bytes.count
+                }
             }
         } catch { throw .system(error.message) }
     }
 
-    /// Writes all bytes of a slot, layer by layer, in the order of the backend's operations.
+    /// Writes all bytes of a slot, layer by layer, in the order of the backends' operations.
     func write(_ bytes: UnsafeRawBufferPointer, to slot: Int32) {
         precondition(bytes.count == pageByteCount)
         var done = 0
-        for run in runs(of: slot) {
-            unsafe backend.fill(memory, run) {
-                unsafe $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[done..<done + run.count]))
+        for plane in planes {
+            for run in runs(of: slot, in: plane) {
+                unsafe plane.backend.fill(plane.memory, run) {
+                    unsafe $0.copyMemory(
+                        from: UnsafeRawBufferPointer(rebasing: bytes[done..<done + run.count]))
+                }
+                done += run.count
             }
-            done += run.count
         }
     }
 }

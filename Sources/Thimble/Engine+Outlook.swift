@@ -41,7 +41,7 @@ public struct PlanOutlook: Sendable {
     public let threadCount: Int
     /// Pages of keys and values that its context takes.
     public var pageCount: Int { (plan.contextLength + KVPool.pageTokens - 1) / KVPool.pageTokens }
-    /// Nil where a GPU holds the weights.
+    /// Nil where a GPU holds all weights.
     public let prediction: PlanPrediction?
     /// The same with a limit that is so many bytes higher; nil where nothing limits the plan, or nothing is
     /// predicted.

@@ -78,14 +78,25 @@ public final class Engine {
         contextLength = plan.contextLength
         let contextLength = self.contextLength
         try Self.draw(plan, from: ledger, modelPath)
-        pool = try Self.pool(options, tokenCapacity: contextLength, of: file, on: backend)
+        let parts = plan.parts.map { part in
+            PartPlan(
+                part.share, part.residency, on: part.place == .host ? opened.host : backend,
+                mostFill: part.mostFill)
+        }
+        pool = try Self.pool(options, tokenCapacity: contextLength, of: file, parts)
         model = try translating(modelPath) { () throws(ModelError) in
             try Glm4v(
-                file: file, contextLength: contextLength,
-                activations: plan.activations, residency: plan.residency, on: backend, threadCount: threads,
-                progress: progress)
+                file: file, contextLength: contextLength, activations: plan.activations, parts: parts,
+                threadCount: threads, progress: progress)
         }
         let model = self.model
+        if plan.hasPassage {
+            let pool = self.pool
+            let rows = Self.passageRows(of: plan, ModelOutline(file), modelPath, options, threads)
+            try translating(modelPath) { () throws(ModelError) in
+                try model.openPassage(of: file, pool, leastRows: rows)
+            }
+        }
         featureAllowance = FeatureAllowance(
             tokens: max(1, plan.featureTokens), diskByteCount: options.featureDisk ?? 0,
             folder: options.featureFolder)
@@ -146,14 +157,14 @@ public final class Engine {
     }
 
     private static func pool(
-        _ options: EngineOptions, tokenCapacity: Int, of file: ModelFile, on backend: any Backend
+        _ options: EngineOptions, tokenCapacity: Int, of file: ModelFile, _ parts: [PartPlan]
     ) throws(ThimbleError) -> KVPool {
         let text = file.configuration.text
         let pool: KVPool
         do {
-            pool = try KVPool(for: text, type: options.kvType, tokenCapacity: tokenCapacity, on: backend)
+            pool = try KVPool(for: text, type: options.kvType, parts: parts, tokenCapacity: tokenCapacity)
         } catch {
-            guard backend is CPUBackend else {
+            guard parts.allSatisfy({ $0.backend is CPUBackend }) else {
                 return try translating(file.path) { () throws(ModelError) in throw error }
             }
             throw ThimbleError(.outOfMemory, "\(file.path): \(error); give --context fewer tokens")

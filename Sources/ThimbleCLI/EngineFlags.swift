@@ -49,6 +49,12 @@ struct EngineFlags: ParsableArguments {
             valueName: "size"))
     var featureCache: MemorySize?
 
+    @Option(
+        help: ArgumentHelp(
+            "Layers that a GPU computes; the CPU computes the others (default: as many as fit).",
+            valueName: "count"))
+    var gpuLayers: Int?
+
     @Option(help: "The most visual tokens that an image may become; larger images are shrunk.")
     var imageTokens: Int?
 
@@ -73,6 +79,7 @@ struct EngineFlags: ParsableArguments {
         flags.run.threads = threads
         flags.run.device = try device.map(Self.device)
         flags.run.context = context
+        flags.run.deviceLayers = gpuLayers
         flags.run.prefillChunk = prefillChunk
         flags.run.imageTokens = imageTokens
         flags.kv.type = try kv.map(Self.kvType)
@@ -123,10 +130,8 @@ struct EngineFlags: ParsableArguments {
 extension EngineFlags {
     /// Says which keys of the budget are understood and not acted on yet.
     private static func noteWhatHasNoEffect(_ budget: Budget) {
-        var keys: [String] = []
-        if budget.kv.pageTokens != nil { keys.append("kv.page-tokens") }
-        if budget.run.offload == .cpu { keys.append("run.offload = \"cpu\"") }
-        for key in keys { StandardStream.note("note: \(key) of the budget has no effect yet") }
+        guard budget.kv.pageTokens != nil else { return }
+        StandardStream.note("note: kv.page-tokens of the budget has no effect yet")
     }
 }
 

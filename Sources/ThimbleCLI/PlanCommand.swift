@@ -90,9 +90,12 @@ private struct PlanReport: Encodable {
     /// Of the process's memory, where something limits it.
     var limitBytes: Int?
     var totalBytes: Int
-    /// Of a GPU's memory, where weights live there.
+    /// Of a GPU's memory, where one computes.
     var deviceLimitBytes: Int?
     var deviceTotalBytes: Int?
+    /// Layers of the decoder that the CPU computes beside a GPU, and all of them; nil where one has all.
+    var cpuLayers: Int?
+    var layers: Int?
     var contextTokens: Int
     /// Of keys and values, which the context takes.
     var pages: Int
@@ -113,9 +116,13 @@ private struct PlanReport: Encodable {
         prediction = PredictionReport(outlook)
         limitBytes = [plan.limits.host, plan.limits.total].compactMap(\.self).min()
         totalBytes = plan.byteCount(.host)
-        if plan.items.contains(where: { $0.place == .device }) {
+        if plan.parts.contains(where: { $0.place == .device }) {
             deviceLimitBytes = [plan.limits.device, plan.limits.total].compactMap(\.self).min()
             deviceTotalBytes = plan.byteCount(.device)
+        }
+        if plan.parts.count > 1 {
+            cpuLayers = plan.offloadedLayerCount
+            layers = plan.parts.last?.share.layers.upperBound
         }
         contextTokens = plan.contextLength
         pages = outlook.pageCount
@@ -128,7 +135,7 @@ private struct PlanReport: Encodable {
     }
 
     var lines: [String] {
-        let width = (items.map(\.name.count).max() ?? 0) + 2
+        let width = ((items.map(\.name) + ["layers on the CPU"]).map(\.count).max() ?? 0) + 2
         func row(_ name: String, _ text: String) -> String {
             name + String(repeating: " ", count: max(1, width - name.count)) + text
         }
@@ -143,6 +150,9 @@ private struct PlanReport: Encodable {
             lines += table("device", deviceTotalBytes, of: deviceLimitBytes) + ["in the host's memory"]
         }
         lines += table("host", totalBytes, of: limitBytes)
+        if let cpuLayers, let layers {
+            lines.append(row("layers on the CPU", "\(cpuLayers) of \(layers)"))
+        }
         lines.append(
             row(
                 "context",
@@ -163,7 +173,7 @@ private struct PlanReport: Encodable {
         if let prediction {
             lines += [""] + prediction.lines(row)
         } else {
-            lines += ["", row("speed", "not predicted where a GPU holds the weights")]
+            lines += ["", row("speed", "not predicted where a GPU holds all weights")]
         }
         return lines
     }

@@ -25,6 +25,7 @@ import Testing
         threads = 4
         device = "vulkan:1"
         offload = "stream"
+        gpu-layers = 20
         prefill-chunk = 512
         image-tokens = 1024
 
@@ -84,6 +85,7 @@ import Testing
         expected.run.threads = 4
         expected.run.device = .vulkan(1)
         expected.run.offload = .stream
+        expected.run.deviceLayers = 20
         expected.run.prefillChunk = 512
         expected.run.imageTokens = 1024
         expected.kv.type = .int8

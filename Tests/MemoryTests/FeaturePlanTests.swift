@@ -25,12 +25,14 @@ import Testing
 
     /// A model whose largest image has 300 visual tokens of 1 KiB, each of 2,000 bytes of pixels.
     private func planner(_ place: MemoryPlace = .host, sees: Bool = true) -> Planner {
-        Planner(
+        let layerCount = inventory.decoder.count - 1
+        return Planner(
             ModelSizes(
-                inventory: inventory, place: place, maximumContext: 8192,
+                inventory: inventory, layerCount: layerCount, place: place, maximumContext: 8192,
                 maximumImageTokens: sees ? 300 : 0, program: Self.mebibyte, reserve: Self.mebibyte,
-                reading: Self.mebibyte,
-                keysAndValues: { $0 * 100 }, activations: { _, limits in limits.chunkTokens * 100 },
+                reading: { _ in Self.mebibyte },
+                keysAndValues: { context, count in context * 100 * count / layerCount },
+                activations: { _, limits, _, _ in limits.chunkTokens * 100 }, normBytes: 1024,
                 featureTokenBytes: sees ? 1024 : 0, pageTokenBytes: sees ? 2000 : 0))
     }
 

@@ -32,6 +32,7 @@ extension Budget {
             $0.element(of: [.automatic, .cpu, .vulkan(nil), .vulkan($0.integer(below: 1024))])
         }
         budget.run.offload = maybe { $0.element(of: Offload.allCases) }
+        budget.run.deviceLayers = maybe { $0.integer(in: MemoryLimits.layerCount) }
         budget.run.prefillChunk = maybe(tokens)
         budget.run.imageTokens = maybe(tokens)
         budget.kv.type = maybe { $0.element(of: KVType.allCases) }

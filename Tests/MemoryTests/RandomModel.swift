@@ -41,11 +41,14 @@ struct RandomModel {
     func sizes(place: MemoryPlace = .host) -> ModelSizes {
         let seesImages = !inventory.vision.isEmpty
         let token = max(1, wholeByteCount / 20_000)
+        let layerCount = file.configuration.text.layerCount
         return ModelSizes(
-            inventory: inventory, place: place, maximumContext: 20_000,
-            maximumImageTokens: seesImages ? 500 : 0, program: 40_000, reserve: 10_000, reading: 20_000,
-            keysAndValues: { $0 * token },
-            activations: { context, limits in limits.chunkTokens * 4 * token + context * token / 8 },
-            featureTokenBytes: seesImages ? token : 0, pageTokenBytes: seesImages ? token / 2 : 0)
+            inventory: inventory, layerCount: layerCount, place: place, maximumContext: 20_000,
+            maximumImageTokens: seesImages ? 500 : 0, program: 40_000, reserve: 10_000,
+            reading: { _ in 20_000 },
+            keysAndValues: { context, count in context * token * count / layerCount },
+            activations: { context, limits, _, _ in limits.chunkTokens * 4 * token + context * token / 8 },
+            normBytes: file.configuration.text.hiddenSize * 4, featureTokenBytes: seesImages ? token : 0,
+            pageTokenBytes: seesImages ? token / 2 : 0)
     }
 }

@@ -162,7 +162,7 @@ private func counts(_ result: GenerationResult) -> [Int] { [result.imagesEncoded
         #expect(store.count <= store.capacity)
         let entry = try #require(engine.ledger.entries.first { $0.name == "visual features" })
         // Four patches make a visual token, of 128 numbers.
-        let largest = engine.model.activations.patchCapacity / 4
+        let largest = engine.model.patchCapacity / 4
         #expect(store.capacity == max(memory / 512, largest) && entry.peak == store.capacity * 512)
     }
 
@@ -183,7 +183,7 @@ private func counts(_ result: GenerationResult) -> [Int] { [result.imagesEncoded
         }
         let ample = try logits(nil)
         #expect(ample.count == 504 * reader.engine.description.configuration.text.vocabularySize)
-        let largest = reader.engine.model.activations.patchCapacity / 4
+        let largest = reader.engine.model.patchCapacity / 4
         #expect(2 * largest + 32 < 400)
         #expect(try logits((2 * largest + 32) * 512) == ample)
         let least = try logits(0)

@@ -387,11 +387,16 @@ private func forgePages(_ bytes: inout [UInt8]) throws {
 }
 
 extension VulkanModelTests {
-    /// Keys and values go from the device to a file, and come to other places of it.
-    @Test static func aSessionOfTheDeviceIsRestored() throws {
+    /// Keys and values go from the device to a file, and come to other places of it, wherever the model is
+    /// cut.
+    @Test(arguments: [nil, 1] as [Int?])
+    static func aSessionOfTheDeviceIsRestored(deviceLayers: Int?) throws {
         let reader = try RandomReader(contextLength: 1024)
-        let session = try begin(device.engine(reader.path, contextLength: 1024))
-        let restored = try moved(session, to: device.engine(reader.path, contextLength: 1024))
+        func load() throws -> Engine {
+            try device.engine(reader.path, contextLength: 1024) { $0.deviceLayerCount = deviceLayers }
+        }
+        let session = try begin(load())
+        let restored = try moved(session, to: load())
         for other in [session, restored] { other.append(Message(.user, "Go on")) }
         let (expected, found) = (try answer(session, 40), try answer(restored, 40))
         #expect(found.text == expected.text && found.cachedTokens == expected.cachedTokens)

@@ -90,14 +90,20 @@ private func talk(_ engine: Engine, turns: Int = 2) throws -> [String] {
 }
 
 extension VulkanModelTests {
-    /// Pages go from the device to disk, come back to other places, and are copied there.
-    @Test static func conversationsOnDiskAnswerAsThoseOnTheDevice() throws {
+    /// Pages go from the device to disk, come back to other places, and are copied there; so do those of
+    /// which a part lies in the host's memory, where the CPU computes a layer.
+    @Test(arguments: [nil, 1] as [Int?])
+    static func conversationsOnDiskAnswerAsThoseOnTheDevice(deviceLayers: Int?) throws {
         let reader = try RandomReader(contextLength: 1024)
         let folder = try TemporaryDirectory()
-        let engine = try device.engine(reader.path, contextLength: 1024)
+        let engine = try device.engine(reader.path, contextLength: 1024) {
+            $0.deviceLayerCount = deviceLayers
+        }
         let small = try device.engine(reader.path, contextLength: 256) {
+            $0.deviceLayerCount = deviceLayers
             $0.spill = SpillSettings(folder: folder.url.path)
         }
+        #expect(small.plan.parts.count == (deviceLayers == nil ? 1 : 2))
         #expect(try talk(small, turns: caseCount(2)) == talk(engine, turns: caseCount(2)))
     }
 }
