@@ -147,8 +147,8 @@ let package = Package(
             ],
             swiftSettings: swift),
         .testTarget(
-            name: "ThimbleCLITests", dependencies: ["ThimbleCLI", "ModelFile", "TestSupport"],
-            swiftSettings: swift),
+            name: "ThimbleCLITests",
+            dependencies: ["ThimbleCLI", "ModelFile", "SessionFiles", "TestSupport"], swiftSettings: swift),
     ]
 )
 
@@ -160,8 +160,8 @@ if Context.environment["THIMBLE_FUZZ"] != nil {
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "CLibFuzzer", "Checkpoints", "Documents", "FeatureFiles", "Memory", "ModelFile", "Tensors",
-                "Tokenizers",
+                "CLibFuzzer", "Checkpoints", "Documents", "FeatureFiles", "Memory", "ModelFile",
+                "SessionFiles", "Tensors", "Tokenizers",
             ],
             path: "Fuzz/Targets", swiftSettings: swift),
     ]

@@ -16,6 +16,7 @@ private let targets: [String: @Sendable () throws -> any FuzzTarget] = [
     "page-settings": { PageSettingsTarget() },
     "png": { ImageTarget(preparing: PNGSeal.sealed) },
     "safetensors": { try SafetensorsTarget() },
+    "session": { try SessionTarget() },
     "text-document": { try TextDocumentTarget() },
     "tokenizer-binary": { TokenizerBinaryTarget() },
     "tokenizer-json": { TokenizerJSONTarget() },

@@ -22,6 +22,7 @@ struct SeedWriter {
         try writeChats()
         try writeBudgets()
         try writeFeatures()
+        try writeSessions()
     }
 
     private func contents(_ path: String) throws -> [UInt8] {
@@ -214,7 +215,7 @@ extension SeedWriter {
             #"memory . host = "1.5GiB""#,
             #"run = { context = 1_000, device = "vulkan:1", offload = "none" }"#,
             "[kv]", #"type = "int4""#, "page-tokens = 0b1000", "[spill]", #"folder = "/x""#,
-            "written-a-day = 0",
+            "written-a-day = 0", "[sessions]", "days = 0o44",
             "[pages]", "dpi = 72", "font-size = -1.5e1", "auto-crop-width = false", "font-fallback = []",
             "[thermal]", #"zone = "/sys/class/thermal/thermal_zone0""#, "ceiling-celsius = 80.5",
             #"power-file = "/sys/x/power1_input""#, "ceiling-watts = 1E1",
@@ -233,6 +234,22 @@ extension SeedWriter {
         try seed("features", "runs", [0, 15, 15, 255] + ending + [0xFF, 0x80, 0x7F])
         let recipe = EntryRecipe([0, 1, 2, 3] + ending + [1, 2, 3])
         try seed("features", "file", [1, 1, 2, 3] + recipe.fileBytes)
+    }
+}
+
+extension SeedWriter {
+    /// See `SessionRecipe`.
+    private func writeSessions() throws {
+        // No edits of anything, no bytes more or fewer.
+        let ending: [UInt8] = [0, 0, 0, 0, 0, 0]
+        try seed("session", "nothing", [0, 15, 63, 0, 0, 0, 0] + ending)
+        try seed(
+            "session", "text", [0, 15, 63, 20, 1, 0, 2, 1, 1, 5, 2, 1, 9] + ending + Array("Hello".utf8))
+        let images: [UInt8] = [2, 30, 8, 9, 3, 6, 12, 4, 4, 0, 0]
+        let messages: [UInt8] = [3, 0, 1, 7, 1, 3, 0, 4, 0, 2, 0]
+        try seed("session", "images", [0, 3, 15, 30, 2] + images + messages + ending + Array(1...99))
+        let recipe = SessionRecipe([0, 3, 7, 6, 0, 1, 4, 2, 2, 1, 3, 1, 1, 2, 0, 3] + ending + [0x61])
+        try seed("session", "file", [1] + recipe.fileBytes)
     }
 }
 

@@ -21,6 +21,8 @@ public struct Budget: Sendable, Equatable {
     public var kv = KV()
     /// Where cold keys and values go.
     public var spill = Spill()
+    /// Where sessions are saved, and for how long.
+    public var sessions = Sessions()
     /// What may be kept of what the vision tower made of pages.
     public var features = Features()
     /// How pages are drawn: the keys of the page settings, which this module passes on unread. Nil where no
@@ -59,6 +61,8 @@ extension Budget {
         public var device: Device?
         /// What is done with layers that do not fit.
         public var offload: Offload?
+        /// Layers that a GPU computes; the CPU computes the others.
+        public var deviceLayers: Int?
         /// Tokens of the prompt that are computed at once.
         public var prefillChunk: Int?
         /// The most visual tokens that an image may become.
@@ -108,6 +112,19 @@ extension Budget {
         public var size: ByteSize?
         /// The most that is written there in a day, for flash memory wears.
         public var writtenADay: ByteSize?
+
+        /// Nothing is said.
+        public init() {}
+    }
+
+    /// `[sessions]`: what is kept of sessions that were saved.
+    public struct Sessions: Sendable, Equatable {
+        /// The folder; without one they lie in the user's folder of state.
+        public var folder: String?
+        /// The most bytes of all together: those that were not used for the longest make way.
+        public var size: ByteSize?
+        /// Days after which one that is not used is removed.
+        public var days: Int?
 
         /// Nothing is said.
         public init() {}

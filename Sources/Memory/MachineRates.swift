@@ -21,6 +21,10 @@ public struct MachineRates: Sendable, Equatable {
         public static let hostBandwidth = 15e9
         /// An SSD behind SATA.
         public static let diskBandwidth = 500e6
+        /// Four lanes of PCIe 4.
+        public static let busBandwidth = 8e9
+        /// Half of what a GPU with little memory has.
+        public static let deviceBandwidth = 100e9
         /// Of one thread each.
         public static let decompression = 600e6
         public static let checking = 5e9
@@ -39,6 +43,9 @@ public struct MachineRates: Sendable, Equatable {
     /// Bytes of weights, by how many are gone through again and again; the fewest first, and never empty.
     public var weights: [MachineProfile.WeightRate]
     public var disk: Double
+    /// At which the host's memory goes to a GPU, and a GPU reads its own.
+    public var bus: Double
+    public var device: Double
     public var decompression: Double
     public var checking: Double
     /// Multiply-adds.
@@ -107,6 +114,12 @@ public struct MachineRates: Sendable, Equatable {
             ]
             memoryOrigin = stated.hostBandwidth == nil ? .assumed : .stated
         }
+        bus =
+            measured?.gpu?.busBytesPerSecond ?? stated.busBandwidth.map { Double($0.bytes) }
+            ?? Assumed.busBandwidth
+        self.device =
+            measured?.gpu?.deviceBytesPerSecond ?? stated.deviceBandwidth.map { Double($0.bytes) }
+            ?? Assumed.deviceBandwidth
         if let measured = measured?.disk, measured.device == device {
             disk = measured.bytesPerSecond
             diskOrigin = .measured

@@ -13,12 +13,16 @@ enum MemoryLimits {
     static let maximumItemCount = 64
     /// Tokens of a conversation, of a chunk of the prompt, or of an image.
     static let tokenCount = 1...16_777_216
+    /// Layers of a decoder.
+    static let layerCount = 0...1024
     /// Threads that compute, and cores of a machine.
     static let threadCount = 1...1024
     /// The number of a Vulkan device.
     static let deviceNumber = 0...1023
     /// Tokens of a page of keys and values; only powers of two.
     static let pageTokenCount = 8...256
+    /// Days for which a saved session is kept.
+    static let dayCount = 1...36_500
     /// Degrees at which a machine is to be spared.
     static let celsius: ClosedRange<Double> = 20...150
     /// Watts at which a machine is to be spared.

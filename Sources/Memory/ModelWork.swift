@@ -1,7 +1,7 @@
 //! What a model computes for a token, a prompt and an image, counted from its file.
 
 public import ModelFile
-internal import Tensors
+public import Tensors
 
 /// The work of a model. Everything is of one position, one patch or one image, whatever the machine.
 public struct ModelWork: Sendable {
@@ -57,8 +57,6 @@ public struct ModelWork: Sendable {
     public let inventory: WeightInventory
     /// Of a position, through the layers.
     public let layers: Products
-    /// Of a position whose logits are wanted.
-    public let head: Products
     public let layerCount: Int
     /// Channels of the residual stream.
     public let hiddenSize: Int
@@ -71,32 +69,34 @@ public struct ModelWork: Sendable {
     /// Nil for a text-only model.
     public let vision: Vision?
 
-    /// Precondition: every segment of the model's schema is there.
-    public init(_ model: ModelOutline) {
+    /// With keys and values stored as `kvType`. Precondition: every segment of the model's schema is there.
+    public init(_ model: ModelOutline, kvType: KVType = .f16) {
         let inventory = WeightInventory(model)
         let text = model.configuration.text
-        func products(_ indices: some Sequence<Int>, _ isCounted: (TensorEntry) -> Bool) -> Products {
+        func products(_ indices: some Sequence<Int>) -> Products {
             var products = Products()
             for index in indices {
-                for tensor in inventory.segments[index].entry.tensors
-                where tensor.kind == .matrix && isCounted(tensor) { products.add(tensor) }
+                for tensor in inventory.segments[index].entry.tensors where tensor.kind == .matrix {
+                    products.add(tensor)
+                }
             }
             return products
         }
         self.inventory = inventory
-        layers = products(inventory.decoder.dropLast()) { _ in true }
-        let output = inventory.head
-        head = products([output.segment]) { $0.name == output.tensor }
+        layers = products(inventory.decoder.dropLast())
         layerCount = text.layerCount
         hiddenSize = text.hiddenSize
         headSize = text.headSize
         queryWidth = text.headCount * text.headSize
-        keyByteCount = 2 * text.kvHeadCount * text.headSize * 2 * text.layerCount
+        keyByteCount =
+            PagedKV.pageByteCount(
+                type: kvType, kvHeads: text.kvHeadCount, headSize: text.headSize, pageTokens: 1)
+            * text.layerCount
         lookup = inventory.lookup
         vision = model.configuration.vision.map { vision in
             Vision(
-                patch: products(inventory.vision.dropLast()) { _ in true },
-                token: products(inventory.vision.suffix(1)) { _ in true }, blockCount: vision.depth,
+                patch: products(inventory.vision.dropLast()),
+                token: products(inventory.vision.suffix(1)), blockCount: vision.depth,
                 width: vision.hiddenSize, patchesPerToken: vision.mergeSize * vision.mergeSize)
         }
     }
@@ -108,19 +108,19 @@ extension WeightInventory {
 
     /// The mean over tiles from everywhere in the table.
     fileprivate var lookup: ModelWork.Lookup {
-        let segment = segments[self.embedding]
-        let matrix = segment.entry.tensors[0]
+        let matrix = segments[embedding].entry.tensors[0]
         let layout = matrix.layout
         let count = min(layout.tileCount, Self.lookupSamples)
         var sum = WeightTraffic()
         for sample in 0..<count {
             let tile = sample * layout.tileCount / count
             let codes = matrix.codesOffset + tile * layout.tileByteCount
-            sum = sum + traffic(of: segment) { $0.overlaps(codes..<codes + layout.tileByteCount) }
+            var ranges = [codes..<codes + layout.tileByteCount]
             if let plane = matrix.scalesOffset {
                 let scales = plane + tile * layout.tileScalesByteCount
-                sum = sum + traffic(of: segment) { $0.overlaps(scales..<scales + layout.tileScalesByteCount) }
+                ranges.append(scales..<scales + layout.tileScalesByteCount)
             }
+            sum = sum + traffic(of: embedding, holding: ranges)
         }
         return ModelWork.Lookup(
             tileCount: layout.tileCount,

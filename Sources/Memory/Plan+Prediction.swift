@@ -65,14 +65,14 @@ extension Plan {
     public static let questionTokens = 32
 
     /// Predicts a prompt of `promptTokens` tokens, the decoding of an answer to it, and a page of
-    /// `pageTokens` visual tokens with a question; nil where the model's weights live on a GPU.
+    /// `pageTokens` visual tokens with a question; nil where all of the model is a GPU's.
     ///
     /// Precondition: the plan was made for the model of `work`, and the tokens are positive.
     public func prediction(
         of work: ModelWork, on rates: MachineRates, promptTokens: Int, pageTokens: Int
     ) -> PlanPrediction? {
         precondition(promptTokens > 0 && pageTokens > 0)
-        guard !items.contains(where: { $0.place == .device }) else { return nil }
+        guard parts.contains(where: { $0.place == .host }) else { return nil }
         let forecast = Forecast(plan: self, work: work, rates: rates)
         let passes = forecast.passes
         var prediction = PlanPrediction(
@@ -96,15 +96,14 @@ private struct Forecast {
     let work: ModelWork
     let rates: MachineRates
     let passes: Residency.Passes
+    /// The part that is a GPU's.
+    let device: DeviceForecast
 
     /// A copy reads and writes, and the line that is written is read before.
     private static let copyPasses = 3.0
     /// The share of the shorter of two things done at once that the longer does not hide: those who read also
     /// unpack, and what passes has room for two or three units only. Measured on two cores.
     private static let unhidden = 0.5
-    /// Seconds from the freeing of a place to the first bytes of the unit that comes there: threads are
-    /// woken, and the disk is asked. Measured.
-    private static let unitSeconds = 60e-6
     /// Seconds to open a file and to make its tokenizer. Measured.
     private static let opening = 0.015
     /// Seconds for a byte of memory that is used for the first time.
@@ -117,7 +116,8 @@ private struct Forecast {
         self.plan = plan
         self.work = work
         self.rates = rates
-        passes = plan.residency.passes(work.inventory)
+        passes = plan.passes
+        device = DeviceForecast(plan, work, rates)
     }
 
     /// Memory's own rate, whatever caches hold.
@@ -125,25 +125,28 @@ private struct Forecast {
 
     /// Seconds that all threads take to make weights of what the disk brings.
     private func unpacking(_ traffic: WeightTraffic) -> Double {
-        Double(traffic.decompressed) / rates.decompression + Double(traffic.copied) / rates.checking
-            + Double(traffic.copied) * Self.copyPasses / memoryRate
+        let copying = 1 / rates.checking + Self.copyPasses / memoryRate
+        // Decompressing writes what it makes, too.
+        let decompressing = max(1 / rates.decompression, copying)
+        return Double(traffic.decompressed) * decompressing + Double(traffic.copied) * copying
     }
 
-    /// Seconds until the disk has brought what passes: units that are read in few pieces leave it few reads
-    /// at a time.
-    private func diskSeconds(_ traffic: WeightTraffic) -> Double {
-        guard traffic.stored > 0 else { return 0 }
-        let pieces = Double(traffic.stored) / Double(max(traffic.units, 1) * RunReader.mostRunBytes)
+    /// Seconds until the disk has brought what passes, where `ahead` bytes may come before they are used:
+    /// where that is little the disk has few reads at a time.
+    private func diskSeconds(_ traffic: WeightTraffic, ahead: Int) -> Double {
+        let pieces = Double(ahead) / Double(RunReader.mostRunBytes)
         let inFlight = min(max(pieces, 1), Self.readsInFlight)
         let share =
             Self.singleReadShare + (1 - Self.singleReadShare) * (inFlight - 1) / (Self.readsInFlight - 1)
-        return Double(traffic.stored) / (rates.disk * share) + Double(traffic.units) * Self.unitSeconds
+        return Double(traffic.reading) / (rates.disk * share)
     }
 
     /// A pass: what the disk brings comes while what is there is computed with.
-    private func pass(_ traffic: WeightTraffic, memory: Double, computing: Double) -> PlanPrediction.Stage {
+    private func pass(
+        _ traffic: WeightTraffic, ahead: Int, memory: Double, computing: Double
+    ) -> PlanPrediction.Stage {
         var stage = PlanPrediction.Stage()
-        stage.disk = diskSeconds(traffic)
+        stage.disk = diskSeconds(traffic, ahead: ahead)
         stage.memory = memory
         stage.computing = computing + unpacking(traffic)
         let host = stage.memory + stage.computing
@@ -153,10 +156,11 @@ private struct Forecast {
 
     /// Seconds that going through the weights once takes where they lie.
     private var weightSeconds: Double {
-        Double(plan.decodedByteCount) / rates.weightRate(of: plan.decodedByteCount)
+        let bytes = device.hostByteCount
+        return Double(bytes) / rates.weightRate(of: bytes)
     }
 
-    private var fixedSeconds: Double { Double(work.layerCount) * rates.layerSeconds }
+    private var fixedSeconds: Double { Double(work.layerCount) * device.hostShare * rates.layerSeconds }
 
     /// What layers take for their channels beside products.
     private func channels(_ rows: Int, _ width: Int, _ layerCount: Int) -> Double {
@@ -177,8 +181,10 @@ private struct Forecast {
     }
 
     func token(after length: Int) -> PlanPrediction.Stage {
-        let keys = Double(work.keyByteCount) * Double(length) / rates.keyReading
-        return pass(passes.token, memory: weightSeconds, computing: fixedSeconds + keys) + lookups(1)
+        let keys = Double(work.keyByteCount) * device.hostShare * Double(length) / rates.keyReading
+        return pass(
+            passes.token, ahead: passes.tokenAhead, memory: weightSeconds, computing: fixedSeconds + keys)
+            + lookups(1) + device.token(after: length)
     }
 
     /// A prompt chunk by chunk, the first of which brings `first`.
@@ -187,18 +193,23 @@ private struct Forecast {
         for start in stride(from: 0, to: count, by: plan.activations.chunkTokens) {
             let rows = min(plan.activations.chunkTokens, count - start)
             let seen = Double(rows) * (Double(start) + Double(rows + 1) / 2)
+            if let brought = device.bringing(rows) {
+                stage = stage + brought
+                continue
+            }
             let attention =
-                seen * Double(2 * work.queryWidth * work.layerCount)
+                device.hostShare * seen * Double(2 * work.queryWidth * work.layerCount)
                 / rates.attention(headSize: work.headSize)
             let products =
-                work.layers.seconds(rows, on: rates) + channels(rows, work.hiddenSize, work.layerCount)
+                device.hostShare
+                * (work.layers.seconds(rows, on: rates) + channels(rows, work.hiddenSize, work.layerCount))
             // Few rows wait for the weights, many hide that.
             let waiting = max(0, weightSeconds - products)
             stage =
                 stage
                 + pass(
-                    start == 0 ? first : passes.token, memory: waiting,
-                    computing: products + attention + fixedSeconds)
+                    start == 0 ? first : passes.token, ahead: passes.tokenAhead, memory: waiting,
+                    computing: products + attention + fixedSeconds) + device.chunk(rows)
         }
         return stage + lookups(count)
     }
@@ -206,11 +217,12 @@ private struct Forecast {
     /// An image through the tower; nil where there is none.
     func image(_ tokens: Int) -> PlanPrediction.Stage? {
         guard let vision = work.vision else { return nil }
+        if let stage = device.image(tokens, vision) { return stage }
         let patches = tokens * vision.patchesPerToken
         let pairs = Double(patches) * Double(patches)
         let attention = pairs * Double(2 * vision.width * vision.blockCount) / rates.visionAttention
         return pass(
-            passes.image, memory: 0,
+            passes.image, ahead: passes.imageAhead, memory: 0,
             computing: attention + channels(patches, vision.width, vision.blockCount)
                 + vision.patch.seconds(patches, on: rates)
                 + vision.token.seconds(tokens, on: rates))
@@ -219,7 +231,7 @@ private struct Forecast {
     /// Threads that load read a block, make weights of it, and read the next, into memory that is new. What
     /// norms and biases lie in is read one by one where the rest of their segments is not held.
     func load() -> PlanPrediction.Stage {
-        let segments = plan.residency.resident
+        let segments = plan.parts.reduce(into: Set<Int>()) { $0.formUnion($1.residency.resident) }
         let held = work.inventory.traffic(ofSegments: segments)
         let vectors = work.inventory.all.filter { !segments.contains($0) }.reduce(WeightTraffic()) {
             $0 + work.inventory.traffic(ofVectorsOf: $1)

@@ -1,6 +1,6 @@
 //! The planner: a pure function from what is asked and allowed, and what a model is, to a plan or a refusal.
 
-public import Tensors
+internal import Tensors
 
 /// What a plan is asked to make room for; nil leaves the choice to the planner.
 public struct PlanRequest: Sendable, Equatable {
@@ -16,185 +16,59 @@ public struct PlanRequest: Sendable, Equatable {
     public var featureByteCount: Int?
     /// Whether weights may be read from the file as they are used.
     public var mayStream = true
+    /// Whether the processor may compute layers that a GPU has no room for.
+    public var mayOffload = true
+    /// Layers that a GPU is to compute, where there is one; the processor computes the others.
+    public var deviceLayerCount: Int?
 
     public init() {}
 }
 
-/// How much memory the parts of a model take, in bytes, for whatever sizes are chosen.
-public struct ModelSizes {
-    public let inventory: WeightInventory
-    /// Where weights, keys and values, and activations live: in a GPU's memory, or the process's.
-    public let place: MemoryPlace
-    /// The longest context that the model was made for.
-    public let maximumContext: Int
-    /// The most visual tokens that an image of any size becomes; 0 for a text-only model.
-    public let maximumImageTokens: Int
-    /// What the process holds before anything of the model is loaded, and what it is allowed to grow by
-    /// beside the ledger's pieces.
-    public let program: Int
-    /// What reading weights takes beside where they go.
-    public let reading: Int
-    /// Keys and values of a context; nil where no number is large enough.
-    public let keysAndValues: (_ contextLength: Int) -> Int?
-    /// Activations.
-    public let activations: (_ contextLength: Int, ActivationLimits) -> Int
-    /// Features of a visual token; 0 for a text-only model.
-    public let featureTokenBytes: Int
-    /// Pixels that become a visual token; 0 for a text-only model.
-    public let pageTokenBytes: Int
-
-    public init(
-        inventory: WeightInventory, place: MemoryPlace, maximumContext: Int, maximumImageTokens: Int,
-        program: Int, reading: Int,
-        keysAndValues: @escaping (Int) -> Int?,
-        activations: @escaping (Int, ActivationLimits) -> Int,
-        featureTokenBytes: Int, pageTokenBytes: Int
-    ) {
-        self.inventory = inventory
-        self.place = place
-        self.maximumContext = maximumContext
-        self.maximumImageTokens = maximumImageTokens
-        self.program = program
-        self.reading = reading
-        self.keysAndValues = keysAndValues
-        self.activations = activations
-        self.featureTokenBytes = featureTokenBytes
-        self.pageTokenBytes = pageTokenBytes
-    }
-}
-
-/// Plans for a model that one device computes. Weights that pass through an arena do so in the host's memory;
-/// a GPU holds all of them.
+/// Plans for a model that one device computes, or a GPU and the processor together. Weights that pass through
+/// an arena do so in the host's memory; a GPU holds all of its own.
 public struct Planner {
-    private let sizes: ModelSizes
+    let sizes: ModelSizes
 
     public init(_ sizes: ModelSizes) { self.sizes = sizes }
 
     /// Tokens that go through the decoder together, from the fastest choice on. A GPU has room for more rows
     /// at once than the processor's caches have.
-    private var chunkChoices: [Int] {
+    var chunkChoices: [Int] {
         (sizes.place == .device ? [2048, 1024] : []) + [512, 256, 128, 64, 32]
     }
-    /// Positions whose logits are computed together: many only where memory is not limited.
-    private static let logitRows = 64
     /// What features may take of a limit on memory, where it is not said: they save the tower's work, and so
     /// are worth less than weights that every token needs.
     private static let featureShare = 8
     /// A context that is taken where a limit leaves no room for more without reading weights again and again.
-    private static let usualContext = 4096
+    static let usualContext = 4096
     /// The least that is chosen by itself: a page and a question.
-    private static let leastContext = 1024
+    static let leastContext = 1024
 
     /// The plan, or why there is none.
     public func plan(_ request: PlanRequest) throws(PlanRefusal) -> Plan {
-        if sizes.place == .device, let host = hostLimit(request) {
-            // What the process holds beside the GPU's memory cannot be made less than for the least context.
-            let context = request.contextLength ?? min(longest(request), Self.leastContext)
-            let process = processBytes(context: context)
-            if process > host {
-                let smaller = Self.most(below: context) { processBytes(context: $0) <= host }
-                throw PlanRefusal(
-                    place: .host, limit: host, needed: process.roundedUpToMebibyte,
-                    contextLength: request.contextLength == nil ? nil : smaller, imageTokens: nil)
-            }
-        }
-        guard let limit = limit(request) else { return unlimited(request) }
-        if let plan = best(request, limit: limit) { return plan }
-        throw refusal(request, limit: limit)
+        // Refusals ask for plans again and again, of the same weights.
+        let ladder = ladder(request)
+        if let plan = bestWhole(request, ladder) ?? bestSplit(request) { return plan }
+        throw refusal(request, ladder)
     }
 
-    private func longest(_ request: PlanRequest) -> Int {
+    /// Whether there is a plan within the limits, by one device or by two.
+    func hasPlan(_ request: PlanRequest, _ ladder: ResidencyLadder) -> Bool {
+        hasWhole(request, ladder) || bestSplit(request) != nil
+    }
+
+    func longest(_ request: PlanRequest) -> Int {
         min(sizes.maximumContext, request.contextCeiling ?? .max)
     }
 
-    /// Bytes that the place of the model's parts may take.
-    private func limit(_ request: PlanRequest) -> Int? {
-        let limits = request.limits
-        switch sizes.place {
-        case .host: return [limits.host, limits.total].compactMap { $0 }.min()
-        case .device:
-            let rest = limits.total.map { $0 - sizes.program - sizes.reading }
-            return [limits.device, rest].compactMap { $0 }.min()
-        }
-    }
-
-    private func hostLimit(_ request: PlanRequest) -> Int? {
-        [request.limits.host, request.limits.total].compactMap { $0 }.min()
-    }
-
-    /// What the process holds, whatever a device does.
-    private func processBytes(context: Int) -> Int {
-        sizes.program + sizes.reading + context * sizes.pageTokenBytes
-    }
-
-    /// What the process holds, as far as it counts against the limit on the place of the model's parts.
-    private func processBytes(_ request: PlanRequest, context: Int) -> Int {
-        if sizes.place == .host { return processBytes(context: context) }
-        // A total has had all but the pages taken off.
-        return request.limits.total == nil ? 0 : context * sizes.pageTokenBytes
-    }
-
-    private func residency(within budget: Int, _ request: PlanRequest) -> Residency? {
-        if sizes.place == .host, request.mayStream { return Residency.best(sizes.inventory, budget: budget) }
-        let whole = Residency.whole(sizes.inventory)
-        return whole.byteCount(sizes.inventory) <= budget ? whole : nil
-    }
-
-    private func unlimited(_ request: PlanRequest) -> Plan {
-        let activations = ActivationLimits(
-            chunkTokens: request.chunkTokens ?? chunkChoices[0], logitRows: Self.logitRows,
-            imageTokens: request.imageTokens)
-        let context = request.contextLength ?? longest(request)
-        return make(
-            request, context: context, activations,
-            featureTokens: featureTokens(request, context: context, limit: nil), .whole(sizes.inventory))
-    }
-
-    /// The best plan of at most `limit` bytes; nil where there is none.
-    private func best(_ request: PlanRequest, limit: Int) -> Plan? {
-        if let context = request.contextLength { return best(request, context: context, limit: limit) }
-        let longest = longest(request)
-        var contexts = [longest]
-        while let last = contexts.last, last > Self.usualContext { contexts.append(last / 2) }
-        for context in contexts {
-            // A longer context is worth no weight that would have to be read for each token.
-            if let plan = best(request, context: context, limit: limit), plan.streamedByteCount == 0 {
-                return plan
-            }
-        }
-        var context = min(longest, Self.usualContext)
-        while context >= min(longest, Self.leastContext) {
-            if let plan = best(request, context: context, limit: limit) { return plan }
-            context /= 2
-        }
-        return nil
-    }
-
-    private func best(_ request: PlanRequest, context: Int, limit: Int) -> Plan? {
-        if sizes.place == .device, let host = hostLimit(request), processBytes(context: context) > host {
-            return nil
-        }
-        let choices = request.chunkTokens.map { [$0] } ?? chunkChoices
-        for (index, chunk) in choices.enumerated() {
-            let activations = ActivationLimits(
-                chunkTokens: chunk, logitRows: 1, imageTokens: request.imageTokens)
-            // Long chunks are worth a quarter of the memory, not more.
-            let isLast = index == choices.count - 1
-            guard isLast || sizes.activations(context, activations) <= limit / 4 else { continue }
-            guard let keys = sizes.keysAndValues(context) else { return nil }
-            let features = featureTokens(request, context: context, limit: limit)
-            let (rest, overflows) = keys.addingReportingOverflow(
-                processBytes(request, context: context) + features * sizes.featureTokenBytes
-                    + sizes.activations(context, activations))
-            if !overflows, rest < limit, let residency = residency(within: limit - rest, request) {
-                return make(request, context: context, activations, featureTokens: features, residency)
-            }
-        }
-        return nil
+    /// Bytes that a place may take; nil where nothing limits it.
+    func limit(_ place: MemoryPlace, _ request: PlanRequest) -> Int? {
+        [place == .device ? request.limits.device : request.limits.host, request.limits.total]
+            .compactMap { $0 }.min()
     }
 
     /// Visual tokens whose features are kept: the largest image's at least, for the decoder to see it.
-    private func featureTokens(_ request: PlanRequest, context: Int, limit: Int?) -> Int {
+    func featureTokens(_ request: PlanRequest, context: Int, limit: Int?) -> Int {
         guard sizes.featureTokenBytes > 0 else { return 0 }
         let most = min(context, request.imageTokens ?? .max)
         let least = max(1, min(most, sizes.maximumImageTokens))
@@ -203,39 +77,66 @@ public struct Planner {
         return min(context, max(least, limit / Self.featureShare / sizes.featureTokenBytes))
     }
 
-    private func make(
-        _ request: PlanRequest, context: Int, _ activations: ActivationLimits, featureTokens: Int,
-        _ residency: Residency
-    ) -> Plan {
-        let inventory = sizes.inventory
-        let resident = inventory.byteCount(of: residency.resident)
+    /// Logits of one position at a time.
+    func activations(_ request: PlanRequest, chunkTokens: Int) -> ActivationLimits {
+        ActivationLimits(chunkTokens: chunkTokens, logitRows: 1, imageTokens: request.imageTokens)
+    }
+
+    // MARK: What a plan takes
+
+    /// What has been chosen of a plan, beside where weights live.
+    struct Choice {
+        let context: Int
+        let activations: ActivationLimits
+        let featureTokens: Int
+    }
+
+    /// What the process holds, wherever the model computes.
+    func process(_ choice: Choice, mostFill: Int?) -> [Plan.Item] {
+        [
+            (Plan.program, sizes.program), (Plan.pages, choice.context * sizes.pageTokenBytes),
+            (Plan.reading, sizes.reading(mostFill)), (Plan.spilling, sizes.spilling),
+            (Plan.reserve, sizes.reserve),
+        ].map { Plan.Item(name: $0.0, place: .host, byteCount: $0.1) }
+    }
+
+    /// What a share of the model takes beside weights; nil where no number is large enough.
+    func working(_ choice: Choice, _ share: ModelShare, _ place: MemoryPlace) -> [Plan.Item]? {
+        guard let keys = sizes.keysAndValues(choice.context, share.layers.count) else { return nil }
+        return [
+            ("keys and values", keys),
+            ("activations", sizes.activations(choice.context, choice.activations, share, place)),
+            ("visual features", share.isFirst ? choice.featureTokens * sizes.featureTokenBytes : 0),
+        ].map { Plan.Item(name: $0.0, place: place, byteCount: $0.1) }
+    }
+
+    /// What weights take.
+    func weights(
+        _ residency: Residency, _ inventory: WeightInventory, _ place: MemoryPlace
+    ) -> [Plan.Item] {
         let vectors = inventory.all.reduce(0) { sum, index in
             sum + (residency.resident.contains(index) ? 0 : inventory.vectorsByteCount(of: index))
         }
         let rows = residency.embeddingTiles.map { Residency.embeddingByteCount(tiles: $0, inventory) } ?? 0
-        let items = [
-            (Plan.program, sizes.program),
-            ("keys and values", sizes.keysAndValues(context) ?? .max / 4),
-            ("activations", sizes.activations(context, activations)),
-            ("visual features", featureTokens * sizes.featureTokenBytes),
-            (Plan.pages, context * sizes.pageTokenBytes),
-            ("weights, resident", resident),
+        return [
+            ("weights, resident", inventory.byteCount(of: residency.resident)),
             ("norms and biases", vectors),
             ("embedding rows", rows),
             ("weights that take turns", residency.arenaByteCount),
-            (Plan.reading, sizes.reading),
-        ]
+        ].map { Plan.Item(name: $0.0, place: place, byteCount: $0.1) }
+    }
+
+    func make(
+        _ request: PlanRequest, _ choice: Choice, _ parts: [Plan.Part], _ passes: Residency.Passes,
+        hasPassage: Bool = false, _ items: [Plan.Item]
+    ) -> Plan {
+        let inventory = sizes.inventory
         let decoded = inventory.byteCount(of: inventory.decoder)
         return Plan(
-            limits: request.limits, contextLength: context, activations: activations,
-            featureTokens: featureTokens, residency: residency,
-            items: items.filter { $0.1 > 0 }.map { name, byteCount in
-                Plan.Item(
-                    name: name, place: Plan.heldByProcess.contains(name) ? .host : sizes.place,
-                    byteCount: byteCount)
-            },
-            streamedByteCount: stored(residency.decoder.passing),
-            streamedVisionByteCount: stored(residency.vision.passing),
+            limits: request.limits, contextLength: choice.context, activations: choice.activations,
+            featureTokens: choice.featureTokens, parts: parts, passes: passes, hasPassage: hasPassage,
+            items: items.inOrder, streamedByteCount: stored(parts[0].residency.decoder.passing),
+            streamedVisionByteCount: stored(parts[0].residency.vision.passing),
             decodedByteCount: decoded
                 + (inventory.tiesEmbedding ? inventory.byteCount(of: [inventory.embedding]) : 0))
     }
@@ -243,54 +144,21 @@ public struct Planner {
     private func stored(_ units: [WeightUnit]) -> Int {
         units.reduce(0) { $0 + sizes.inventory.storedByteCount(of: $1) }
     }
-
-    // MARK: Refusals
-
-    /// What would make a plan: each suggestion has been planned with, and works.
-    private func refusal(_ request: PlanRequest, limit: Int) -> PlanRefusal {
-        let context = request.contextLength ?? longest(request)
-        return PlanRefusal(
-            place: sizes.place, limit: limit,
-            needed: Self.margin + Self.least(above: limit) { best(request, limit: $0) != nil },
-            contextLength: Self.most(below: context) {
-                var smaller = request
-                smaller.contextLength = $0
-                return best(smaller, limit: limit) != nil
-            },
-            imageTokens: Self.most(below: request.imageTokens ?? sizes.maximumImageTokens) {
-                var smaller = request
-                smaller.imageTokens = $0
-                return best(smaller, limit: limit) != nil
-            })
-    }
-
-    /// Added to a limit that is suggested: what a process holds differs from run to run.
-    private static let margin = 2 * Int.mebibyte
-
-    /// The least number above `bound`, to the next MiB, for which `fits` holds.
-    private static func least(above bound: Int, _ fits: (Int) -> Bool) -> Int {
-        let step = Int.mebibyte
-        var (low, high) = (bound / step, max(1, bound / step))
-        while !fits(high * step) { (low, high) = (high, high * 2) }
-        while high - low > 1 {
-            let middle = (low + high) / 2
-            if fits(middle * step) { high = middle } else { low = middle }
-        }
-        return high * step
-    }
-
-    /// The largest number below `bound` for which `fits` holds, to a sixteenth; nil where there is none.
-    private static func most(below bound: Int, _ fits: (Int) -> Bool) -> Int? {
-        var candidate = bound - max(1, bound / 16)
-        while candidate >= 1 {
-            if fits(candidate) { return candidate }
-            candidate -= max(1, candidate / 16)
-        }
-        return nil
-    }
 }
 
-extension Int {
-    fileprivate static let mebibyte = 1 << 20
-    fileprivate var roundedUpToMebibyte: Int { (self + .mebibyte - 1) / .mebibyte * .mebibyte }
+extension [Plan.Item] {
+    /// As they are taken, those of a name and a place joined.
+    fileprivate var inOrder: [Plan.Item] {
+        let names = [
+            Plan.program, "keys and values", Plan.keysOnTheirWay, "activations", "visual features",
+            Plan.pages, "weights, resident", "norms and biases", "embedding rows", "weights that take turns",
+            Plan.layersOnTheirWay, Plan.reading, Plan.spilling, Plan.reserve,
+        ]
+        return [MemoryPlace.host, .device].flatMap { place in
+            names.compactMap { name in
+                let sum = filter { $0.name == name && $0.place == place }.reduce(0) { $0 + $1.byteCount }
+                return sum > 0 ? Plan.Item(name: name, place: place, byteCount: sum) : nil
+            }
+        }
+    }
 }

@@ -26,10 +26,34 @@ public struct WeightTraffic: Sendable, Equatable {
             decompressed: left.decompressed + right.decompressed, copied: left.copied + right.copied)
     }
 
-    /// Whether this is no more than the other in any way.
-    func isWithin(_ other: WeightTraffic) -> Bool {
-        units <= other.units && stored <= other.stored && decompressed <= other.decompressed
-            && copied <= other.copied
+    /// What asking for a unit costs, in bytes that are read meanwhile: threads are woken, and the disk is
+    /// asked. Measured.
+    static let unitCost = 96 << 10
+
+    /// What the disk has to do, in bytes.
+    var reading: Int { stored + units * Self.unitCost }
+    /// What the processor has to do, whatever has to be done with it, in bytes.
+    var unpacked: Int { decompressed + copied }
+
+    /// Bytes by which units of other sizes may cost more for sharing other blocks of the file.
+    private static let roughBytes = 512 << 10
+
+    /// Whether this costs no more than the other on any machine; or roughly, by an eighth and some blocks.
+    /// Decompressing a byte never costs less than copying it.
+    func isWithin(_ other: WeightTraffic, roughly: Bool = false) -> Bool {
+        func isWithin(_ mine: Int, _ others: Int) -> Bool {
+            mine <= others + (roughly ? others / 8 + Self.roughBytes : 0)
+        }
+        return isWithin(reading, other.reading) && isWithin(decompressed, other.decompressed)
+            && isWithin(unpacked, other.unpacked)
+    }
+
+    /// What costs on every machine what `pick` makes of the costs of two, the greater or the less of them.
+    func joined(_ other: WeightTraffic, _ pick: (Int, Int) -> Int) -> WeightTraffic {
+        let (units, decompressed) = (pick(units, other.units), pick(decompressed, other.decompressed))
+        return WeightTraffic(
+            units: units, stored: pick(reading, other.reading) - units * Self.unitCost,
+            decompressed: decompressed, copied: pick(unpacked, other.unpacked) - decompressed)
     }
 }
 
@@ -37,41 +61,62 @@ extension WeightInventory {
     /// What bringing units costs.
     public func traffic(of units: some Sequence<WeightUnit>) -> WeightTraffic {
         units.reduce(WeightTraffic()) { sum, unit in
-            sum + WeightTraffic(units: 1)
-                + traffic(of: segments[unit.segment]) {
-                    $0.overlaps(unit.codes) || $0.overlaps(unit.scales)
-                }
+            sum + WeightTraffic(units: 1) + traffic(of: unit.segment, holding: [unit.codes, unit.scales])
         }
     }
 
     /// What bringing whole segments costs.
     public func traffic(ofSegments indices: some Sequence<Int>) -> WeightTraffic {
-        indices.reduce(WeightTraffic()) { sum, index in sum + traffic(of: segments[index]) { _ in true } }
+        indices.reduce(WeightTraffic()) { sum, index in
+            sum + traffic(of: index, holding: [0..<segments[index].entry.imageByteCount])
+        }
     }
 
     /// What bringing a segment's vectors costs, each by itself.
     func traffic(ofVectorsOf index: Int) -> WeightTraffic {
-        let segment = segments[index]
-        return segment.entry.tensors.reduce(WeightTraffic()) { sum, tensor in
+        segments[index].entry.tensors.reduce(WeightTraffic()) { sum, tensor in
             guard tensor.kind == .vector else { return sum }
             let bytes = tensor.codesOffset..<tensor.codesOffset + tensor.codesByteCount
-            return sum + traffic(of: segment) { $0.overlaps(bytes) }
+            return sum + traffic(of: index, holding: [bytes])
         }
     }
 
-    /// What bringing the blocks of `segment` costs that hold certain bytes of its raw image.
-    func traffic(of segment: Segment, where isNeeded: (Range<Int>) -> Bool) -> WeightTraffic {
+    /// What bringing the blocks of a segment costs that hold something of the ranges, which rise in its raw
+    /// image.
+    func traffic(of index: Int, holding ranges: [Range<Int>]) -> WeightTraffic {
+        let blocks = segments[index].blocks
         var traffic = WeightTraffic()
-        for block in segment.blocks
-        where isNeeded(block.imageOffset..<block.imageOffset + block.rawByteCount) {
-            traffic.stored += block.storedByteCount
-            if block.isStoredRaw {
-                traffic.copied += block.rawByteCount
-            } else {
-                traffic.decompressed += block.rawByteCount
+        var next = 0
+        for range in ranges where !range.isEmpty {
+            next = max(next, blocks.firstBlock(reaching: range.lowerBound))
+            while next < blocks.count, blocks[next].imageOffset < range.upperBound {
+                let block = blocks[next]
+                traffic.stored += block.storedByteCount
+                if block.isStoredRaw {
+                    traffic.copied += block.rawByteCount
+                } else {
+                    traffic.decompressed += block.rawByteCount
+                }
+                next += 1
             }
         }
         return traffic
+    }
+}
+
+extension [Segment.Block] {
+    /// The first block that ends behind `offset`, by halving.
+    fileprivate func firstBlock(reaching offset: Int) -> Int {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if self[middle].imageOffset + self[middle].rawByteCount > offset {
+                high = middle
+            } else {
+                low = middle + 1
+            }
+        }
+        return low
     }
 }
 
@@ -81,6 +126,13 @@ extension WeightCycle {
         zip(units, homes).reduce(ring.upperBound) { end, place in
             place.1.map { max(end, $0 + place.0.byteCount) } ?? end
         }
+    }
+
+    /// Bytes that may come while a unit of the ring is used: what reads have room for. All that there are
+    /// where nothing passes.
+    var ahead: Int {
+        let largest = passing.map(\.byteCount).max() ?? 0
+        return largest == 0 ? .max : ring.count - largest
     }
 
     /// The units that a pass brings when `other` has had the arena since the last one.
@@ -101,11 +153,34 @@ extension Residency {
         public var afterImage: WeightTraffic
         /// An image after tokens.
         public var image: WeightTraffic
+        /// Bytes that may come while a unit is used, of tokens and of images.
+        public var tokenAhead: Int
+        public var imageAhead: Int
 
-        /// Whether this brings no more than the other in any pass.
-        func isWithin(_ other: Passes) -> Bool {
-            token.isWithin(other.token) && first.isWithin(other.first)
-                && afterImage.isWithin(other.afterImage) && image.isWithin(other.image)
+        /// Whether this brings no more than the other in any pass, and has as much room; or roughly so.
+        func isWithin(_ other: Passes, roughly: Bool = false) -> Bool {
+            func isAsMuch(_ mine: Int, _ others: Int) -> Bool { mine >= others - (roughly ? others / 8 : 0) }
+            return token.isWithin(other.token, roughly: roughly)
+                && first.isWithin(other.first, roughly: roughly)
+                && afterImage.isWithin(other.afterImage, roughly: roughly)
+                && image.isWithin(other.image, roughly: roughly)
+                && isAsMuch(tokenAhead, other.tokenAhead) && isAsMuch(imageAhead, other.imageAhead)
+        }
+
+        /// The worse of both in everything.
+        func worse(_ other: Passes) -> Passes { joined(other, worse: max, better: min) }
+        /// The better of both in everything.
+        func better(_ other: Passes) -> Passes { joined(other, worse: min, better: max) }
+
+        /// What more of is worse is joined by `worse`, and the room to read ahead by `better`.
+        private func joined(
+            _ other: Passes, worse: (Int, Int) -> Int, better: (Int, Int) -> Int
+        ) -> Passes {
+            Passes(
+                token: token.joined(other.token, worse), first: first.joined(other.first, worse),
+                afterImage: afterImage.joined(other.afterImage, worse),
+                image: image.joined(other.image, worse), tokenAhead: better(tokenAhead, other.tokenAhead),
+                imageAhead: better(imageAhead, other.imageAhead))
         }
     }
 
@@ -113,6 +188,7 @@ extension Residency {
         Passes(
             token: inventory.traffic(of: decoder.passing), first: inventory.traffic(of: decoder.units),
             afterImage: inventory.traffic(of: decoder.coming(after: vision)),
-            image: inventory.traffic(of: vision.coming(after: decoder)))
+            image: inventory.traffic(of: vision.coming(after: decoder)), tokenAhead: decoder.ahead,
+            imageAhead: vision.ahead)
     }
 }

@@ -60,8 +60,8 @@ public struct Residency: Sendable, Equatable {
         return tiles * (layout.tileByteCount + layout.tileScalesByteCount)
     }
 
-    /// The best residency that takes at most `budget` bytes; nil where there is none.
-    public static func best(_ inventory: WeightInventory, budget: Int) -> Residency? {
+    /// A residency that takes at most `budget` bytes, and makes good use of them; nil where there is none.
+    static func fitting(_ inventory: WeightInventory, budget: Int) -> Residency? {
         let all = whole(inventory)
         if all.byteCount(inventory) <= budget { return all }
         // Looking a row up where it lies in the file costs a token less than any other part of the model.

@@ -2,18 +2,25 @@
 
 public import ModelFile
 
-/// The weight segments of a model by their part in it. Sizes are of raw images, in bytes.
+/// The weight segments of a model, or of a share of one, by their part in it. Sizes are of raw images, in
+/// bytes.
 public struct WeightInventory: Sendable {
-    /// All of them, in file order.
+    /// Those of the whole model, in file order.
     public let segments: [Segment]
     /// Indices of the segments that every decoded token reads: the layers, then the head.
     public let decoder: [Int]
-    /// Indices of the tower's; empty for a text-only model.
+    /// Indices of the tower's; empty where there is none.
     public let vision: [Int]
     /// Index of the token embedding's.
     public let embedding: Int
-    /// Whether the output matrix is the embedding.
+    /// Whether tokens are looked up here.
+    private let looksUp: Bool
+    /// Whether logits are computed here.
+    private let hasHead: Bool
+    /// Whether the output matrix is the embedding, and both are used here.
     public let tiesEmbedding: Bool
+    /// Index of the segment that holds the model's output matrix.
+    private let outputSegment: Int
 
     /// Precondition: every segment of the model's schema is there.
     public init(_ model: ModelOutline) {
@@ -26,7 +33,10 @@ public struct WeightInventory: Sendable {
             return index
         }
         embedding = index("embedding")
+        looksUp = true
+        hasHead = true
         tiesEmbedding = text.tiesEmbedding
+        outputSegment = text.tiesEmbedding ? embedding : index("head")
         decoder = (0..<text.layerCount).map { index("layers.\($0)") } + [index("head")]
         vision =
             model.configuration.vision.map { vision in
@@ -35,8 +45,26 @@ public struct WeightInventory: Sendable {
             } ?? []
     }
 
-    /// Every segment of the model.
-    public var all: [Int] { [embedding] + decoder + vision }
+    /// What `share` has of `model`, the inventory of all of it.
+    private init(_ model: WeightInventory, _ share: ModelShare) {
+        segments = model.segments
+        decoder = Array(model.decoder[share.layers]) + (share.isLast ? model.decoder.suffix(1) : [])
+        vision = share.hasTower ? model.vision : []
+        embedding = model.embedding
+        looksUp = share.isFirst
+        hasHead = share.isLast
+        tiesEmbedding = model.tiesEmbedding && share.isFirst && share.isLast
+        outputSegment = model.outputSegment
+    }
+
+    /// What a share has. Precondition: this is the inventory of a whole model.
+    public func part(_ share: ModelShare) -> WeightInventory { WeightInventory(self, share) }
+
+    /// Every segment of the model or the share.
+    public var all: [Int] {
+        let isOutput = hasHead && outputSegment == embedding
+        return (looksUp || isOutput ? [embedding] : []) + decoder + vision
+    }
 
     /// Bytes of whole segments.
     public func byteCount(of indices: some Sequence<Int>) -> Int {
@@ -53,13 +81,13 @@ public struct WeightInventory: Sendable {
 
     /// Where the output matrix lies.
     public var head: (segment: Int, tensor: String) {
-        tiesEmbedding ? (embedding, "embed_tokens") : (decoder[decoder.count - 1], "lm_head")
+        (outputSegment, outputSegment == embedding ? "embed_tokens" : "lm_head")
     }
 
     /// The units of a decoder's segment. The output matrix is cut by tiles: it is larger than all others, and
     /// its rows can be multiplied a few at a time.
     public func decoderUnits(of index: Int, mostBytes: Int) -> [WeightUnit] {
-        guard index == decoder.last else {
+        guard hasHead, index == decoder.last else {
             return WeightUnit.units(ofSegment: index, segments[index].entry, mostBytes: mostBytes)
         }
         let head = self.head

@@ -28,34 +28,42 @@ public struct ActivationPlan: Sendable {
     }
 
     /// Plans for images and prompts of at most `contextLength` tokens on the shapes and formats of
-    /// `model`.
+    /// `model`, or of a share of it.
     ///
     /// Precondition: `contextLength` is positive, and `model` has the tensors that its configuration calls
     /// for.
     public init(
-        _ model: ModelOutline, contextLength: Int, _ limits: ActivationLimits = ActivationLimits(),
+        _ model: ModelOutline, of share: ModelShare? = nil, contextLength: Int,
+        _ limits: ActivationLimits = ActivationLimits(),
         on backend: any Backend
     ) {
         precondition(contextLength > 0)
         let configuration = model.configuration
+        let share = share ?? .whole(layerCount: configuration.text.layerCount)
         self.limits = limits
-        patchCapacity = Self.patchCapacity(
-            configuration, mostTokens: min(contextLength, limits.imageTokens ?? .max))
-        var regions = Self.decoder(configuration.text, limits)
+        patchCapacity =
+            share.hasTower
+            ? Self.patchCapacity(
+                configuration, mostTokens: min(contextLength, limits.imageTokens ?? .max)) : 0
+        var regions = Self.decoder(configuration.text, limits, hasLogits: share.isLast)
         var operations = [
             OperationShape.attention(
                 queryHeads: configuration.text.headCount, kvHeads: configuration.text.kvHeadCount,
                 headSize: configuration.text.headSize, pageTokens: KVPool.pageTokens)
         ]
-        if let vision = configuration.vision {
+        if let vision = configuration.vision, share.hasTower {
             let imageScratch = backend.scratchByteCount(of: .patches(Self.hardestCut(vision)))
-            regions += Self.tower(vision, patches: patchCapacity, imageScratch: imageScratch)
+            regions += Self.tower(
+                vision, patches: patchCapacity, imageScratch: imageScratch, handsOver: !share.isFirst)
             operations.append(
                 .attention(
                     queryHeads: vision.headCount, kvHeads: vision.headCount, headSize: vision.headSize,
                     pageTokens: Self.visionPageTokens))
         }
-        for segment in model.segments {
+        let inventory = WeightInventory(model)
+        // Layers before these may be brought here, to be computed like its own.
+        let brought = share.isFirst ? [] : inventory.decoder[..<share.layers.lowerBound]
+        for segment in (inventory.part(share).all + brought).map({ inventory.segments[$0] }) {
             let isVision = segment.entry.name.hasPrefix("vision.")
             for tensor in segment.entry.tensors where tensor.kind == .matrix {
                 operations.append(
@@ -70,7 +78,9 @@ public struct ActivationPlan: Sendable {
     }
 
     /// Shapes: a chunk's tokens by the widths of the decoder.
-    private static func decoder(_ text: TextConfiguration, _ limits: ActivationLimits) -> [ArenaRegion] {
+    private static func decoder(
+        _ text: TextConfiguration, _ limits: ActivationLimits, hasLogits: Bool
+    ) -> [ArenaRegion] {
         let (rows, queryWidth) = (limits.chunkTokens, text.headCount * text.headSize)
         let layers = Phase.decoder...Phase.decoder
         return [
@@ -82,13 +92,14 @@ public struct ActivationPlan: Sendable {
             floats("MLP", rows, text.intermediateSize, layers),
             floats("rotary cosines", rows, text.rotaryPairs, layers),
             floats("rotary sines", rows, text.rotaryPairs, layers),
-            floats("logits", limits.logitRows, text.vocabularySize, Phase.logits...Phase.logits),
         ]
+            + (hasLogits
+                ? [floats("logits", limits.logitRows, text.vocabularySize, Phase.logits...Phase.logits)] : [])
     }
 
     /// Shapes: an image's patches, or its visual tokens in the merger, by the widths of the tower.
     private static func tower(
-        _ vision: VisionConfiguration, patches: Int, imageScratch: Int
+        _ vision: VisionConfiguration, patches: Int, imageScratch: Int, handsOver: Bool
     ) -> [ArenaRegion] {
         let tokens = patches / (vision.mergeSize * vision.mergeSize)
         let pages = (patches + visionPageTokens - 1) / visionPageTokens
@@ -111,7 +122,7 @@ public struct ActivationPlan: Sendable {
             ArenaRegion("vision keys and values", byteCount: pages * pageBytes, phases: blocks),
             floats("merger", tokens, vision.outputSize, merger),
             floats("merger MLP", tokens, vision.mergerIntermediateSize, merger),
-        ]
+        ] + (handsOver ? [floats("visual tokens", tokens, vision.outputSize, merger)] : [])
     }
 
     /// A cut that needs more scratch than any that a resizing asks for: an image of the longest sides, made

@@ -37,8 +37,6 @@ struct DecoderWork {
     let attended: Activation
     let mlp: Activation
     let rotary: Rotary
-    /// `[logit rows of the plan, vocabulary]`
-    let logits: Activation
 
     init(_ text: TextConfiguration, in arena: Arena) {
         let queryWidth = text.headCount * text.headSize
@@ -53,7 +51,6 @@ struct DecoderWork {
         rotary = Rotary(
             cosines: arena.activation("rotary cosines", columns: text.rotaryPairs),
             sines: arena.activation("rotary sines", columns: text.rotaryPairs), pairing: .interleaved)
-        logits = arena.activation("logits", columns: text.vocabularySize)
     }
 }
 
@@ -71,10 +68,12 @@ struct VisionWork {
     let kv: PagedKV
     let merged: Activation
     let mergerMLP: Activation
+    /// What comes of it, where that is handed over to another backend; nil where it is computed in its place.
+    let visual: Activation?
 }
 
 extension VisionWork {
-    init(_ vision: VisionConfiguration, in arena: Arena) {
+    init(_ vision: VisionConfiguration, in arena: Arena, handsOver: Bool) {
         patches = arena.activation("patches", columns: vision.patchElementCount)
         hidden = arena.activation("vision residual stream", columns: vision.hiddenSize)
         positions = WeightedGather(
@@ -95,6 +94,7 @@ extension VisionWork {
             kvHeads: vision.headCount, headSize: vision.headSize, pageTokens: pageTokens, blockTable: pages)
         merged = arena.activation("merger", columns: vision.outputSize)
         mergerMLP = arena.activation("merger MLP", columns: vision.mergerIntermediateSize)
+        visual = handsOver ? arena.activation("visual tokens", columns: vision.outputSize) : nil
     }
 
     /// The work of an image of `patches` patches that become `tokens` visual tokens.
@@ -103,6 +103,7 @@ extension VisionWork {
             patches: patches.rows(0..<count), hidden: hidden.rows(0..<count),
             positions: positions.prefix(count), rotary: rotary.prefix(count),
             queries: queries.rows(0..<count), attended: attended.rows(0..<count), mlp: mlp.rows(0..<count),
-            kv: kv, merged: merged.rows(0..<tokens), mergerMLP: mergerMLP.rows(0..<tokens))
+            kv: kv, merged: merged.rows(0..<tokens), mergerMLP: mergerMLP.rows(0..<tokens),
+            visual: visual?.rows(0..<tokens))
     }
 }

@@ -18,6 +18,23 @@ final class EmbeddingTable {
         rows = nil
     }
 
+    /// The table of a model as `residency` has it; at most `tokenCount` tokens are looked up at once.
+    convenience init(
+        _ loaded: LoadedSegment, of file: ModelFile, _ inventory: WeightInventory, _ residency: Residency,
+        tokenCount: Int, on backend: any Backend
+    ) throws(ModelError) {
+        if let tiles = residency.embeddingTiles {
+            try self.init(
+                file.segments[inventory.embedding], of: file, tileCount: tiles, tokenCount: tokenCount,
+                on: backend)
+        } else {
+            let text = file.configuration.text
+            self.init(
+                try loaded.residentMatrix(
+                    "embed_tokens", rows: text.vocabularySize, columns: text.hiddenSize), on: backend)
+        }
+    }
+
     /// A table of which `tileCount` tiles of 16 rows are kept, those that were looked up last; at most
     /// `tokenCount` tokens are looked up at once.
     ///

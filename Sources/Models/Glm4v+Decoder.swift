@@ -44,7 +44,7 @@ extension Glm4v {
         try sequence.reserve(end - sequence.length)
         defer { sequence.releaseReserve() }
         while sequence.length < end {
-            let chunk = sequence.length..<min(sequence.length + activations.limits.chunkTokens, end)
+            let chunk = sequence.length..<min(sequence.length + limits.chunkTokens, end)
             guard let stream = try run(inputs, chunk, sequence, shouldStop) else { return }
             switch rows {
             case .all:
@@ -53,7 +53,7 @@ extension Glm4v {
                 let last = chunk.count - 1..<chunk.count
                 try unsafe computeLogits(stream.rows(last), receive)
             case .kept where chunk.upperBound == end:
-                try keepLogits(stream.rows(chunk.count - 1..<chunk.count))
+                try last.computeLogits(stream.rows(chunk.count - 1..<chunk.count))
                 // Nothing was waited for: whoever reads what comes of the logits confirms this.
                 return sequence.commit(chunk.count)
             case .last, .kept, .none:
@@ -65,75 +65,79 @@ extension Glm4v {
         }
     }
 
-    /// One chunk through all layers. What the last MLP computed has yet to join the residual. Nil when the
-    /// caller asked to stop.
+    /// One chunk through all layers. What the last MLP computed has yet to join the residual, in the last
+    /// part's memory. Nil when the caller asked to stop.
     private func run(
         _ inputs: InputSequence, _ chunk: Range<Int>, _ sequence: KVSequence, _ shouldStop: () -> Bool
     ) throws(ModelError) -> ResidualStream? {
-        let count = chunk.count
-        var stream = ResidualStream(work, rows: count)
-        store?.begin(.decoder)
-        try embed(inputs, chunk, into: stream.residual)
-        let rotary = work.rotary.prefix(count)
-        angles.write(inputs.positions[chunk], into: rotary, on: backend)
-
-        let isDone = try runLayers(
-            &stream, sequence.firstLayer, layerByteCount: sequence.pool.layerByteCount, rotary: rotary,
-            start: chunk.lowerBound, shouldStop)
-        return isDone ? stream : nil
-    }
-
-    /// As many tokens as `stream` has rows, the first of which stands at `start`, through all layers. False
-    /// when the caller asked to stop.
-    func runLayers(
-        _ stream: inout ResidualStream, _ firstLayer: PagedKV, layerByteCount: Int, rotary: Rotary,
-        start: Int, _ shouldStop: () -> Bool
-    ) throws(ModelError) -> Bool {
-        let text = configuration.text
-        let count = stream.delta.rows
-        let (queries, attended) = (work.queries.rows(0..<count), work.attended.rows(0..<count))
-        let mlp = work.mlp.rows(0..<count)
-        var previous: DecoderLayer?
-        for (index, layer) in layers.enumerated() {
-            if shouldStop() { return false }
-            let kv = firstLayer.moved(to: index * layerByteCount)
-            backend.project(
-                joined(&stream, previous?.postMLPNorm, then: layer.inputNorm), try here(layer.qkv),
-                .attentionInputs(
-                    queries: queries, bias: layer.qkvBias, rotary: rotary, kv: kv, start: start))
-            backend.attention(
-                queries: queries, kv: kv, start: start, length: start + count, isCausal: true,
-                scale: 1 / Float(text.headSize).squareRoot(), into: attended)
-            backend.project(.plain(attended), try here(layer.o), .store(stream.delta, bias: nil))
-            backend.project(
-                joined(&stream, layer.postSelfAttentionNorm, then: layer.postAttentionNorm),
-                try here(layer.gateUp), .swiglu(mlp))
-            backend.project(.plain(mlp), try here(layer.down), .store(stream.delta, bias: nil))
-            previous = layer
+        try embed(inputs, chunk)
+        if let passage, chunk.count >= passage.leastRows {
+            return try run(inputs.positions[chunk], at: chunk.lowerBound, sequence, by: passage, shouldStop)
         }
-        return true
+        return try run(
+            inputs.positions[chunk], at: chunk.lowerBound, sequence, through: parts[...], shouldStop)
     }
 
-    /// A layer's input: the residual, joined by what the block before computed unless this is the first.
-    private func joined(
-        _ stream: inout ResidualStream, _ deltaNorm: Vector?, then norm: Vector
-    ) -> Prologue {
-        guard let deltaNorm else { return .rmsNorm(stream.residual, weight: norm, epsilon: epsilon) }
-        defer { stream.advance() }
-        return .residual(
-            stream.residual, adding: stream.delta, deltaWeight: deltaNorm, weight: norm, epsilon: epsilon,
-            into: stream.next)
-    }
-
-    /// Token embeddings, with visual features in place of the placeholders'.
-    private func embed(
-        _ inputs: InputSequence, _ chunk: Range<Int>, into residual: Activation
+    /// The token that stands at `start`, through the parts before the last one, which is handed its stream.
+    func enter(
+        _ token: Span<Int32>, _ position: ArraySlice<Position>, at start: Int, _ sequence: KVSequence
     ) throws(ModelError) {
+        guard let embedding = first.embedding else { preconditionFailure("tokens enter by the first part") }
+        first.store?.begin(.decoder)
+        try embedding.look(up: token, into: first.work.residuals.0.rows(0..<1))
+        let entered = parts.dropLast()
+        guard let stream = try run(position, at: start, sequence, through: entered, { false }),
+            let part = entered.last
+        else { preconditionFailure("nobody stops it, and there are parts before the last") }
+        _ = try stream.handedOver(from: part, to: last)
+    }
+
+    /// Rows at `positions`, the first of which stands at `start` in the sequence, through `parts`: to the
+    /// first of them they have come. Nil when the caller asked to stop.
+    private func run(
+        _ positions: ArraySlice<Position>, at start: Int, _ sequence: KVSequence,
+        through parts: ArraySlice<ModelPart>, _ shouldStop: () -> Bool
+    ) throws(ModelError) -> ResidualStream? {
+        var stream: ResidualStream?
+        var before: ModelPart?
+        for part in parts {
+            var here = ResidualStream(part.work, rows: positions.count)
+            if let stream, let before { here = try stream.handedOver(from: before, to: part) }
+            angles.write(positions, into: part.work.rotary.prefix(positions.count), on: part.backend)
+            guard try part.run(&here, sequence, start: start, shouldStop) else { return nil }
+            stream = here
+            before = part
+        }
+        return stream
+    }
+
+    /// The same by the last part alone.
+    private func run(
+        _ positions: ArraySlice<Position>, at start: Int, _ sequence: KVSequence, by passage: LayerPassage,
+        _ shouldStop: () -> Bool
+    ) throws(ModelError) -> ResidualStream? {
+        let rows = 0..<positions.count
+        var stream = ResidualStream(last.work, rows: positions.count)
+        try first.work.residuals.0.rows(rows).handOver(
+            from: first.backend, to: stream.residual, on: last.backend)
+        angles.write(positions, into: last.work.rotary.prefix(positions.count), on: last.backend)
+        guard try passage.run(&stream, sequence, start: start, shouldStop),
+            try last.run(&stream, sequence, start: start, shouldStop)
+        else { return nil }
+        try passage.takeBackKeys(sequence, start..<start + positions.count)
+        return stream
+    }
+
+    /// Token embeddings, with visual features in place of the placeholders', into the first part's residual.
+    private func embed(_ inputs: InputSequence, _ chunk: Range<Int>) throws(ModelError) {
+        guard let embedding = first.embedding else { preconditionFailure("tokens enter by the first part") }
+        first.store?.begin(.decoder)
+        let residual = first.work.residuals.0.rows(0..<chunk.count)
         try embedding.look(up: inputs.tokens.span.extracting(chunk), into: residual)
         for image in inputs.images {
             let visible = chunk.clamped(to: image.start..<image.end)
             if visible.isEmpty { continue }
-            backend.copy(
+            first.backend.copy(
                 image.features.values.rows(
                     visible.lowerBound - image.start..<visible.upperBound - image.start),
                 to: residual.rows(
@@ -141,73 +145,18 @@ extension Glm4v {
         }
     }
 
-    /// The logits of one position into `work.logits`; nothing is waited for.
-    func keepLogits(_ stream: ResidualStream) throws(ModelError) {
-        try projectHead(stream)
-    }
-
     /// Waits for the device before each run of logits, and so for everything before it.
     private func computeLogits(
         _ stream: ResidualStream, _ receive: (UnsafeBufferPointer<Float>) -> Void
     ) throws(ModelError) {
         // Pieces of the output matrix give logits of a row apart from those of the next.
-        let most = head.count == 1 ? activations.limits.logitRows : 1
+        let most = last.head?.pieces.count == 1 ? limits.logitRows : 1
         for start in stride(from: 0, to: stream.delta.rows, by: most) {
             let rows = start..<min(start + most, stream.delta.rows)
             // Each run of rows goes through the pieces from the first on.
-            if start > 0 { store?.begin(.decoder) }
-            try projectHead(stream.rows(rows))
-            do { try unsafe backend.read(work.logits.rows(0..<rows.count), receive) } catch {
-                throw .backend(error)
-            }
+            if start > 0 { last.store?.begin(.decoder) }
+            let logits = try last.computeLogits(stream.rows(rows))
+            do { try unsafe backend.read(logits, receive) } catch { throw .backend(error) }
         }
     }
-
-    /// The logits of `stream`'s rows into `work.logits`. Precondition: one row where the head has pieces.
-    private func projectHead(_ stream: ResidualStream) throws(ModelError) {
-        guard let last = layers.last else { preconditionFailure("a decoder has layers") }
-        var stream = stream
-        let logits = work.logits.rows(0..<stream.delta.rows)
-        let input = joined(&stream, last.postMLPNorm, then: finalNorm)
-        if head.count == 1 {
-            return backend.project(input, try here(head[0]), .store(logits, bias: nil))
-        }
-        var first = 0
-        for piece in head {
-            backend.project(
-                first == 0 ? input : .rmsNorm(stream.residual, weight: finalNorm, epsilon: epsilon),
-                try here(piece), .store(logits.columns(first..<first + piece.layout.rows), bias: nil))
-            first += piece.layout.rows
-        }
-    }
-
-    private var epsilon: Float { configuration.text.rmsNormEpsilon }
-}
-
-/// The residual stream on its way through the layers.
-struct ResidualStream {
-    private(set) var residual: Activation
-    /// Where the next sum goes.
-    private(set) var next: Activation
-    /// What the block before has computed, and has yet to join.
-    let delta: Activation
-
-    init(_ work: DecoderWork, rows: Int) {
-        residual = work.residuals.0.rows(0..<rows)
-        next = work.residuals.1.rows(0..<rows)
-        delta = work.delta.rows(0..<rows)
-    }
-
-    private init(residual: Activation, next: Activation, delta: Activation) {
-        self.residual = residual
-        self.next = next
-        self.delta = delta
-    }
-
-    func rows(_ range: Range<Int>) -> ResidualStream {
-        ResidualStream(residual: residual.rows(range), next: next.rows(range), delta: delta.rows(range))
-    }
-
-    /// The sum has been asked for: it is the residual from now on.
-    mutating func advance() { swap(&residual, &next) }
 }

@@ -3,17 +3,23 @@
 public import Tensors
 
 extension Glm4v {
-    /// The memories of the resident weights that every decoded token reads whole: the decoder's layers and
-    /// the head.
+    /// The memories of the resident weights that every decoded token reads whole, the decoder's layers and
+    /// the head, by the backend that reads them.
     ///
     /// A row of the embedding and the keys and values come on top; with short contexts they are little.
-    public var decodeWeights: [any BackendMemory] {
+    public var decodeWeights: [(backend: any Backend, memories: [any BackendMemory])] {
+        parts.map { ($0.backend, $0.decodeWeights) }
+    }
+}
+
+extension ModelPart {
+    fileprivate var decodeWeights: [any BackendMemory] {
         // A tied head is the embedding, whose memory then is read whole as well.
-        let matrices = layers.flatMap { [$0.qkv, $0.o, $0.gateUp, $0.down] } + head
+        let matrices = layers.flatMap { [$0.qkv, $0.o, $0.gateUp, $0.down] } + (head?.pieces ?? [])
         let memories =
             matrices.compactMap { matrix -> (any BackendMemory)? in
                 if case .resident(let memory, _, _) = matrix.place { memory } else { nil }
-            } + (head.count == 1 ? [finalNorm.memory] : [])
+            } + (head.map { $0.pieces.count == 1 ? [$0.norm.memory] : [] } ?? [])
         var seen: Set<ObjectIdentifier> = []
         return memories.filter { seen.insert(ObjectIdentifier($0)).inserted }
     }

@@ -83,9 +83,6 @@ extension VisionTower.Block {
 }
 
 extension Glm4v {
-    /// The LayerNorm of the merger: PyTorch's default.
-    private static let layerNormEpsilon: Float = 1e-5
-
     /// Encodes one image, given as red, green and blue bytes, row by row without padding, into `store`, under
     /// the number `image`. The caller holds the features then.
     ///
@@ -99,7 +96,7 @@ extension Glm4v {
         pixels: Span<UInt8>, width: Int, height: Int, preprocessor: ImagePreprocessor, as image: UInt128,
         into store: VisualFeatureStore, shouldStop: () -> Bool = { false }
     ) throws(ModelError) -> VisualFeatures? {
-        guard let tower = vision, let allWork = visionWork else {
+        guard let part = parts.first(where: { $0.tower != nil }), let tower = part.tower else {
             preconditionFailure("a text-only model encodes no images")
         }
         let merge = tower.configuration.mergeSize
@@ -109,31 +106,52 @@ extension Glm4v {
             cut.patchElementCount == tower.configuration.patchElementCount && cut.mergeSize == merge)
         let grid = cut.grid
         let visualGrid = ImageGrid(height: grid.height / merge, width: grid.width / merge)
-        guard grid.count <= activations.patchCapacity else {
-            throw .contextFull(
-                needed: visualGrid.count, capacity: activations.patchCapacity / (merge * merge))
+        guard grid.count <= patchCapacity else {
+            throw .contextFull(needed: visualGrid.count, capacity: patchCapacity / (merge * merge))
         }
         let features = VisualFeatures(of: image, grid: visualGrid, in: store)
         guard store.hasRoom(for: features) else {
             throw .contextFull(needed: store.heldCount + visualGrid.count, capacity: store.capacity)
         }
-        let work = allWork.prefix(patches: grid.count, tokens: visualGrid.count)
-        self.store?.begin(.vision)
+        let count = visualGrid.count
+        guard let work = try part.encode(pixels, cut, tokens: count, shouldStop) else { return nil }
+        let values = store.add(features)
+        do throws(ModelError) {
+            if let visual = work.visual {
+                try part.mergePatches(work, into: visual)
+                try visual.handOver(from: part.backend, to: values, on: featureBackend)
+            } else {
+                try part.mergePatches(work, into: values)
+                do { try part.backend.synchronize() } catch { throw ModelError.backend(error) }
+            }
+        } catch {
+            store.remove(features)
+            throw error
+        }
+        return features
+    }
+}
+
+extension ModelPart {
+    /// The LayerNorm of the merger: PyTorch's default.
+    private static let layerNormEpsilon: Float = 1e-5
+
+    /// An image through the tower's blocks, to become `count` tokens; nil when the caller asked to stop.
+    ///
+    /// Precondition: the tower is here.
+    fileprivate func encode(
+        _ pixels: Span<UInt8>, _ cut: PatchCut, tokens count: Int, _ shouldStop: () -> Bool
+    ) throws(ModelError) -> VisionWork? {
+        guard let tower, let allWork = visionWork else { preconditionFailure("the tower is elsewhere") }
+        let work = allWork.prefix(patches: cut.grid.count, tokens: count)
+        store?.begin(.vision)
         try cutPatches(pixels, cut, into: work.patches)
         try embedPatches(tower, cut, work)
         for block in tower.blocks {
             if shouldStop() { return nil }
             try run(block, tower, work)
         }
-        let values = store.add(features)
-        do throws(ModelError) {
-            try mergePatches(tower, work, into: values)
-            do { try backend.synchronize() } catch { throw ModelError.backend(error) }
-        } catch {
-            store.remove(features)
-            throw error
-        }
-        return features
+        return work
     }
 
     /// Cuts with the scratch that is planned for images, which the tower's own numbers will lie over.
@@ -182,9 +200,8 @@ extension Glm4v {
     }
 
     /// Patches to visual tokens.
-    private func mergePatches(
-        _ tower: VisionTower, _ work: VisionWork, into visual: Activation
-    ) throws(ModelError) {
+    fileprivate func mergePatches(_ work: VisionWork, into visual: Activation) throws(ModelError) {
+        guard let tower else { preconditionFailure("the tower is elsewhere") }
         let vision = tower.configuration
         let patchesPerToken = vision.mergeSize * vision.mergeSize
         let (merged, mlp) = (work.merged, work.mergerMLP)

@@ -4,45 +4,33 @@ public import Memory
 public import ModelFile
 public import Tensors
 
-/// One `Glm4vForConditionalGeneration` or `Glm4ForCausalLM` in a backend's memory.
+/// One `Glm4vForConditionalGeneration` or `Glm4ForCausalLM` in the memory of one or two backends.
 ///
-/// The decoder is in `Glm4v+Decoder.swift`, the vision tower in `Glm4v+Vision.swift`. The model holds weights
-/// and room to compute; what a conversation has computed so far lives in its `InputSequence` and
-/// `KVSequence`, and what images have become in a `VisualFeatureStore`.
+/// What a backend has of it is a `ModelPart`. The decoder's way through the parts is in
+/// `Glm4v+Decoder.swift`, the vision tower in `Glm4v+Vision.swift`. The model holds weights and room to
+/// compute; what a conversation has computed so far lives in its `InputSequence` and `KVSequence`, and what
+/// images have become in a `VisualFeatureStore`.
 public final class Glm4v {
     public let configuration: ModelConfiguration
-    public let backend: any Backend
-    let embedding: EmbeddingTable
-    let layers: [DecoderLayer]
-    let finalNorm: Vector
-    /// The output matrix, in runs of its rows: one run where it is held.
-    let head: [WeightMatrix]
-    /// What brings the weights that are not resident; nil where all are.
-    let store: WeightStore?
-    let vision: VisionTower?
-    /// Where everything is that a pass computes on. Its memory is made at load: a pass allocates none.
-    public let activations: ActivationPlan
-    let arena: Arena
-    let work: DecoderWork
-    let visionWork: VisionWork?
+    /// In the order that a token goes through them.
+    let parts: [ModelPart]
     let angles: DecoderAngles
+    /// How the last part gets at the first one's layers; nil where each computes its own whatever comes.
+    private(set) var passage: LayerPassage?
+    /// How much is computed together.
+    public let limits: ActivationLimits
 
-    /// Weights of one decoder layer. Shapes: `H` hidden, `Q` query width, `K` key width, `I` intermediate.
-    struct DecoderLayer {
-        let inputNorm: Vector
-        /// `[Q + 2K, H]`: query, key and value rows.
-        let qkv: WeightMatrix
-        let qkvBias: Vector?
-        /// `[H, Q]`
-        let o: WeightMatrix
-        let postSelfAttentionNorm: Vector
-        let postAttentionNorm: Vector
-        /// `[2I, H]`: gate and up rows alternate.
-        let gateUp: WeightMatrix
-        /// `[H, I]`
-        let down: WeightMatrix
-        let postMLPNorm: Vector
-    }
+    /// The part that tokens enter by.
+    var first: ModelPart { parts[0] }
+    /// The part that logits leave by.
+    var last: ModelPart { parts[parts.count - 1] }
+
+    /// The backend that logits are left on, and tokens drawn.
+    public var backend: any Backend { last.backend }
+    /// The backend that takes visual features: their store is made on it.
+    public var featureBackend: any Backend { first.backend }
+    /// The most patches that an image may have; 0 for a text-only model.
+    public let patchCapacity: Int
 
     /// Makes room to compute on prompts, images included, of at most `contextLength` tokens; then reads the
     /// resident weights, on `threadCount` threads, and begins to bring the others, which those threads go on
@@ -50,84 +38,62 @@ public final class Glm4v {
     ///
     /// Throws `file` for a fault of the file, `mismatch` where it lacks what its configuration calls for,
     /// `backend` where memory is refused.
-    /// Precondition: `contextLength` is positive; `residency` was made for the file, and is whole where the
-    /// backend's memory is not the host's.
+    /// Precondition: `contextLength` is positive; the shares of `plans` are all of the model, in order.
     public init(
+        file: ModelFile, contextLength: Int, activations limits: ActivationLimits = ActivationLimits(),
+        parts plans: [PartPlan], threadCount: Int = 1, progress: (Double) -> Void = { _ in }
+    ) throws(ModelError) {
+        do { try file.checkSchema() } catch { throw .file(error) }
+        let configuration = file.configuration
+        self.configuration = configuration
+        self.limits = limits
+        precondition(plans.flatMap(\.share.layers).elementsEqual(0..<configuration.text.layerCount))
+        angles = DecoderAngles(configuration.text)
+        let sizes = plans.map { plan in
+            plan.residency.resident.reduce(0) { $0 + file.segments[$1].entry.imageByteCount }
+        }
+        let total = Double(max(sizes.reduce(0, +), 1))
+        var parts: [ModelPart] = []
+        for (index, plan) in plans.enumerated() {
+            let (done, size) = (Double(sizes[..<index].reduce(0, +)), Double(sizes[index]))
+            let entryNorm = try parts.last.map { (part) throws(ModelError) in try part.exitNormValues() }
+            parts.append(
+                try ModelPart(
+                    plan, of: file, contextLength: contextLength, limits, entryNorm: entryNorm,
+                    threadCount: threadCount
+                ) { progress((done + $0 * size) / total) })
+        }
+        self.parts = parts
+        patchCapacity = parts.map(\.activations.patchCapacity).max() ?? 0
+    }
+
+    /// Lets prompts of at least `leastRows` rows be computed by the last part alone, which is brought the
+    /// first one's weights, and their keys and values in `pool`.
+    ///
+    /// Throws `backend` where memory is refused. Precondition: there are two parts, of which the first holds
+    /// all its layers; every sequence is of `pool`.
+    public func openPassage(
+        of file: ModelFile, _ pool: KVPool, leastRows: Int
+    ) throws(ModelError) {
+        precondition(parts.count == 2)
+        passage = try LayerPassage(from: first, to: last, of: file, pool, leastRows: leastRows)
+    }
+
+    /// The same of a model that one backend computes.
+    ///
+    /// Precondition: `residency` was made for the file, and is whole where the backend's memory is not the
+    /// host's.
+    public convenience init(
         file: ModelFile, contextLength: Int, activations limits: ActivationLimits = ActivationLimits(),
         residency: Residency? = nil, on backend: any Backend, threadCount: Int = 1,
         progress: (Double) -> Void = { _ in }
     ) throws(ModelError) {
         do { try file.checkSchema() } catch { throw .file(error) }
-        let configuration = file.configuration
-        self.configuration = configuration
-        self.backend = backend
-        let text = configuration.text
-        activations = ActivationPlan(
-            ModelOutline(file), contextLength: contextLength, limits, on: backend)
-        do { arena = try Arena(activations.arena, on: backend) } catch { throw .backend(error) }
-        let arena = self.arena
-        work = DecoderWork(text, in: arena)
-        visionWork = configuration.vision.map { VisionWork($0, in: arena) }
-        angles = DecoderAngles(text)
-        let inventory = WeightInventory(ModelOutline(file))
-        let residency = residency ?? .whole(inventory)
-        // First of all: its threads read while the rest is loaded.
-        store =
-            residency.arenaByteCount > 0
-            ? try WeightStore(
-                residency, of: file, on: backend, threadCount: max(threadCount, WeightStore.leastThreads))
-            : nil
-        var loader = try SegmentLoader(file, residency, on: backend, threadCount: threadCount)
-        func load(_ name: String) throws(ModelError) -> LoadedSegment {
-            try loader.load(name, progress: progress)
-        }
-        let embedded = try load("embedding")
-        if let tiles = residency.embeddingTiles {
-            embedding = try EmbeddingTable(
-                file.segments[inventory.embedding], of: file, tileCount: tiles,
-                tokenCount: limits.chunkTokens, on: backend)
-        } else {
-            embedding = EmbeddingTable(
-                try embedded.residentMatrix(
-                    "embed_tokens", rows: text.vocabularySize, columns: text.hiddenSize), on: backend)
-        }
-        var layers: [DecoderLayer] = []
-        for index in 0..<text.layerCount {
-            layers.append(try DecoderLayer(try load("layers.\(index)"), text))
-        }
-        self.layers = layers
-        let head = try load("head")
-        finalNorm = try head.vector("norm", count: text.hiddenSize)
-        let output = text.tiesEmbedding ? embedded : head
-        self.head = try output.pieces(
-            of: inventory.head.tensor, rows: text.vocabularySize, columns: text.hiddenSize)
-        if let vision = configuration.vision {
-            self.vision = try VisionTower(vision, load: load)
-        } else {
-            vision = nil
-        }
-    }
-
-    /// The matrix where it is now. Throws `file` for a fault of the file.
-    func here(_ weight: WeightMatrix) throws(ModelError) -> Matrix {
-        if let store { return try store.matrix(weight) }
-        return weight.resident
-    }
-}
-
-extension Glm4v.DecoderLayer {
-    init(_ segment: LoadedSegment, _ text: TextConfiguration) throws(ModelError) {
-        let hidden = text.hiddenSize
-        let queryWidth = text.headCount * text.headSize
-        let outputs = queryWidth + 2 * text.kvHeadCount * text.headSize
-        inputNorm = try segment.vector("input_layernorm", count: hidden)
-        qkv = try segment.matrix("qkv", rows: outputs, columns: hidden)
-        qkvBias = text.hasQKVBias ? try segment.vector("qkv.bias", count: outputs) : nil
-        o = try segment.matrix("o", rows: hidden, columns: queryWidth)
-        postSelfAttentionNorm = try segment.vector("post_self_attn_layernorm", count: hidden)
-        postAttentionNorm = try segment.vector("post_attention_layernorm", count: hidden)
-        gateUp = try segment.matrix("gate_up", rows: 2 * text.intermediateSize, columns: hidden)
-        down = try segment.matrix("down", rows: hidden, columns: text.intermediateSize)
-        postMLPNorm = try segment.vector("post_mlp_layernorm", count: hidden)
+        let plan = PartPlan(
+            .whole(layerCount: file.configuration.text.layerCount),
+            residency ?? .whole(WeightInventory(ModelOutline(file))), on: backend)
+        try self.init(
+            file: file, contextLength: contextLength, activations: limits, parts: [plan],
+            threadCount: threadCount, progress: progress)
     }
 }

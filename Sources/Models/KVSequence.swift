@@ -14,12 +14,15 @@ public final class KVSequence {
     public private(set) var length = 0
     /// Positions whose keys and values the device has computed for sure: those behind them are only asked
     /// for.
-    private var confirmedLength = 0
-    private var pages: [PageID] = []
+    public private(set) var confirmedLength = 0
+    private(set) var pages: [PageID] = []
     /// Where the pages lie; right as long as the sequence runs.
     private(set) var blockTable: BlockTable
     /// Full pages, from the first on, that are known by what they hold.
     private var namedCount = 0
+    /// Positions whose keys and values came from a file: nobody here has computed them, so that they and what
+    /// follows from them are not for others.
+    private var restoredLength = 0
     /// Whether pages came that the pool does not know to be needed.
     private var isChanged = false
 
@@ -83,7 +86,7 @@ public final class KVSequence {
             }
             back.append(page)
         }
-        do { try pool.backend.synchronize() } catch {
+        do { try pool.synchronize() } catch {
             // Their bytes may not have come; they still lie in the file.
             for page in back { pool.book.leaveMemory(page) }
             throw .backend(error)
@@ -132,7 +135,7 @@ public final class KVSequence {
             preconditionFailure("pages are in memory")
         }
         pool.copy(from, to: to)
-        do { try pool.backend.synchronize() } catch {
+        do { try pool.synchronize() } catch {
             pool.book.release(copy)
             throw .backend(error)
         }
@@ -164,6 +167,7 @@ public final class KVSequence {
         precondition(newLength >= 0 && newLength <= length)
         length = newLength
         confirmedLength = min(confirmedLength, newLength)
+        restoredLength = min(restoredLength, newLength)
         dropPages(after: (newLength + pool.pageTokens - 1) / pool.pageTokens)
         namedCount = min(namedCount, newLength / pool.pageTokens)
     }
@@ -171,17 +175,19 @@ public final class KVSequence {
     /// Gives back the pages that were taken for positions that never came.
     func releaseReserve() { truncate(to: length) }
 
-    /// The pages of the first layer; `pool.layerByteCount` leads on to the others.
-    var firstLayer: PagedKV { pool.firstLayer(blockTable: blockTable) }
+    /// The pages of a layer.
+    func layer(_ index: Int) -> PagedKV { pool.layer(index, blockTable: blockTable) }
 
     // MARK: Sharing
 
     /// Lets others find the pages that are full for sure, by the inputs that they hold the first ones of.
-    /// Where another page is known for the same inputs, that one takes the place of this sequence's own.
+    /// Where another page is known for the same inputs, that one takes the place of this sequence's own. What
+    /// came from a file is not shared, nor what follows it.
     ///
     /// Precondition: what the sequence holds are the first positions of `inputs`, as far as these go; it
     /// runs.
     public func share(as inputs: InputSequence) {
+        guard restoredLength == 0 else { return }
         let size = pool.pageTokens
         while (namedCount + 1) * size <= min(confirmedLength, inputs.count) {
             let page = pages[namedCount]
@@ -223,6 +229,8 @@ public final class KVSequence {
         precondition(inputs.count > 0 && common <= min(length, inputs.count))
         truncate(to: min(common, confirmedLength, inputs.count - 1))
         try wake()
+        // Pages that go by a name would be in the place of all that was restored.
+        guard restoredLength == 0 else { return length }
         share(as: inputs)
         let size = pool.pageTokens
         while (namedCount + 1) * size < inputs.count {
@@ -251,6 +259,13 @@ public final class KVSequence {
         fork.length = length
         fork.confirmedLength = confirmedLength
         fork.namedCount = namedCount
+        fork.restoredLength = restoredLength
         return fork
+    }
+
+    /// States that all positions held came from a file.
+    func confirmRestored() {
+        confirm()
+        restoredLength = length
     }
 }

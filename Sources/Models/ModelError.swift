@@ -20,6 +20,8 @@ public enum ModelError: Error {
     case poolFull(PoolShortage)
     /// Pages cannot go to disk at all.
     case spill(SpillFault)
+    /// A saved session cannot be written or read.
+    case session(SessionFileError)
     /// A token id outside the vocabulary.
     case tokenOutOfRange(token: Int, vocabularySize: Int)
 }
@@ -66,6 +68,7 @@ extension ModelError: CustomStringConvertible {
             "\(needed) tokens do not fit in a context of \(capacity) tokens"
         case .poolFull(let shortage): "\(shortage)"
         case .spill(let fault): fault.detail
+        case .session(let error): "\(error)"
         case .tokenOutOfRange(let token, let vocabularySize):
             "token \(token) is outside the vocabulary of \(vocabularySize)"
         }

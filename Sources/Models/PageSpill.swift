@@ -4,30 +4,20 @@ public import ModelFile
 public import SessionFiles
 public import Tensors
 
-/// The file that cold pages go to, and room for one page on its way.
-@safe final class PageSpill {
-    let file: SpillFile
-    private let staging: HostBuffer
+/// Room for one page on its way between memory and a file.
+@safe public final class PageStaging {
+    private let buffer: HostBuffer
     private let drawn: DrawnBytes
 
     /// Bytes of the process's memory that this takes, where pages are of `pageByteCount`.
     static func byteCount(pageByteCount: Int) -> Int { pageByteCount }
 
-    /// Throws `spill` where the folder takes no file, `backend` where memory is refused.
-    init(
-        _ settings: SpillSettings, pageByteCount: Int, account: (any MemoryAccount)?
-    ) throws(ModelError) {
-        file = try Self.file(settings, pageByteCount)
+    /// Throws `backend` or `file` where memory is refused; `path` is where pages go or come from.
+    init(pageByteCount: Int, path: String, account: (any MemoryAccount)?) throws(ModelError) {
         let label = "pages on their way"
         let byteCount = Self.byteCount(pageByteCount: pageByteCount)
         drawn = try Self.drawn(byteCount, label, account)
-        staging = try Self.staging(byteCount, label, settings)
-    }
-
-    private static func file(
-        _ settings: SpillSettings, _ pageByteCount: Int
-    ) throws(ModelError) -> SpillFile {
-        do { return try SpillFile(settings, pageByteCount: pageByteCount) } catch { throw .spill(error) }
+        buffer = try Self.buffer(byteCount, label, path)
     }
 
     private static func drawn(
@@ -38,16 +28,36 @@ public import Tensors
         }
     }
 
-    private static func staging(
-        _ byteCount: Int, _ label: String, _ settings: SpillSettings
+    private static func buffer(
+        _ byteCount: Int, _ label: String, _ path: String
     ) throws(ModelError) -> HostBuffer {
-        do { return try HostBuffer(byteCount: byteCount, for: label, of: settings.folder) } catch {
+        do { return try HostBuffer(byteCount: byteCount, for: label, of: path) } catch {
             throw .file(error)
         }
     }
 
-    /// Room for a page.
-    var bytes: UnsafeMutableRawBufferPointer { unsafe staging.bytes }
+    /// Room for a page; valid as long as this lives.
+    public var bytes: UnsafeMutableRawBufferPointer { unsafe buffer.bytes }
+}
+
+/// The file that cold pages go to, and room for one page on its way.
+final class PageSpill {
+    let file: SpillFile
+    let staging: PageStaging
+
+    /// Throws `spill` where the folder takes no file, `backend` or `file` where memory is refused.
+    init(
+        _ settings: SpillSettings, pageByteCount: Int, account: (any MemoryAccount)?
+    ) throws(ModelError) {
+        file = try Self.file(settings, pageByteCount)
+        staging = try PageStaging(pageByteCount: pageByteCount, path: settings.folder, account: account)
+    }
+
+    private static func file(
+        _ settings: SpillSettings, _ pageByteCount: Int
+    ) throws(ModelError) -> SpillFile {
+        do { return try SpillFile(settings, pageByteCount: pageByteCount) } catch { throw .spill(error) }
+    }
 }
 
 extension KVPool {
@@ -65,6 +75,9 @@ extension KVPool {
     public static func spillByteCount(for text: TextConfiguration, type: KVType) -> Int? {
         byteCount(for: text, type: type, tokenCapacity: pageTokens)
     }
+
+    /// Pages that have a copy in the file, whether they are in memory too or not.
+    public var spilledPageCount: Int { book.copyUseCount }
 
     // MARK: Room
 
@@ -169,7 +182,7 @@ extension KVPool {
         _ body: (UnsafeMutableRawBufferPointer, SpillFile) throws(SpillFault) -> Void
     ) throws(SpillFault) {
         guard let spill else { preconditionFailure("there is a file") }
-        try unsafe body(spill.bytes, spill.file)
+        try unsafe body(spill.staging.bytes, spill.file)
     }
 
     // MARK: Bytes
@@ -179,23 +192,28 @@ extension KVPool {
         precondition(buffer.count == pageByteCount)
         var done = 0
         do {
-            try unsafe backend.read(memory, runs(of: slot)) { bytes in
-                unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + bytes.count])
-                    .copyMemory(from: bytes)
-                done += bytes.count
+            for plane in planes {
+                try unsafe plane.backend.read(plane.memory, runs(of: slot, in: plane)) { bytes in
+                    unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + bytes.count])
+                        .copyMemory(from: bytes)
+                    done += bytes.count
+                }
             }
         } catch { throw .system(error.message) }
     }
 
-    /// Writes all bytes of a slot, layer by layer, in the order of the backend's operations.
+    /// Writes all bytes of a slot, layer by layer, in the order of the backends' operations.
     func write(_ bytes: UnsafeRawBufferPointer, to slot: Int32) {
         precondition(bytes.count == pageByteCount)
         var done = 0
-        for run in runs(of: slot) {
-            unsafe backend.fill(memory, run) {
-                unsafe $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[done..<done + run.count]))
+        for plane in planes {
+            for run in runs(of: slot, in: plane) {
+                unsafe plane.backend.fill(plane.memory, run) {
+                    unsafe $0.copyMemory(
+                        from: UnsafeRawBufferPointer(rebasing: bytes[done..<done + run.count]))
+                }
+                done += run.count
             }
-            done += run.count
         }
     }
 }

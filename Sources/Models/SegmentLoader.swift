@@ -10,6 +10,8 @@ public struct SegmentLoader {
     private let backend: any Backend
     private let residency: Residency
     private let reader: SegmentReader
+    /// The most bytes that are brought to memory at once; nil for whole segments.
+    private let mostFill: Int?
     private let total: Int
     private var done = 0
     /// By segment: its units, with their indices in the cycle.
@@ -21,13 +23,15 @@ public struct SegmentLoader {
         return (threads + 2) * RunReader.Scratch.byteCount
     }
 
-    /// Reads on `threadCount` threads.
+    /// Reads on `threadCount` threads; where at most `mostFill` bytes come at once, on one.
     init(
-        _ file: ModelFile, _ residency: Residency, on backend: any Backend, threadCount: Int
+        _ file: ModelFile, _ residency: Residency, on backend: any Backend, threadCount: Int,
+        mostFill: Int? = nil
     ) throws(ModelError) {
         self.file = file
         self.backend = backend
         self.residency = residency
+        self.mostFill = mostFill
         do { reader = try SegmentReader(of: file, threadCount: threadCount) } catch { throw .file(error) }
         total = residency.resident.reduce(0) { $0 + file.segments[$1].entry.imageByteCount }
         for cycle in [residency.decoder, residency.vision] {
@@ -46,6 +50,19 @@ public struct SegmentLoader {
         let segment = file.segments[index]
         guard residency.resident.contains(index) else { return try parted(segment, units[index] ?? []) }
         let memory = try makeMemory(segment.entry.imageByteCount, "weights, resident")
+        if let mostFill {
+            try fill(memory, from: segment, atMost: mostFill)
+        } else {
+            try fill(memory, from: segment, at: index)
+        }
+        done += segment.entry.imageByteCount
+        progress(Double(done) / Double(max(total, 1)))
+        return LoadedSegment(entry: segment.entry, place: .whole(memory))
+    }
+
+    private func fill(
+        _ memory: any BackendMemory, from segment: Segment, at index: Int
+    ) throws(ModelError) {
         if done == 0 { reader.prefetch(segment) }
         if let next = file.segments.indices.first(where: { $0 > index && residency.resident.contains($0) }) {
             reader.prefetch(file.segments[next])
@@ -57,9 +74,31 @@ public struct SegmentLoader {
         } catch {
             throw .file(error)
         }
-        done += segment.entry.imageByteCount
-        progress(Double(done) / Double(max(total, 1)))
-        return LoadedSegment(entry: segment.entry, place: .whole(memory))
+    }
+
+    /// Piece by piece, so that the way there holds little.
+    private func fill(
+        _ memory: any BackendMemory, from segment: Segment, atMost most: Int
+    ) throws(ModelError) {
+        let runs = RunReader(file)
+        let codes = segment.entry.codesByteCount
+        func pieces(_ range: Range<Int>) -> [Range<Int>] {
+            stride(from: range.lowerBound, to: range.upperBound, by: most).map {
+                $0..<min($0 + most, range.upperBound)
+            }
+        }
+        let parts =
+            pieces(0..<codes).map { ImagePart(codes: $0, scales: 0..<0) }
+            + pieces(codes..<memory.byteCount).map { ImagePart(codes: 0..<0, scales: $0) }
+        do {
+            let scratch = try RunReader.Scratch(for: file.path)
+            for part in parts {
+                let bytes = part.codes.isEmpty ? part.scales : part.codes
+                try unsafe backend.fill(memory, bytes) { (bytes) throws(ModelFileError) in
+                    try unsafe runs.read(part, of: segment, into: bytes, scratch)
+                }
+            }
+        } catch { throw .file(error) }
     }
 
     /// The vectors in a memory of their own, one after another.
@@ -101,6 +140,16 @@ public struct SegmentLoader {
 struct LoadedSegment {
     let entry: SegmentEntry
     fileprivate let place: Place
+
+    fileprivate init(entry: SegmentEntry, place: Place) {
+        self.entry = entry
+        self.place = place
+    }
+
+    /// The segment of `entry`, whose raw image lies or will lie in `memory`.
+    init(_ entry: SegmentEntry, in memory: any BackendMemory) {
+        self.init(entry: entry, place: .whole(memory))
+    }
 
     fileprivate enum Place {
         /// Its raw image in one memory.

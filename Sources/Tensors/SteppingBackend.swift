@@ -111,6 +111,8 @@ public protocol SteppingBackend: Backend {
     func draw(from logits: Activation, _ kind: DrawParameters.Kind, _ state: any StepState)
     /// The embedding of the state's token into `residual`, `[1, columns]`, and its angles into the state.
     func beginStep(_ state: any StepState, table: Matrix, into residual: Activation)
+    /// The angles alone, of a step whose residual is brought before it runs.
+    func beginStep(_ state: any StepState)
     /// Records what `body` asks for. Positions, lengths, angles and block tables in it are of no meaning: the
     /// state's are taken when the step runs. All activations in it have one row. What attention computes is
     /// projected next, and read by nothing else.

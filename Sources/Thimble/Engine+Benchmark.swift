@@ -89,7 +89,8 @@ extension Engine {
         let weights = model.decodeWeights
         var result = BenchmarkResult(
             options: options, prefillSeconds: [], decodeSeconds: [], visionSeconds: [],
-            decodeWeightByteCount: weights.reduce(0) { $0 + $1.byteCount }, weightReadSeconds: [])
+            decodeWeightByteCount: weights.flatMap(\.memories).reduce(0) { $0 + $1.byteCount },
+            weightReadSeconds: [])
         for repetition in 0...options.repetitions {
             let isWarmUp = repetition == 0
             if options.promptTokens > 0 || options.generatedTokens > 0 {
@@ -108,10 +109,18 @@ extension Engine {
         return result
     }
 
-    private func secondsToRead(_ memories: [any BackendMemory]) throws(ThimbleError) -> Double? {
-        do { return try backend.secondsToRead(memories) } catch {
-            throw ThimbleError(.noDevice, "\(device.name): \(error)")
-        }
+    /// One backend after the other, as a token goes through them; nil where one cannot be measured.
+    private func secondsToRead(
+        _ weights: [(backend: any Backend, memories: [any BackendMemory])]
+    ) throws(ThimbleError) -> Double? {
+        var sum = 0.0
+        do {
+            for (backend, memories) in weights where !memories.isEmpty {
+                guard let seconds = try backend.secondsToRead(memories) else { return nil }
+                sum += seconds
+            }
+        } catch { throw ThimbleError(.noDevice, "\(device.name): \(error)") }
+        return sum
     }
 
     private func timeText(
@@ -136,7 +145,7 @@ extension Engine {
         let middle = clock.now
         var left = options.generatedTokens
         while left > 0 {
-            let count = min(StepDecoder.mostInRun, left)
+            let count = min(stepDecoder.mostInRun, left)
             try translating(path) { () throws(ModelError) in
                 try stepDecoder.decode(text.sequence, count: count) { _ in }
             }

@@ -74,7 +74,7 @@ extension Engine {
         var report = ImageReport()
         for (image, span) in zip(images, inputs.images) where span.end > sequence.length {
             let store = try featureCache().store
-            let chunk = model.activations.limits.chunkTokens
+            let chunk = model.limits.chunkTokens
             let wholeChunks = max(0, span.start - sequence.length) / chunk * chunk
             for end in [sequence.length + wholeChunks, span.start] {
                 guard !store.hasRoom(for: span.features), !held.isEmpty else { break }
@@ -105,9 +105,12 @@ extension Engine {
     func featureCache() throws(ThimbleError) -> FeatureCache {
         if let openedFeatures { return openedFeatures }
         // All but the image that decides what features are: weights, settings, and whose arithmetic it is.
-        let settings = [
-            "\(imageTokens ?? 0)", device.title, device.kernels, device.vulkan?.driver ?? "", Version.string,
-        ]
+        let isProcessors = plan.parts.count > 1 && plan.parts[0].share.hasTower
+        let settings =
+            [
+                "\(imageTokens ?? 0)", device.title, device.kernels, device.vulkan?.driver ?? "",
+                Version.string,
+            ] + (isProcessors ? ["beside the device"] : [])
         let (model, allowance) = (self.model, featureAllowance)
         let origin = file.identity + Array(settings.joined(separator: "\n").utf8)
         let made = try translating(path) { () throws(ModelError) in

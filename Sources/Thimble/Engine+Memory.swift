@@ -1,6 +1,7 @@
 //! Whether a model's weights fit in memory, before any are read.
 
 internal import CPUBackend
+internal import Memory
 internal import ModelFile
 
 extension Engine {
@@ -28,6 +29,20 @@ extension Engine {
                 .outOfMemory,
                 "\(path): its weights take \(needed) bytes of memory, more than the \(available) bytes "
                     + "that this process may use; give --host-memory, and they are read as they are used")
+        }
+    }
+
+    /// Throws `outOfMemory` where what `plan` holds of the host's memory is more than `available` bytes.
+    static func requireMemory(
+        for plan: Plan, _ path: String, available: Int = MemorySize.available
+    ) throws(ThimbleError) {
+        let needed = plan.byteCount(.host)
+        guard needed <= available else {
+            throw ThimbleError(
+                .outOfMemory,
+                "\(path): \(plan.offloadedLayerCount) layers on the CPU take \(needed) bytes of memory, more "
+                    + "than the \(available) bytes that this process may use; give --host-memory, and they "
+                    + "are read as they are used")
         }
     }
 }

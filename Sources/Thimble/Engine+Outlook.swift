@@ -37,11 +37,15 @@ public struct OutlookOptions: Sendable {
 /// A plan, and what to expect of it.
 public struct PlanOutlook: Sendable {
     public let plan: Plan
-    /// Nil where a GPU holds the weights.
+    /// Threads that it is for.
+    public let threadCount: Int
+    /// Pages of keys and values that its context takes.
+    public var pageCount: Int { (plan.contextLength + KVPool.pageTokens - 1) / KVPool.pageTokens }
+    /// Nil where a GPU holds all weights.
     public let prediction: PlanPrediction?
     /// The same with a limit that is so many bytes higher; nil where nothing limits the plan, or nothing is
     /// predicted.
-    public let withMore: (byteCount: Int, prediction: PlanPrediction)?
+    public let withMore: (byteCount: Int, contextLength: Int, prediction: PlanPrediction)?
 }
 
 extension Engine {
@@ -60,23 +64,25 @@ extension Engine {
         // First of all: what else this process does counts against its limit.
         let plan = try plan(for: subject, options)
         let (model, settings) = try outline(of: subject)
-        let work = ModelWork(model)
+        let threads = try threadCount(options)
+        let work = ModelWork(model, kvType: options.kvType)
         let rates = MachineRates(
             measured: outlook.isForThisMachine ? MachineProfile.stored() : nil, stated: outlook.stated,
-            threadCount: try threadCount(options), disk: diskDevice(of: subject.path))
+            threadCount: threads, disk: diskDevice(of: subject.path))
         let pageTokens = try pageTokens(of: model.configuration, settings, options, subject.path)
         func predict(_ plan: Plan) -> PlanPrediction? {
             plan.prediction(of: work, on: rates, promptTokens: outlook.promptTokens, pageTokens: pageTokens)
         }
         let prediction = predict(plan)
-        var withMore: (Int, PlanPrediction)?
+        var withMore: (Int, Int, PlanPrediction)?
         if prediction != nil, let step = step(options.limits) {
             var options = options
             options.limits.host = options.limits.host.map { $0 + step }
             options.limits.total = options.limits.total.map { $0 + step }
-            withMore = predict(try Self.plan(for: subject, options)).map { (step, $0) }
+            let more = try Self.plan(for: subject, options)
+            withMore = predict(more).map { (step, more.contextLength, $0) }
         }
-        return PlanOutlook(plan: plan, prediction: prediction, withMore: withMore)
+        return PlanOutlook(plan: plan, threadCount: threads, prediction: prediction, withMore: withMore)
     }
 
     private static func plan(for subject: PlanSubject, _ options: EngineOptions) throws(ThimbleError) -> Plan

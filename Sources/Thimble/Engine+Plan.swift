@@ -59,16 +59,43 @@ extension Engine {
                 "\(opened.description.name) stores keys and values as f16, not as "
                     + "\(options.kvType.rawValue); use --kv f16, or --device cpu")
         }
-        do throws(ThimbleError) {
-            return (opened, try plan(options, for: model, path, on: opened))
-        } catch {
+        var onCPU = options
+        onCPU.device = .cpu
+        let plan: Plan
+        do throws(ThimbleError) { plan = try self.plan(options, for: model, path, on: opened) } catch {
             guard options.device == .automatic, opened.availableByteCount != nil,
                 error.code == .budgetExceeded || error.code == .outOfMemory
             else { throw error }
-            var options = options
-            options.device = .cpu
-            return try openAndPlan(options, threadCount: threadCount, for: model, path, ledger, vulkan)
+            return try openAndPlan(onCPU, threadCount: threadCount, for: model, path, ledger, vulkan)
         }
+        if options.device == .automatic, options.deviceLayerCount == nil, plan.parts.count > 1,
+            let alone = try? openAndPlan(
+                onCPU, threadCount: threadCount, for: model, path, ledger, vulkan),
+            isFaster(alone.plan, than: plan, of: model, path, options, threadCount)
+        {
+            return alone
+        }
+        return (opened, plan)
+    }
+
+    /// Whether a plan decodes faster than another one, as far as the machine's rates tell.
+    private static func isFaster(
+        _ plan: Plan, than other: Plan, of model: ModelOutline, _ path: String, _ options: EngineOptions,
+        _ threadCount: Int
+    ) -> Bool {
+        let (work, rates) = (ModelWork(model, kvType: options.kvType), rates(options, threadCount, path))
+        func seconds(_ plan: Plan) -> Double {
+            plan.prediction(of: work, on: rates, promptTokens: 1, pageTokens: 1)?.token.seconds ?? 0
+        }
+        return seconds(plan) < seconds(other)
+    }
+
+    private static func rates(
+        _ options: EngineOptions, _ threadCount: Int, _ path: String
+    ) -> MachineRates {
+        MachineRates(
+            measured: MachineProfile.stored(), stated: options.statedRates, threadCount: threadCount,
+            disk: diskDevice(of: path))
     }
 
     private static func plan(
@@ -81,6 +108,8 @@ extension Engine {
         request.chunkTokens = options.chunkTokens
         request.imageTokens = options.imageTokens
         request.mayStream = options.mayStream
+        request.mayOffload = options.mayOffload
+        request.deviceLayerCount = options.deviceLayerCount
         request.featureByteCount = options.featureMemory
         if let available = device.availableByteCount {
             request.limits.device = min(options.limits.device ?? .max, available)
@@ -88,22 +117,34 @@ extension Engine {
             try requireMemory(forWeightsOf: model, path)
         }
         let planner = Planner(try sizes(of: model, options, on: device))
-        do { return try planner.plan(request) } catch {
+        let plan: Plan
+        do { plan = try planner.plan(request) } catch {
             throw ThimbleError(error, path, device.description.name, options.limits)
         }
+        if plan.parts.count > 1, options.limits.host ?? options.limits.total == nil {
+            try requireMemory(for: plan, path)
+        }
+        return plan
     }
 
-    /// What the process holds now, and may grow by; nobody asks where nothing limits it. Throws `io` where
-    /// the system does not tell.
+    /// The fewest rows for which bringing the processor's layers to the GPU takes less than computing them.
+    static func passageRows(
+        of plan: Plan, _ model: ModelOutline, _ path: String, _ options: EngineOptions, _ threadCount: Int
+    ) -> Int {
+        options.passageRows
+            ?? plan.rowsWorthBringing(of: ModelWork(model), on: rates(options, threadCount, path))
+    }
+
+    /// What the process holds now. Throws `io` where the system does not tell and a limit depends on it.
     private static func program(_ options: EngineOptions) throws(ThimbleError) -> Int {
         if let stated = options.programByteCount { return stated }
-        if options.limits == LedgerLimits() { return 0 }
         guard let resident = ProcessMemory.resident else {
+            if options.limits == LedgerLimits() { return 0 }
             throw ThimbleError(.io, "the system does not tell what memory this process holds; mount /proc")
         }
         // The same run holds a little more or less another time.
         let step = 1 << 20
-        return (resident + step - 1) / step * step + growth
+        return (resident + step - 1) / step * step
     }
 
     private static func sizes(
@@ -119,21 +160,29 @@ extension Engine {
         let merge = model.configuration.vision?.mergeSize ?? 1
         let isGPU = device.availableByteCount != nil
         let reading = SegmentLoader.scratchByteCount(threadCount: device.description.threadCount)
+        let largestSegment = model.segments.map(\.entry.imageByteCount).max() ?? 0
         return ModelSizes(
-            inventory: WeightInventory(model), place: isGPU ? .device : .host,
+            inventory: WeightInventory(model), layerCount: text.layerCount, place: isGPU ? .device : .host,
             maximumContext: text.maximumPositions,
             maximumImageTokens: unlimited.patchCapacity / (merge * merge),
-            program: try program(options),
-            reading: reading + (isGPU ? VulkanBackend.hostByteCount(largestFill: largestSegment(model)) : 0),
-            keysAndValues: { KVPool.byteCount(for: text, type: options.kvType, tokenCapacity: $0) },
-            activations: { context, limits in
-                ActivationPlan(model, contextLength: context, limits, on: backend).arena.byteCount
+            program: try program(options), reserve: growth,
+            reading: { mostFill in
+                reading
+                    + (isGPU ? VulkanBackend.hostByteCount(largestFill: mostFill ?? largestSegment) : 0)
             },
-            featureTokenBytes: image?.tokenBytes ?? 0, pageTokenBytes: image?.pixelBytes ?? 0)
-    }
-
-    private static func largestSegment(_ model: ModelOutline) -> Int {
-        model.segments.map(\.entry.imageByteCount).max() ?? 0
+            spilling: options.spill == nil ? 0 : KVPool.spillByteCount(for: text, type: options.kvType) ?? 0,
+            keysAndValues: { context, layerCount in
+                KVPool.byteCount(
+                    for: text, type: options.kvType, layerCount: layerCount, tokenCapacity: context)
+            },
+            activations: { context, limits, share, place in
+                ActivationPlan(
+                    model, of: share, contextLength: context, limits,
+                    on: place == .host ? device.host : backend
+                ).arena.byteCount
+            },
+            normBytes: text.hiddenSize * 4, featureTokenBytes: image?.tokenBytes ?? 0,
+            pageTokenBytes: image?.pixelBytes ?? 0)
     }
 }
 
@@ -145,6 +194,16 @@ extension ThimbleError {
         if refusal.place == .host || limits.device != nil {
             mends.append("--\(refusal.place.rawValue)-memory \(refusal.needed.inMebibytes)")
         }
+        let other: MemoryPlace = refusal.place == .device ? .host : .device
+        if let needed = refusal.otherNeeded, other == .host || limits.device != nil {
+            let mend = "--\(other.rawValue)-memory \(needed.inMebibytes)"
+            if !refusal.needsBoth {
+                mends.append(mend)
+            } else if limits.device != nil, let last = mends.popLast() {
+                mends.append("\(last) with \(mend)")
+            }
+        }
+        if let layers = refusal.deviceLayerCount { mends.append("--gpu-layers \(layers)") }
         if let context = refusal.contextLength { mends.append("--context \(context)") }
         if let tokens = refusal.imageTokens { mends.append("--image-tokens \(tokens)") }
         self.init(

@@ -59,6 +59,7 @@ public final class Engine {
         let start = clock.now
         path = modelPath
         let threads = try Self.threadCount(options)
+        try Self.checkSpill(options)
         let file = try translating { () throws(ModelFileError) in try ModelFile(path: modelPath) }
         self.file = file
         try translating { () throws(ModelFileError) in try file.checkSchema() }
@@ -77,14 +78,25 @@ public final class Engine {
         contextLength = plan.contextLength
         let contextLength = self.contextLength
         try Self.draw(plan, from: ledger, modelPath)
-        pool = try Self.pool(options.kvType, tokenCapacity: contextLength, of: file, on: backend)
+        let parts = plan.parts.map { part in
+            PartPlan(
+                part.share, part.residency, on: part.place == .host ? opened.host : backend,
+                mostFill: part.mostFill)
+        }
+        pool = try Self.pool(options, tokenCapacity: contextLength, of: file, parts)
         model = try translating(modelPath) { () throws(ModelError) in
             try Glm4v(
-                file: file, contextLength: contextLength,
-                activations: plan.activations, residency: plan.residency, on: backend, threadCount: threads,
-                progress: progress)
+                file: file, contextLength: contextLength, activations: plan.activations, parts: parts,
+                threadCount: threads, progress: progress)
         }
         let model = self.model
+        if plan.hasPassage {
+            let pool = self.pool
+            let rows = Self.passageRows(of: plan, ModelOutline(file), modelPath, options, threads)
+            try translating(modelPath) { () throws(ModelError) in
+                try model.openPassage(of: file, pool, leastRows: rows)
+            }
+        }
         featureAllowance = FeatureAllowance(
             tokens: max(1, plan.featureTokens), diskByteCount: options.featureDisk ?? 0,
             folder: options.featureFolder)
@@ -109,6 +121,15 @@ public final class Engine {
             throw ThimbleError(.invalidArgument, "\(threads) threads; it must be in 1...1024")
         }
         return threads
+    }
+
+    /// Throws `invalidArgument` for limits that cannot be.
+    private static func checkSpill(_ options: EngineOptions) throws(ThimbleError) {
+        let limits = [options.spill?.byteLimit, options.spill?.writtenADay].compactMap { $0 }
+        for limit in limits where limit < 0 {
+            throw ThimbleError(
+                .invalidArgument, "\(limit) bytes for keys and values on disk; it must be 0 or more")
+        }
     }
 
     /// The context asked for, which the model must take; nil where none is.
@@ -136,15 +157,22 @@ public final class Engine {
     }
 
     private static func pool(
-        _ type: KVType, tokenCapacity: Int, of file: ModelFile, on backend: any Backend
+        _ options: EngineOptions, tokenCapacity: Int, of file: ModelFile, _ parts: [PartPlan]
     ) throws(ThimbleError) -> KVPool {
         let text = file.configuration.text
-        do { return try KVPool(for: text, type: type, tokenCapacity: tokenCapacity, on: backend) } catch {
-            guard backend is CPUBackend else {
+        let pool: KVPool
+        do {
+            pool = try KVPool(for: text, type: options.kvType, parts: parts, tokenCapacity: tokenCapacity)
+        } catch {
+            guard parts.allSatisfy({ $0.backend is CPUBackend }) else {
                 return try translating(file.path) { () throws(ModelError) in throw error }
             }
             throw ThimbleError(.outOfMemory, "\(file.path): \(error); give --context fewer tokens")
         }
+        guard let spill = options.spill else { return pool }
+        // What it takes of memory is an item of the plan, which is drawn by now.
+        try translating(file.path) { () throws(ModelError) in try pool.spill(to: spill) }
+        return pool
     }
 
     /// The tokenizer in the file; nil where there is none.

@@ -1,6 +1,7 @@
 //! How a model is loaded: what a caller sets, or a budget says.
 
 public import Memory
+public import SessionFiles
 public import Tensors
 
 /// How a model is loaded.
@@ -16,9 +17,12 @@ public struct EngineOptions: Sendable {
     public var contextCeiling: Int?
     /// How keys and values are stored. A GPU stores them as `f16` only.
     public var kvType = KVType.f16
-    /// How much memory may be taken. On the CPU, weights that do not fit are read from the file as they are
-    /// used.
+    /// How much memory may be taken. Layers that a GPU has no room for are computed by the processor, whose
+    /// weights that do not fit are read from the file as they are used.
     public var limits = LedgerLimits()
+    /// Where keys and values of sessions go that are not running, when memory has no room for them beside
+    /// those of the one that is; nil keeps them all in memory.
+    public var spill: SpillSettings?
     /// Tokens of a prompt that are computed together; nil takes as many as are fast and fit.
     public var chunkTokens: Int?
     /// The most visual tokens that an image may become: larger ones are shrunk; nil takes what the model was
@@ -36,12 +40,22 @@ public struct EngineOptions: Sendable {
 
     /// Whether weights that do not fit may be read from the file as they are used.
     public var mayStream = true
+    /// Whether the processor may compute the layers that a GPU has no room for.
+    public var mayOffload = true
+    /// Layers that a GPU computes, the last ones of the decoder; the processor computes the others. Nil takes
+    /// as many as fit.
+    public var deviceLayerCount: Int?
+    /// What is stated of the machine, for what was not measured of it.
+    public var statedRates = Budget.Machine()
     /// When generating waits for the machine to cool; nil for never.
     public var governor: ThermalGovernor?
 
     /// Bytes that the process is taken to hold beside the engine; nil asks the system. For tests, whose
     /// process holds more from one moment to the next.
     var programByteCount: Int?
+    /// The fewest rows that a GPU computes alone, layers of the processor included; nil asks what the
+    /// machine's rates make of it.
+    var passageRows: Int?
 
     public init() {}
 
@@ -61,9 +75,17 @@ public struct EngineOptions: Sendable {
         chunkTokens = budget.run.prefillChunk
         imageTokens = budget.run.imageTokens
         kvType = budget.kv.type ?? .f16
+        spill = budget.spill.folder.map {
+            SpillSettings(
+                folder: $0, byteLimit: budget.spill.size?.bytes,
+                writtenADay: budget.spill.writtenADay?.bytes)
+        }
         mayStream = budget.run.offload != Budget.Offload.none
+        mayOffload = [nil, .automatic, .cpu].contains(budget.run.offload)
+        deviceLayerCount = budget.run.deviceLayers
         featureMemory = budget.features.memory?.bytes
         featureDisk = budget.features.disk?.bytes
+        statedRates = budget.machine
         governor = try ThermalGovernor(budget.thermal)
     }
 }

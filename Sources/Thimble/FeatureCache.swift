@@ -39,8 +39,8 @@ final class FeatureCache {
         _ allowance: FeatureAllowance, for model: Glm4v, origin: [UInt8]
     ) throws(ModelError) {
         columns = model.configuration.text.hiddenSize
-        store = try VisualFeatureStore(columns: columns, capacity: allowance.tokens, on: model.backend)
-        backend = model.backend
+        store = try VisualFeatureStore(columns: columns, capacity: allowance.tokens, on: model.featureBackend)
+        backend = model.featureBackend
         let path = allowance.folder ?? CacheFolder.path().map { "\($0)/features" }
         folder =
             allowance.diskByteCount > 0

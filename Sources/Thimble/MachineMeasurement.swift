@@ -27,6 +27,12 @@ extension MachineProfile {
     public static func measure(
         _ options: MeasurementOptions = MeasurementOptions(), progress: (Double) -> Void = { _ in }
     ) throws(ThimbleError) -> MachineProfile {
+        try measure(options, in: CacheFolder.url(), progress: progress)
+    }
+
+    static func measure(
+        _ options: MeasurementOptions, in folder: URL?, progress: (Double) -> Void = { _ in }
+    ) throws(ThimbleError) -> MachineProfile {
         var engineOptions = EngineOptions()
         engineOptions.threadCount = options.threadCount
         let threads = try Engine.threadCount(engineOptions)
@@ -37,7 +43,7 @@ extension MachineProfile {
         var profile = MachineProfile(
             processor: processorName, kernels: backend.variant, coreCount: CoreCount.available,
             threadCount: backend.threadCount, takenAt: Date.now.ISO8601Format())
-        let files = try SampleFiles(options.modelPath, isQuick: options.seconds < 1)
+        let files = try SampleFiles(options.modelPath, in: folder, isQuick: options.seconds < 1)
         var measurement = try Measurement(files, backend, seconds: options.seconds)
         try measurement.run(progress)
         try measurement.fill(&profile)
@@ -58,10 +64,7 @@ extension MachineProfile {
             let memory = try? opened.backend.makeMemory(
                 byteCount: byteCount, label: "a measurement", use: .weights)
         else { return nil }
-        func rate(_ seconds: Double??) -> Double? {
-            guard case .some(.some(let seconds)) = seconds, seconds > 0 else { return nil }
-            return Double(byteCount) / seconds
-        }
+        func rate(_ seconds: Double?) -> Double? { seconds.map { Double(byteCount) / max($0, 1e-9) } }
         return GPU(
             title: opened.description.title,
             deviceBytesPerSecond: rate(try? opened.backend.secondsToRead([memory])),
@@ -110,7 +113,7 @@ private struct Measurement {
     private var disk: [Double] = []
     private var (decompression, checking): ([Double], [Double]) = ([], [])
 
-    private static let rows = 128
+    private static let (rows, quickRows) = (128, 16)
     /// Reads in flight, at least: as many as a running model has.
     private static let leastReads = 4
     /// A disk takes so many times as long as what the processor does: its rate changes from second to second.
@@ -119,7 +122,9 @@ private struct Measurement {
     init(_ files: SampleFiles, _ backend: CPUBackend, seconds: Double) throws(ThimbleError) {
         self.files = files
         threadCount = backend.threadCount
-        let most = min(Self.mostBytes, MemorySize.available / 8) / (seconds < 1 ? 8 : 1)
+        let isQuick = seconds < 1
+        let most = min(Self.mostBytes, MemorySize.available / 8) / (isQuick ? 8 : 1)
+        let rows = isQuick ? Self.quickRows : Self.rows
         do throws(BackendError) {
             for shift in [6, 4, 2, 0] {
                 let sample = try LayerSample(.narrow, rows: 1, byteCount: most >> shift, on: backend)
@@ -129,8 +134,8 @@ private struct Measurement {
             let least = try LayerSample(.least, rows: 1, byteCount: 0, on: backend)
             layer = Case(1, least.run)
             func many(_ shape: LayerSample.Shape) throws(BackendError) -> (LayerSample, Case) {
-                let sample = try LayerSample(shape, rows: Self.rows, byteCount: 0, on: backend)
-                return (sample, Case(Double(Self.rows * shape.products), sample.run))
+                let sample = try LayerSample(shape, rows: rows, byteCount: 0, on: backend)
+                return (sample, Case(Double(rows * shape.products), sample.run))
             }
             narrow = try many(.narrow)
             for format in [WeightFormat.q4(group: 32), .q8(group: 32), .f16] {
@@ -138,7 +143,7 @@ private struct Measurement {
             }
             for headSize in [64, 128] {
                 let sample = try AttentionSample(
-                    rows: Self.rows, length: 1024, heads: 16, kvHeads: 2, headSize: headSize, isCausal: true,
+                    rows: rows, length: 1024, heads: 16, kvHeads: 2, headSize: headSize, isCausal: true,
                     layerCount: 1, on: backend)
                 attention.append(Case(sample.products, sample.run))
             }
@@ -168,17 +173,19 @@ private struct Measurement {
         }
     }
 
-    /// The median of as many runs as there is patience for, after one that does not count.
+    /// The mean of as many runs as there is patience for, after one that does not count. The mean, for a
+    /// token's many short loops meet all that disturbs a machine, which a median would leave out.
     private func time(_ timed: inout Case) {
         timed.run()
         let start = clock.now
-        var times: [Double] = []
+        var count = 0
+        var seconds = 0.0
         repeat {
-            let before = clock.now
             timed.run()
-            times.append(before.duration(to: clock.now).seconds)
-        } while start.duration(to: clock.now).seconds < patience
-        timed.seconds.append(times.sorted()[times.count / 2])
+            count += 1
+            seconds = start.duration(to: clock.now).seconds
+        } while seconds < patience
+        timed.seconds.append(seconds / Double(count))
     }
 
     private mutating func timeFiles() throws(ThimbleError) {

@@ -1,6 +1,5 @@
 //! Where the profile of this machine is kept between runs.
 
-internal import CPUBackend
 internal import Foundation
 public import Memory
 

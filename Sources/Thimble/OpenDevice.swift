@@ -23,9 +23,25 @@ struct VulkanAccess {
     var pipelines = PipelineStore()
 }
 
+/// The processor beside a GPU: its threads start when it is first asked for.
+private final class ProcessorBeside {
+    private let threadCount: Int
+    private let ledger: Ledger
+    private(set) lazy var backend = CPUBackend(threadCount: threadCount, account: ledger)
+
+    init(_ threadCount: Int, _ ledger: Ledger) {
+        self.threadCount = threadCount
+        self.ledger = ledger
+    }
+}
+
 /// A backend, and what to call it.
 struct OpenDevice {
     let backend: any Backend
+    private let beside: ProcessorBeside?
+
+    /// The processor, for what a GPU has no room for; the backend itself where that is the processor.
+    var host: any Backend { beside?.backend ?? backend }
     let description: DeviceDescription
     private let pipelines: PipelineStore
     private let vulkan: VulkanAccess
@@ -85,6 +101,7 @@ struct OpenDevice {
     private init(cpuThreads: Int, _ ledger: Ledger, _ vulkan: VulkanAccess) {
         let backend = CPUBackend(threadCount: cpuThreads, account: ledger)
         self.backend = backend
+        beside = nil
         self.vulkan = vulkan
         pipelines = PipelineStore(folder: nil)
         description = DeviceDescription(
@@ -96,6 +113,7 @@ struct OpenDevice {
     ) throws(ThimbleError) {
         self.vulkan = vulkan
         pipelines = vulkan.pipelines
+        beside = ProcessorBeside(threadCount, ledger)
         do throws(VulkanError) {
             let opened = try VulkanDevice(device)
             backend = try VulkanBackend(

@@ -2,7 +2,6 @@
 
 internal import Foundation
 internal import Glibc
-internal import Memory
 internal import ModelFile
 
 /// The file whose disk is measured, and two model files that hold nothing but blocks of a kind. What was
@@ -22,10 +21,10 @@ final class SampleFiles {
     let rawByteCount: Int
     private let folder: URL
 
-    /// Writes what is needed into the cache folder, or the system's folder for temporary files where there is
-    /// none; less of it where time is short.
-    init(_ modelPath: String?, isQuick: Bool) throws(ThimbleError) {
-        let parent = CacheFolder.url() ?? FileManager.default.temporaryDirectory
+    /// Writes what is needed into a folder within `folder`, or within the system's for temporary files where
+    /// that is nil; less of it where time is short.
+    init(_ modelPath: String?, in folder: URL?, isQuick: Bool) throws(ThimbleError) {
+        let parent = folder ?? FileManager.default.temporaryDirectory
         let folder = parent.appending(path: "measuring-\(UUID().uuidString)")
         do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
             throw ThimbleError(
@@ -114,7 +113,7 @@ final class SampleFiles {
 
     /// Pairs of 4-bit codes that are distributed as those of weights are: nearly normally.
     private static func codes(_ count: Int) -> [UInt8] {
-        // A sum of four numbers below four, and half of one more: 0 to 15, and 7.5 in the middle.
+        // The sum of four numbers below four, moved to lie around 8.
         func code(_ bits: UInt8) -> UInt8 {
             (bits & 3) + (bits >> 2 & 3) + (bits >> 4 & 3) + (bits >> 6 & 3) + 2
         }

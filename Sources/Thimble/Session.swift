@@ -13,15 +13,15 @@ public final class Session {
     /// The conversation so far.
     public private(set) var messages: [Message] = []
     /// What `sequence` holds the first positions of.
-    private var inputs = InputSequence()
+    private(set) var inputs = InputSequence()
     /// Where the next prompt's inputs are put together.
     private var next = InputSequence()
-    private let sequence: KVSequence
+    let sequence: KVSequence
     /// The images of the last prompt, in order.
-    private var seen: [SeenImage] = []
+    private(set) var seen: [SeenImage] = []
 
     /// An image with its features, to know it by in the next prompt, where it mostly is the same array.
-    private struct SeenImage {
+    struct SeenImage {
         let image: RGBImage
         let features: VisualFeatures
     }
@@ -29,6 +29,23 @@ public final class Session {
     init(engine: Engine) {
         self.engine = engine
         sequence = KVSequence(pool: engine.pool, capacity: engine.contextLength)
+    }
+
+    /// A conversation that has begun: `sequence` holds the first positions of `inputs`, whose images are
+    /// those of `seen`.
+    init(
+        engine: Engine, messages: [Message], inputs: InputSequence, seen: [SeenImage], sequence: KVSequence
+    ) {
+        self.engine = engine
+        self.messages = messages
+        self.inputs = inputs
+        self.seen = seen
+        self.sequence = sequence
+    }
+
+    /// Another conversation that has begun alike, and shares with this one what is computed until they part.
+    public func fork() -> Session {
+        Session(engine: engine, messages: messages, inputs: inputs, seen: seen, sequence: sequence.fork())
     }
 
     /// Adds a message to the conversation. Nothing is computed yet.

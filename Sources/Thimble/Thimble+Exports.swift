@@ -13,6 +13,8 @@
 @_exported public import struct Memory.Plan
 @_exported public import struct Memory.PlanPrediction
 @_exported public import struct ModelFile.ModelDescription
+@_exported public import struct SessionFiles.SessionClaim
+@_exported public import struct SessionFiles.SpillSettings
 @_exported public import struct Tensors.DispatchTime
 @_exported public import enum Tensors.KVType
 @_exported public import enum Tensors.MemoryPlace

@@ -28,6 +28,7 @@ func translating<Result>(
         case .contextFull(let needed, let capacity): throw .contextFull(needed: needed, capacity: capacity)
         case .poolFull(let shortage): throw ThimbleError(shortage)
         case .spill(let fault): throw ThimbleError(fault)
+        case .session(let fault): throw ThimbleError(fault)
         case .tokenOutOfRange: throw ThimbleError(.invalidArgument, "\(error)")
         }
     }
@@ -57,6 +58,20 @@ extension ThimbleError {
     init(_ fault: SpillFault) {
         let code: Code = if case .cannotCreate = fault { .cannotCreate } else { .io }
         self.init(code, "the budget's folder for keys and values: \(fault.detail)")
+    }
+
+    init(_ error: SessionFileError) {
+        let code: Code =
+            switch error.code {
+            case .missing: .inputMissing
+            case .notASession, .damaged, .limit: .corrupt
+            case .unsupportedVersion: .unsupported
+            case .name: .invalidArgument
+            case .inUse, .cannotCreate: .cannotCreate
+            case .outOfMemory: .outOfMemory
+            case .outOfSpace, .system: .io
+            }
+        self.init(code, error.description)
     }
 
     static func noTokenizer(_ path: String) -> ThimbleError {

@@ -21,8 +21,8 @@ struct TokenSource {
     init(_ engine: Engine, _ options: SamplingOptions, _ inputs: InputSequence) {
         self.engine = engine
         parameters = DrawParameters(options)
-        if engine.stepDecoder != nil {
-            ahead.reserveCapacity(StepDecoder.mostInRun)
+        if let decoder = engine.stepDecoder {
+            ahead.reserveCapacity(decoder.mostInRun)
         } else {
             sampler = Sampler(
                 options, prompt: inputs.tokens,
@@ -51,7 +51,7 @@ struct TokenSource {
                 for index in tokens.indices { drawn.append(tokens[index]) }
             }
         }
-        runLength = min(2 * runLength, StepDecoder.mostInRun)
+        runLength = min(2 * runLength, decoder.mostInRun)
         swap(&drawn, &ahead)
         next = 1
         return try checked(ahead[0])

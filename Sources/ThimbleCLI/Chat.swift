@@ -23,13 +23,16 @@ struct Chat {
         "\"\"\"            begins and ends a message of several lines",
     ]
 
-    init(engine: Engine, options: GenerationOptions, system: String?, showsStats: Bool) {
+    /// Goes on with `session`, or begins it.
+    init(
+        _ session: Session, of engine: Engine, options: GenerationOptions, system: String?, showsStats: Bool
+    ) {
         self.engine = engine
+        self.session = session
         self.options = options
         self.system = system
         self.showsStats = showsStats
-        session = engine.makeSession()
-        restart()
+        if session.messages.isEmpty { restart() }
     }
 
     /// Talks until the person leaves; Ctrl-C twice in a row throws `interrupted`.

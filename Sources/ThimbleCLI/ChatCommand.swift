@@ -9,7 +9,8 @@ struct ChatCommand: ParsableCommand {
         abstract: "Talk with a model at the terminal.",
         discussion: """
             Type a message, or /help. \"\"\" begins and ends a message of several lines. Ctrl-C stops an
-            answer, and leaves when pressed twice; Ctrl-D leaves. In scripts, use run.
+            answer, and leaves when pressed twice; Ctrl-D leaves. With --session, the conversation is saved
+            then. In scripts, use run.
 
             Examples:
               thimble chat model.thimble
@@ -27,6 +28,7 @@ struct ChatCommand: ParsableCommand {
 
     @OptionGroup var engineFlags: EngineFlags
     @OptionGroup(title: "Generation") var generation: GenerationFlags
+    @OptionGroup(title: "Session") var sessionFlags: SessionFlags
 
     func validate() throws {
         guard InputText.isTerminal && StandardStream.output.isTerminal else {
@@ -35,11 +37,18 @@ struct ChatCommand: ParsableCommand {
     }
 
     func run() throws {
-        let engine = try engineFlags.load(model)
+        let budget = try engineFlags.merged()
+        let slot = try sessionFlags.claim(budget)
+        let engine = try engineFlags.load(model, within: budget)
+        let session = try slot?.open(engine) ?? engine.makeSession()
+        try session.refuseBeginning(with: system)
         StandardStream.note("\(engine.description.name); /help lists the commands")
         var chat = Chat(
-            engine: engine, options: generation.options(defaults: engine.defaultSampling), system: system,
-            showsStats: stats)
-        try chat.run()
+            session, of: engine, options: generation.options(defaults: engine.defaultSampling),
+            system: system, showsStats: stats)
+        let end = Result { try chat.run() }
+        // However the person leaves, what was said stays.
+        if let slot { try slot.save(session) }
+        try end.get()
     }
 }

@@ -49,6 +49,12 @@ struct EngineFlags: ParsableArguments {
             valueName: "size"))
     var featureCache: MemorySize?
 
+    @Option(
+        help: ArgumentHelp(
+            "Layers that a GPU computes; the CPU computes the others (default: as many as fit).",
+            valueName: "count"))
+    var gpuLayers: Int?
+
     @Option(help: "The most visual tokens that an image may become; larger images are shrunk.")
     var imageTokens: Int?
 
@@ -56,7 +62,7 @@ struct EngineFlags: ParsableArguments {
     var prefillChunk: Int?
 
     /// What the flags, the environment and the budget's file say together: the first that says something
-    /// counts.
+    /// counts. Reads the file, so that a run asks once.
     func merged() throws -> Budget {
         do {
             var merged = try Environment.budget(beside: flags())
@@ -73,6 +79,7 @@ struct EngineFlags: ParsableArguments {
         flags.run.threads = threads
         flags.run.device = try device.map(Self.device)
         flags.run.context = context
+        flags.run.deviceLayers = gpuLayers
         flags.run.prefillChunk = prefillChunk
         flags.run.imageTokens = imageTokens
         flags.kv.type = try kv.map(Self.kvType)
@@ -93,8 +100,9 @@ struct EngineFlags: ParsableArguments {
         return device
     }
 
-    func options() throws -> EngineOptions {
-        var options = try EngineOptions(merged())
+    /// What `budget`, which `merged` has made, asks of an engine.
+    func options(_ budget: Budget) throws -> EngineOptions {
+        var options = try EngineOptions(budget)
         // Asked for by itself, a context is what there must be.
         options.contextLength = try Environment.budget(beside: flags()).run.context
         return options
@@ -109,22 +117,21 @@ struct EngineFlags: ParsableArguments {
     }
 
     /// Loads a model; the bar shows only where that takes time.
-    func load(_ path: String) throws -> Engine {
-        try noteWhatHasNoEffect()
+    func load(_ path: String) throws -> Engine { try load(path, within: merged()) }
+
+    /// The same with a budget that `merged` has made.
+    func load(_ path: String, within budget: Budget) throws -> Engine {
+        Self.noteWhatHasNoEffect(budget)
         var bar = ProgressBar("loading", delay: .seconds(1))
-        return try Engine(modelPath: path, options: options()) { bar.show($0) }
+        return try Engine(modelPath: path, options: options(budget)) { bar.show($0) }
     }
 }
 
 extension EngineFlags {
     /// Says which keys of the budget are understood and not acted on yet.
-    private func noteWhatHasNoEffect() throws {
-        let budget = try merged()
-        var keys: [String] = []
-        if budget.spill != Budget.Spill() { keys.append("[spill]") }
-        if budget.kv.pageTokens != nil { keys.append("kv.page-tokens") }
-        if budget.run.offload == .cpu { keys.append("run.offload = \"cpu\"") }
-        for key in keys { StandardStream.note("note: \(key) of the budget has no effect yet") }
+    private static func noteWhatHasNoEffect(_ budget: Budget) {
+        guard budget.kv.pageTokens != nil else { return }
+        StandardStream.note("note: kv.page-tokens of the budget has no effect yet")
     }
 }
 

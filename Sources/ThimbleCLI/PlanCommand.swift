@@ -11,9 +11,14 @@ struct PlanCommand: ParsableCommand {
             Nothing is loaded. Where nothing fits, the exit status is 3, and what would fit is said. A
             config.json in place of a model file plans for that model as it would be converted.
 
+            How fast the plan will run is predicted with what thimble devices --measure has found; where it
+            has not been run, with what the budget states of the machine, or with guesses.
+
             Examples:
               thimble plan model.thimble --host-memory 2GiB
               thimble plan model.thimble --host-memory 900MiB --context 4096 --json
+              thimble plan model.thimble --budget raspberrypi-5-8gb --other-machine
+              thimble plan model.thimble --host-memory 1GiB --emit-config > model.toml
             """)
 
     @Argument(
@@ -30,18 +35,34 @@ struct PlanCommand: ParsableCommand {
     @Flag(help: "Print one JSON object.")
     var json = false
 
+    @Flag(help: "Print a budget that leads to this plan, and nothing else.")
+    var emitConfig = false
+
     @Option(
         name: [.customShort("p"), .customLong("prompt-tokens")],
-        help: "Tokens of the prompt that is predicted.")
+        help: "Tokens of the prompt whose first token is predicted.")
     var promptTokens = 512
+
+    @Flag(help: "Predict for a machine as the budget states it, not for this one as it was measured.")
+    var otherMachine = false
 
     @OptionGroup var engineFlags: EngineFlags
 
+    func validate() throws {
+        if json && emitConfig { throw ValidationError("--json and --emit-config exclude each other") }
+    }
+
     func run() throws {
+        let budget = try engineFlags.merged()
         var expectations = OutlookOptions()
-        expectations.stated = try engineFlags.merged().machine
+        expectations.stated = budget.machine
+        expectations.isForThisMachine = !otherMachine
         expectations.promptTokens = promptTokens
-        let outlook = try Engine.outlook(of: subject, options: engineFlags.options(), expectations)
+        let outlook = try Engine.outlook(of: subject, options: engineFlags.options(budget), expectations)
+        if emitConfig {
+            let config = outlook.plan.budget(over: budget, threadCount: outlook.threadCount)
+            return try StandardStream.output.write(config.toml)
+        }
         let report = PlanReport(outlook)
         if json { return try JSONLine.write(report) }
         try StandardStream.output.write(report.lines.map { $0 + "\n" }.joined())
@@ -66,9 +87,18 @@ private struct PlanReport: Encodable {
         var bytes: Int
     }
 
+    /// Of the process's memory, where something limits it.
     var limitBytes: Int?
     var totalBytes: Int
+    /// Of a GPU's memory, where one computes.
+    var deviceLimitBytes: Int?
+    var deviceTotalBytes: Int?
+    /// Layers of the decoder that the CPU computes beside a GPU, and all of them; nil where one has all.
+    var cpuLayers: Int?
+    var layers: Int?
     var contextTokens: Int
+    /// Of keys and values, which the context takes.
+    var pages: Int
     var prefillChunkTokens: Int
     var imageTokens: Int?
     var items: [Item]
@@ -83,10 +113,19 @@ private struct PlanReport: Encodable {
 
     init(_ outlook: PlanOutlook) {
         let plan = outlook.plan
-        prediction = outlook.prediction.map { PredictionReport($0, outlook.withMore) }
-        limitBytes = plan.limits.host
+        prediction = PredictionReport(outlook)
+        limitBytes = [plan.limits.host, plan.limits.total].compactMap(\.self).min()
         totalBytes = plan.byteCount(.host)
+        if plan.parts.contains(where: { $0.place == .device }) {
+            deviceLimitBytes = [plan.limits.device, plan.limits.total].compactMap(\.self).min()
+            deviceTotalBytes = plan.byteCount(.device)
+        }
+        if plan.parts.count > 1 {
+            cpuLayers = plan.offloadedLayerCount
+            layers = plan.parts.last?.share.layers.upperBound
+        }
         contextTokens = plan.contextLength
+        pages = outlook.pageCount
         prefillChunkTokens = plan.activations.chunkTokens
         imageTokens = plan.activations.imageTokens
         items = plan.items.map { Item(name: $0.name, place: $0.place.rawValue, bytes: $0.byteCount) }
@@ -96,16 +135,29 @@ private struct PlanReport: Encodable {
     }
 
     var lines: [String] {
-        let width = (items.map(\.name.count).max() ?? 0) + 2
+        let width = ((items.map(\.name) + ["layers on the CPU"]).map(\.count).max() ?? 0) + 2
         func row(_ name: String, _ text: String) -> String {
             name + String(repeating: " ", count: max(1, width - name.count)) + text
         }
-        var lines = items.map { row($0.name, $0.bytes.asBytes) }
-        let limit = limitBytes.map { " of \($0.asBytes) allowed" } ?? ""
-        lines.append(row("total", totalBytes.asBytes + limit))
-        lines.append("")
+        func table(_ place: String, _ total: Int, of limit: Int?) -> [String] {
+            let allowed = limit.map { " of \($0.asBytes) allowed" } ?? ""
+            return items.filter { $0.place == place }.map { row($0.name, $0.bytes.asBytes) }
+                + [row("total", total.asBytes + allowed), ""]
+        }
+        var lines: [String] = []
+        if let deviceTotalBytes {
+            lines.append("in the GPU's memory")
+            lines += table("device", deviceTotalBytes, of: deviceLimitBytes) + ["in the host's memory"]
+        }
+        lines += table("host", totalBytes, of: limitBytes)
+        if let cpuLayers, let layers {
+            lines.append(row("layers on the CPU", "\(cpuLayers) of \(layers)"))
+        }
         lines.append(
-            row("context", contextTokens.of("token") + ", \(prefillChunkTokens) of a prompt at a time"))
+            row(
+                "context",
+                "\(contextTokens.of("token")) in \(pages.of("page")) of keys and values, "
+                    + "\(prefillChunkTokens) of a prompt at a time"))
         if streamedBytes > 0 {
             let share = Double(streamedBytes) / Double(max(decodedBytes, 1)) * 100
             lines.append(
@@ -118,7 +170,11 @@ private struct PlanReport: Encodable {
         if streamedVisionBytes > 0 {
             lines.append(row("an image reads", "\(streamedVisionBytes.asBytes) of the file"))
         }
-        if let prediction { lines += [""] + prediction.lines(row) }
+        if let prediction {
+            lines += [""] + prediction.lines(row)
+        } else {
+            lines += ["", row("speed", "not predicted where a GPU holds all weights")]
+        }
         return lines
     }
 }

@@ -23,7 +23,7 @@ struct Program: ParsableCommand {
         subcommands: [
             RunCommand.self, ChatCommand.self, ReadCommand.self, ConvertCommand.self, InspectCommand.self,
             TokenizeCommand.self, LogitsCommand.self, BenchCommand.self, PlanCommand.self,
-            DevicesCommand.self,
+            DevicesCommand.self, SessionCommand.self,
         ])
 
     /// Says what is here and what to do next.

@@ -16,11 +16,13 @@ struct ReadCommand: ParsableCommand {
               thimble read Examples/voyage.txt -q "What is the code of copper-kettle?"
               thimble read scan-1.png scan-2.png -q "Who signed?" --model glyph.thimble
               thimble read report.md --render-only -o pages
+              thimble read report.md -q "What is it about?" --session report
+              thimble read -q "And who wrote it?" --session report
             """)
 
     @Argument(
         help: "Text, Markdown, PNG, JPEG or WebP files; - is standard input.", completion: .file())
-    var files: [String]
+    var files: [String] = []
 
     @Option(name: .shortAndLong, help: "The question.")
     var question: String?
@@ -52,9 +54,16 @@ struct ReadCommand: ParsableCommand {
 
     @OptionGroup var engineFlags: EngineFlags
     @OptionGroup(title: "Generation") var generation: GenerationFlags
+    @OptionGroup(title: "Session") var sessionFlags: SessionFlags
     @OptionGroup(title: "Report") var report: ReportFlags
 
     func validate() throws {
+        if files.isEmpty && (sessionFlags.session == nil || question == nil) {
+            throw ValidationError("files are missing; only a question about a saved --session needs none")
+        }
+        if sessionFlags.isUsed && question == nil {
+            throw ValidationError("--session and --save-session are for a --question")
+        }
         if files.count(where: { $0 == "-" }) > 1 {
             throw ValidationError("- stands for standard input only once")
         }
@@ -70,29 +79,39 @@ struct ReadCommand: ParsableCommand {
     func run() throws {
         if let output { return try render(to: output) }
         let modelPath = try DefaultModel.path(named: model)
-        let selection = try PagesToRead(open(with: modelPath), pages)
-        let engine = try engineFlags.load(modelPath)
+        let budget = try engineFlags.merged()
+        let selection = try PagesToRead(open(with: modelPath, budget), pages)
+        let slot = try sessionFlags.claim(budget)
+        let engine = try engineFlags.load(modelPath, within: budget)
         guard let question else { return try showTokens(of: selection, engine) }
         let images = try draw(selection, for: engine)
-        let session = engine.makeSession()
+        let session = try slot?.open(engine) ?? engine.makeSession()
+        guard !files.isEmpty || !session.messages.isEmpty else {
+            throw Failure(
+                .inputMissing, "there is no session \(sessionFlags.session ?? "") yet; give files to read")
+        }
         session.append(Message(.user, images.map { .image($0) } + [.text(question)]))
         let options = generation.options(defaults: engine.defaultSampling)
-        let figures = AnswerReport.Pages(count: images.count, textTokens: try selection.textTokens(engine))
+        let figures =
+            files.isEmpty
+            ? nil : AnswerReport.Pages(count: images.count, textTokens: try selection.textTokens(engine))
         try Answer.deliver(from: engine, report: report, showsStats: report.stats ?? true, pages: figures) {
             (shouldStop, receive) throws(ThimbleError) in
             try session.generate(options, shouldStop: shouldStop, receive: receive)
         }
+        if let slot { try slot.save(session) }
     }
 
-    /// Opens the documents with the page settings of the flags, else of the model, else Glyph's.
-    private func open(with modelPath: String?) throws -> [PagedDocument] {
+    /// Opens the documents with the page settings of the flags, else of the model, else Glyph's, and what the
+    /// budget says of them before any.
+    private func open(with modelPath: String?, _ budget: Budget) throws -> [PagedDocument] {
         var settings = PageSettings()
         if let pageSettings {
             settings = try loadPageSettings(path: pageSettings)
         } else if let modelPath {
             settings = try ModelInspection(modelPath: modelPath).pageSettings()
         }
-        if let json = try engineFlags.merged().pageSettingsJSON {
+        if let json = budget.pageSettingsJSON {
             settings = try settings.overlaid(json: json)
         }
         if let font { settings.fontPath = font }
@@ -135,7 +154,7 @@ struct ReadCommand: ParsableCommand {
     /// Draws into a folder. Of the models, only one that is named or at hand lends its page settings.
     private func render(to folder: String) throws {
         let modelPath = pageSettings == nil ? model ?? Environment.model ?? DefaultModel.bundled : nil
-        let selection = try PagesToRead(open(with: modelPath), pages)
+        let selection = try PagesToRead(open(with: modelPath, engineFlags.merged()), pages)
         var output = try PageFolder(path: folder)
         var bar = ProgressBar("drawing", delay: .seconds(1))
         try Interrupt.awaited {

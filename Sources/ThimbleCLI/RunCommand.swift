@@ -12,6 +12,7 @@ struct RunCommand: ParsableCommand {
               thimble run model.thimble "What is in the picture?" --image photo.jpg
               thimble run model.thimble - < question.txt
               thimble run model.thimble "One." --temp 0.7 --seed 3 --json
+              thimble run model.thimble "And two?" --session count
             """)
 
     @Argument(help: "The model file.", completion: .file(extensions: ["thimble"]))
@@ -32,9 +33,11 @@ struct RunCommand: ParsableCommand {
 
     @OptionGroup var engineFlags: EngineFlags
     @OptionGroup(title: "Generation") var generation: GenerationFlags
+    @OptionGroup(title: "Session") var sessionFlags: SessionFlags
     @OptionGroup(title: "Report") var report: ReportFlags
 
     func validate() throws {
+        if raw && sessionFlags.isUsed { throw ValidationError("--session and --raw exclude each other") }
         if raw && system != nil { throw ValidationError("--system and --raw exclude each other") }
         if prompt == nil && InputText.isTerminal { throw ValidationError("a prompt is missing") }
     }
@@ -43,8 +46,11 @@ struct RunCommand: ParsableCommand {
         let prompt = try promptText()
         var images: [RGBImage] = []
         for path in image { images.append(try loadImage(path: path)) }
-        let engine = try engineFlags.load(model)
-        let session = engine.makeSession()
+        let budget = try engineFlags.merged()
+        let slot = try sessionFlags.claim(budget)
+        let engine = try engineFlags.load(model, within: budget)
+        let session = try slot?.open(engine) ?? engine.makeSession()
+        try session.refuseBeginning(with: system)
         let options = generation.options(defaults: engine.defaultSampling)
         try Answer.deliver(from: engine, report: report, showsStats: report.stats ?? false) {
             (shouldStop, receive) throws(ThimbleError) in
@@ -56,6 +62,7 @@ struct RunCommand: ParsableCommand {
             session.append(Message(.user, images.map { .image($0) } + [.text(prompt)]))
             return try session.generate(options, shouldStop: shouldStop, receive: receive)
         }
+        if let slot { try slot.save(session) }
     }
 
     /// The prompt as given, else standard input without its last line end.

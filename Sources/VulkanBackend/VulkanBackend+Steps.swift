@@ -78,24 +78,35 @@ extension VulkanBackend: SteppingBackend {
     }
 
     public func beginStep(_ state: any StepState, table: Matrix, into residual: Activation) {
-        let state = stepState(state)
         let layout = table.layout
         precondition(residual.rows == 1 && residual.columns == layout.columns)
         var parameters = thimble_begin_step()
-        parameters.step = state.step.address
         parameters.codes = table.codesAddress
         parameters.scales = table.scalesAddress
         parameters.residual = residual.address
+        parameters.columns = UInt32(layout.columns)
+        beginStep(state, parameters, layout.format)
+    }
+
+    public func beginStep(_ state: any StepState) {
+        // Of a row of no columns nothing is looked up.
+        beginStep(state, thimble_begin_step(), .f16)
+    }
+
+    private func beginStep(
+        _ state: any StepState, _ embedding: thimble_begin_step, _ format: WeightFormat
+    ) {
+        let state = stepState(state)
+        var parameters = embedding
+        parameters.step = state.step.address
         parameters.frequencies = state.rotary.address
         parameters.links = state.links.address
         parameters.link_count = UInt32(StepChain.capacity + 1)
-        parameters.columns = UInt32(layout.columns)
         parameters.pairs = UInt32(state.shape.frequencies.count)
         parameters.page_tokens = UInt32(state.shape.pageTokens)
         dispatch(
             "begin_step", workgroup: Self.rowThreads,
-            constants: [UInt32(layout.format.type.bitCount), UInt32(max(layout.format.group, 32))],
-            parameters,
+            constants: [UInt32(format.type.bitCount), UInt32(max(format.group, 32))], parameters,
             groups: (8, 1, 1))
     }
 

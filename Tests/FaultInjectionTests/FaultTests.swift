@@ -5,7 +5,8 @@ import CFaultInjection
 import Foundation
 import TestSupport
 import Testing
-import Thimble
+
+@testable import Thimble
 
 /// A folder with a model of random weights, a checkpoint, a document and an image.
 private final class Workplace {
@@ -38,6 +39,8 @@ private final class Workplace {
         options.device = .cpu
         options.threadCount = threadCount
         options.contextLength = 256
+        // Where nothing is limited, a system that does not tell what the process holds is no error.
+        options.programByteCount = 20 << 20
         return try Engine(modelPath: model, options: options)
     }
 

@@ -55,8 +55,11 @@ import Testing
         ("run.device", "\"vulkan:\""),
         ("run.device", "\"vulkan:-1\""), ("run.device", "\"vulkan:1024\""), ("run.device", "\"vulkan:+1\""),
         ("run.device", "\"vulkan:1:1\""), ("run.device", "\"cpu:0\""), ("run.offload", "\"disk\""),
-        ("run.offload", "\"Auto\""), ("run.prefill-chunk", "0"), ("run.image-tokens", "0"),
+        ("run.offload", "\"Auto\""), ("run.gpu-layers", "-1"), ("run.gpu-layers", "\"all\""),
+        ("run.prefill-chunk", "0"), ("run.image-tokens", "0"),
         ("kv.type", "\"f32\""), ("kv.page-tokens", "4"), ("kv.page-tokens", "512"), ("kv.page-tokens", "24"),
+        ("sessions.folder", "\"\""), ("sessions.size", "-1"), ("sessions.days", "0"),
+        ("sessions.days", "36501"),
         ("spill.folder", "\"\""), ("spill.size", "\"some\""), ("features.memory", "-5"),
         ("machine.cores", "0"), ("machine.disk-bandwidth", "0"), ("machine.disk-bandwidth", "\"3GB/s\""),
         ("thermal.zone", "\"thermal_zone0\""), ("thermal.zone", "\"/sys/class/thermal\""),
@@ -88,7 +91,7 @@ import Testing
         #expect(error?.message.contains(hint) == true && error?.message.contains("leave it out") == true)
     }
 
-    @Test(arguments: ["memory", "run", "kv", "spill", "features", "pages", "machine", "thermal"])
+    @Test(arguments: ["memory", "run", "kv", "spill", "sessions", "features", "pages", "machine", "thermal"])
     func aTableMustBeOne(_ name: String) {
         #expect(Self.fault("\(name) = 1")?.message.contains("[\(name)]") == true)
     }

@@ -25,6 +25,7 @@ import Testing
         threads = 4
         device = "vulkan:1"
         offload = "stream"
+        gpu-layers = 20
         prefill-chunk = 512
         image-tokens = 1024
 
@@ -36,6 +37,11 @@ import Testing
         folder = "/var/cache/thimble"
         size = "4GiB"
         written-a-day = "40GB"
+
+        [sessions]
+        folder = "/var/lib/thimble"
+        size = "2GiB"
+        days = 30
 
         [features]
         memory = "64MiB"
@@ -79,6 +85,7 @@ import Testing
         expected.run.threads = 4
         expected.run.device = .vulkan(1)
         expected.run.offload = .stream
+        expected.run.deviceLayers = 20
         expected.run.prefillChunk = 512
         expected.run.imageTokens = 1024
         expected.kv.type = .int8
@@ -86,6 +93,9 @@ import Testing
         expected.spill.folder = "/var/cache/thimble"
         expected.spill.size = ByteSize(bytes: 4 << 30)
         expected.spill.writtenADay = ByteSize(bytes: 40_000_000_000)
+        expected.sessions.folder = "/var/lib/thimble"
+        expected.sessions.size = ByteSize(bytes: 2 << 30)
+        expected.sessions.days = 30
         expected.features.memory = ByteSize(bytes: 64 << 20)
         expected.features.disk = ByteSize(bytes: 1 << 30)
         expected.pages = [

@@ -32,6 +32,7 @@ extension Budget {
             $0.element(of: [.automatic, .cpu, .vulkan(nil), .vulkan($0.integer(below: 1024))])
         }
         budget.run.offload = maybe { $0.element(of: Offload.allCases) }
+        budget.run.deviceLayers = maybe { $0.integer(in: MemoryLimits.layerCount) }
         budget.run.prefillChunk = maybe(tokens)
         budget.run.imageTokens = maybe(tokens)
         budget.kv.type = maybe { $0.element(of: KVType.allCases) }
@@ -41,6 +42,9 @@ extension Budget {
             budget.spill.size = maybe(ByteSize.random)
             budget.spill.writtenADay = maybe(ByteSize.random)
         }
+        budget.sessions.folder = maybe(text)
+        budget.sessions.size = maybe(ByteSize.random)
+        budget.sessions.days = maybe { $0.integer(in: MemoryLimits.dayCount) }
         budget.features.memory = maybe(ByteSize.random)
         budget.features.disk = maybe(ByteSize.random)
         budget.pages = maybe { random in

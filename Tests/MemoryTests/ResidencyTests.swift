@@ -1,72 +1,94 @@
 //! What every residency must be, whatever the model and the memory.
 
-import Checkpoints
-import Foundation
-import Memory
 import ModelFile
 import Tensors
 import TestSupport
 import Testing
 
-/// A model of random shape, as a file.
-private func inventory(_ generator: inout SeededGenerator, in folder: TemporaryDirectory) throws
-    -> WeightInventory
-{
-    let name = Bool.random(using: &generator) ? "two-images-head128" : "text-head64"
-    var configuration = try HuggingFaceConfiguration.read(
-        configurationPath: Fixtures.url("reference/\(name)/config.json").path)
-    configuration.text.layerCount = Int.random(in: 1...9, using: &generator)
-    configuration.text.vocabularySize = Int.random(in: 200...5000, using: &generator)
-    configuration.text.intermediateSize = 32 * Int.random(in: 1...40, using: &generator)
-    configuration.text.tiesEmbedding = Bool.random(using: &generator)
-    let formats: [ElementType] = [.f16, .q8, .q4]
-    let path = folder.path("model-\(generator.next()).thimble")
-    _ = try Converter(
-        source: RandomSource(configuration: configuration),
-        recipe: Recipe(weights: formats[Int.random(in: 0..<3, using: &generator)])
-    ).write(to: path, packaging: Packaging(name: "random", creator: "tests"))
-    return WeightInventory(ModelOutline(try ModelFile(path: path)))
-}
+@testable import Memory
 
 @Suite struct ResidencyTests {
     @Test func everyResidencyFitsAndHoldsEveryMatrixOnce() throws {
         let folder = try TemporaryDirectory()
         var generator = SeededGenerator(seed: 11)
         for _ in 0..<caseCount(20) {
-            let inventory = try inventory(&generator, in: folder)
+            let inventory = try RandomModel(&generator, in: folder).inventory
             let whole = Residency.whole(inventory).byteCount(inventory)
+            let ladder = ResidencyLadder(inventory)
             for step in 0...40 {
                 let budget = whole * step / 40
-                guard let residency = Residency.best(inventory, budget: budget) else { continue }
+                guard let residency = ladder.best(within: budget)?.residency else { continue }
                 #expect(residency.byteCount(inventory) <= budget)
                 checkUnits(residency, inventory)
                 checkPlaces(residency.decoder, arena: residency.arenaByteCount)
                 checkPlaces(residency.vision, arena: residency.arenaByteCount)
             }
-            #expect(Residency.best(inventory, budget: whole)?.isWhole == true)
-            #expect(Residency.best(inventory, budget: 0) == nil)
+            #expect(ladder.best(within: whole)?.residency.isWhole == true)
+            #expect(ladder.best(within: 0) == nil)
         }
     }
 
-    @Test func moreMemoryNeverReadsMore() throws {
+    @Test func withMoreMemoryNoPassHasMoreToDo() throws {
         let folder = try TemporaryDirectory()
         var generator = SeededGenerator(seed: 12)
         for _ in 0..<caseCount(20) {
-            let inventory = try inventory(&generator, in: folder)
+            let inventory = try RandomModel(&generator, in: folder).inventory
             let whole = Residency.whole(inventory).byteCount(inventory)
-            var last: Int?
+            let ladder = ResidencyLadder(inventory)
+            var last: Residency.Passes?
             for step in 0...60 {
-                let residency = Residency.best(inventory, budget: whole * step / 60)
-                if last != nil { #expect(residency != nil, "what fits less memory fits more") }
-                guard let residency else { continue }
-                let read = residency.decoder.passing.reduce(0) { $0 + $1.byteCount }
-                // A segment more or less comes of keeping whole ones; two units, of a ring that grows.
-                let units = residency.decoder.units.map(\.byteCount).max() ?? 0
-                let slack = 2 * units + (inventory.decoder.map { inventory.byteCount(of: [$0]) }.max() ?? 0)
-                if let last { #expect(read <= last + slack) }
-                last = min(last ?? .max, read)
+                let rung = ladder.best(within: whole * step / 60)
+                if last != nil { #expect(rung != nil, "what fits less memory fits more") }
+                guard let rung else { continue }
+                if let last { #expect(rung.passes.isWithin(last), "\(rung.passes) after \(last)") }
+                last = rung.passes
+                // What is promised is kept, and is not much less than could be.
+                let kept = rung.residency.passes(inventory)
+                #expect(kept.isWithin(rung.passes) && rung.passes.isWithin(kept, roughly: true), "\(kept)")
             }
-            #expect(last == 0)
+            #expect(last?.token == WeightTraffic() && last?.image == WeightTraffic())
+        }
+    }
+
+    /// What holding on to smaller budgets' residencies costs: of models as small as these, whose blocks are
+    /// as large as their units, half of the decoder at most.
+    @Test func littleIsLostByNeverReadingMore() throws {
+        let folder = try TemporaryDirectory()
+        var generator = SeededGenerator(seed: 13)
+        for _ in 0..<caseCount(20) {
+            let inventory = try RandomModel(&generator, in: folder).inventory
+            let whole = Residency.whole(inventory).byteCount(inventory)
+            let ladder = ResidencyLadder(inventory)
+            let decoder =
+                inventory.byteCount(of: inventory.decoder)
+                + (inventory.tiesEmbedding ? inventory.byteCount(of: [inventory.embedding]) : 0)
+            for step in 1...60 {
+                let budget = whole * step / 60
+                guard let best = ladder.best(within: budget),
+                    let fitting = Residency.fitting(inventory, budget: budget)
+                else { continue }
+                let lost =
+                    best.residency.passes(inventory).token.reading - fitting.passes(inventory).token.reading
+                let units = fitting.decoder.units.map(\.byteCount).max() ?? 0
+                #expect(
+                    lost <= decoder / 2 + 2 * units + 4 * WeightTraffic.unitCost,
+                    "\(lost) of \(decoder) in \(budget)")
+            }
+        }
+    }
+
+    @Test func leastBudgetsAreTheLeast() throws {
+        let folder = try TemporaryDirectory()
+        var generator = SeededGenerator(seed: 14)
+        for _ in 0..<caseCount(10) {
+            let inventory = try RandomModel(&generator, in: folder).inventory
+            let ladder = ResidencyLadder(inventory)
+            let (least, quiet) = (ladder.leastBudget, ladder.leastQuietBudget)
+            #expect(ladder.best(within: least) != nil && ladder.best(within: least - 1) == nil)
+            #expect(ladder.best(within: quiet)?.residency.decoder.passing.isEmpty == true)
+            if quiet > least {
+                #expect(ladder.best(within: quiet - 1)?.residency.decoder.passing.isEmpty == false)
+            }
         }
     }
 

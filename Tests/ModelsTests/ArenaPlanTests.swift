@@ -56,7 +56,7 @@ private func isSound(_ plan: ArenaPlan) -> Bool {
 
 @Test func theTowerAndTheDecoderShareTheArena() throws {
     let tiny = try TinyModel("two-images-head128")
-    let plan = tiny.model.activations.arena
+    let plan = tiny.model.last.activations.arena
     #expect(isSound(plan))
     #expect(plan.byteCount < plan.regions.reduce(0) { $0 + $1.byteCount })
     // Everything that a chunk needs at once is there.
@@ -73,7 +73,7 @@ private func isSound(_ plan: ArenaPlan) -> Bool {
         preconditionFailure("a model that sees")
     }
     let preprocessor = try ImagePreprocessor(settings: settings, vision: vision)
-    let plan = tiny.model.activations
+    let plan = tiny.model.last.activations
     let unit = vision.patchSize * vision.mergeSize
     var generator = SeededGenerator(seed: 8)
     var largest = 0

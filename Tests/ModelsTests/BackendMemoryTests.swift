@@ -174,6 +174,6 @@ private final class CountingBackend: Backend {
         let error = #expect(throws: BackendError.self) {
             try KVPool(layerCount: layers, kvHeads: heads, headSize: size, tokenCapacity: tokens, on: backend)
         }
-        #expect(error?.code == .outOfMemory && error?.message.contains("keys and values") == true)
+        #expect(error?.code == .outOfMemory && error?.message.contains("\(tokens) tokens") == true)
     }
 }

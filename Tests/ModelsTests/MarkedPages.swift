@@ -51,8 +51,8 @@ final class MarkedSequence {
         try sequence.reserve(inputs.count - start)
         defer { sequence.releaseReserve() }
         for position in start..<inputs.count {
-            for (layer, bytes) in places(of: position).enumerated() {
-                unsafe sequence.pool.backend.fill(sequence.pool.memory, bytes) {
+            for (layer, (plane, bytes)) in places(of: position).enumerated() {
+                unsafe plane.backend.fill(plane.memory, bytes) {
                     unsafe $0.copyBytes(from: mark(position, layer, bytes.count))
                 }
             }
@@ -66,9 +66,9 @@ final class MarkedSequence {
     func isIntact() throws -> Bool {
         try sequence.wake()
         for position in 0..<sequence.length {
-            for (layer, bytes) in places(of: position).enumerated() {
+            for (layer, (plane, bytes)) in places(of: position).enumerated() {
                 var found: [UInt8] = []
-                try unsafe sequence.pool.backend.read(sequence.pool.memory, [bytes]) {
+                try unsafe plane.backend.read(plane.memory, [bytes]) {
                     unsafe found.append(contentsOf: $0)
                 }
                 if found != mark(position, layer, bytes.count) { return false }
@@ -78,12 +78,14 @@ final class MarkedSequence {
     }
 
     /// The share of a page's bytes that is given to a position, in each layer.
-    private func places(of position: Int) -> [Range<Int>] {
+    private func places(of position: Int) -> [(KVPlane, Range<Int>)] {
         let size = sequence.pool.pageTokens
-        return sequence.pool.runs(of: sequence.blockTable[position / size]).map { run in
-            let share = run.count / size
-            let start = run.lowerBound + position % size * share
-            return start..<start + share
+        return sequence.pool.planes.flatMap { plane in
+            sequence.pool.runs(of: sequence.blockTable[position / size], in: plane).map { run in
+                let share = run.count / size
+                let start = run.lowerBound + position % size * share
+                return (plane, start..<start + share)
+            }
         }
     }
 

@@ -9,13 +9,13 @@ import Testing
 
 @testable import Models
 
-/// Pages that take a disk's block each.
+/// Pages that take a disk's block each, of layers that two backends have.
 private func makePool(
     pages: Int, folder: TemporaryDirectory, onDisk: Int?, writtenADay: Int? = nil
 ) throws -> KVPool {
     let pool = try KVPool(
-        layerCount: 2, kvHeads: 1, headSize: 8, tokenCapacity: pages * 4, pageTokens: 4,
-        on: CPUBackend(threadCount: 1))
+        layers: [(1, CPUBackend(threadCount: 1)), (1, CPUBackend(threadCount: 1))], kvHeads: 1, headSize: 8,
+        tokenCapacity: pages * 4, pageTokens: 4)
     try pool.spill(
         to: SpillSettings(
             folder: folder.url.path, byteLimit: onDisk.map { $0 * 4096 }, writtenADay: writtenADay))

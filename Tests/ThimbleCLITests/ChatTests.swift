@@ -76,6 +76,34 @@ private struct TerminalSession: ~Copyable {
     #expect(!chat.screen.contains("\u{1B}"))
 }
 
+@Test func aConversationIsSavedHoweverThePersonLeaves() throws {
+    let model = try TinyModel()
+    let folder = model.directory.path("sessions")
+    let arguments = [
+        "chat", model.path, "-n", "4", "--session", "talk", "--session-folder", folder, "--stats",
+    ]
+    var first = try TerminalSession(arguments)
+    try first.type("", until: ">>> ")
+    try first.type("Hello\n", until: "0 from earlier turns")
+    // Another one that wants the same session does not begin.
+    var second = try TerminalSession(arguments)
+    try second.type("", until: "another process uses this session")
+    #expect(second.end() == 73)
+    try first.type("\u{4}", until: "\n")
+    #expect(first.end() == 0)
+    var third = try TerminalSession(arguments)
+    try third.type("", until: ">>> ")
+    try third.type("Go on\n", until: "from earlier turns")
+    #expect(!third.screen.contains(" 0 from earlier turns"))
+    try third.type("/help\n", until: "several lines")
+    // It is about to wait for the next line.
+    usleep(200_000)
+    third.signal(SIGTERM)
+    #expect(third.end() == 143)
+    let listed = try ProgramRun.of("session", "ls", "--session-folder", folder)
+    #expect(listed.output.hasPrefix("talk  4 messages, 0 images, "), "\(listed)")
+}
+
 @Test func anErrorInAConversationLeavesItGoingOn() throws {
     let model = try TinyModel()
     var chat = try TerminalSession(["chat", model.path, "-n", "4", "--context", "64"])

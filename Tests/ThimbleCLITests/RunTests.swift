@@ -80,3 +80,16 @@ func aSignalEndsAnAnswerCleanly(signal: Int32, status: Int32) throws {
     #expect(shell.terminationStatus == 74 && shell.terminationReason == .exit)
     #expect(text.hasPrefix("thimble: standard output"), "\(text)")
 }
+
+@Test func aBudgetsFolderForKeysAndValuesIsTakenWithoutANote() throws {
+    let model = try TinyModel()
+    let folder = model.directory.path("spill")
+    let budget = try model.directory.write(
+        "[spill]\nfolder = \"\(folder)\"\nsize = \"1MiB\"\n".utf8, to: "b.toml")
+    let run = try ProgramRun.of("run", model.path, "One", "-n", "2", "--json", "--budget", budget)
+    #expect(run.status == 0 && run.errors.isEmpty, "\(run)")
+    let entries = try (run.json()["memory"] as? [String: Any])?["entries"] as? [[String: Any]]
+    #expect(entries?.contains { $0["name"] as? String == "pages on their way" } == true, "\(run)")
+    // What lay there is gone with the process.
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
+}

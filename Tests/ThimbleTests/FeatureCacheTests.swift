@@ -3,21 +3,23 @@
 
 import Documents
 import Foundation
+import Memory
 import Models
 import TestSupport
 import Testing
 
 @testable import Thimble
 
-/// A conversation that begins with images and a question.
-private func ask(_ engine: Engine, _ images: [RGBImage]) -> Session {
+/// A conversation of one question about images. Of another question, no keys and values are known: they
+/// begin with its text.
+private func ask(_ engine: Engine, _ images: [RGBImage], _ question: String = "One") -> Session {
     let session = engine.makeSession()
-    session.append(question(images))
+    session.append(message(images, question))
     return session
 }
 
-private func question(_ images: [RGBImage]) -> Message {
-    Message(.user, images.map { .image($0) } + [.text("What?")])
+private func message(_ images: [RGBImage], _ question: String = "One") -> Message {
+    Message(.user, [.text(question)] + images.map { .image($0) } + [.text("What?")])
 }
 
 /// What a result says of its images: how many were encoded, and how many were known.
@@ -58,14 +60,17 @@ private func counts(_ result: GenerationResult) -> [Int] { [result.imagesEncoded
         #expect(counts(first) == [2, 0] && first.cachedTokens == 0)
         // A copy of the pixels is the same image.
         let copies = pages.map { RGBImage(width: $0.width, height: $0.height, pixels: Array($0.pixels)) }
-        let second = try answer(ask(reader.engine, copies))
-        #expect(counts(second) == [0, 2] && second.text == first.text)
-        // The prompts are the same, too: their full pages of keys and values are shared.
-        #expect(second.cachedTokens > 0 && second.cachedTokens < second.promptTokens)
+        let second = try answer(ask(reader.engine, copies, "Two"))
+        #expect(counts(second) == [0, 2] && second.cachedTokens < 16)
+        #expect(try second.text == freshAnswer(reader, [message(pages, "Two")]).text)
+        // Where the keys and values are known, too, nothing is asked for.
+        let again = try answer(ask(reader.engine, copies))
+        #expect(counts(again) == [0, 2] && again.text == first.text && again.cachedTokens > 30)
         // A third page is the only one to encode, and a page may come twice.
-        let third = try answer(ask(reader.engine, [pages[1], picture(3), pages[1], picture(3)]))
+        let more = [pages[1], picture(3), pages[1], picture(3)]
+        let third = try answer(ask(reader.engine, more))
         #expect(counts(third) == [1, 3])
-        let alone = try freshAnswer(reader, [question([pages[1], picture(3), pages[1], picture(3)])])
+        let alone = try freshAnswer(reader, [message(more)])
         #expect(third.text == alone.text && counts(alone) == [2, 2])
     }
 
@@ -81,7 +86,7 @@ private func counts(_ result: GenerationResult) -> [Int] { [result.imagesEncoded
         ] {
             #expect(try counts(answer(ask(reader.engine, [other]))) == [1, 0])
         }
-        #expect(try counts(answer(ask(reader.engine, [page]))) == [0, 1])
+        #expect(try counts(answer(ask(reader.engine, [page], "Two"))) == [0, 1])
     }
 
     @Test func prefixesMatchAcrossSessions() throws {
@@ -105,12 +110,39 @@ private func counts(_ result: GenerationResult) -> [Int] { [result.imagesEncoded
         #expect(try counts(answer(session)) == [4, 0])
         // Eight more of them do not fit beside each other.
         let others = (11...18).map { picture($0, width: 112, height: 112) }
-        #expect(try counts(answer(ask(engine, others))) == [8, 0])
+        #expect(try counts(answer(ask(engine, others, "Two"))) == [8, 0])
+        #expect(try !engine.featureCache().store.has(engine.features(of: pages[0])))
         session.append(Message(.user, "And?"))
         let messages = session.messages
         let second = try answer(session)
         #expect(counts(second) == [0, 4] && second.cachedTokens > 4 * 16)
         #expect(second.text == (try freshAnswer(reader, messages)).text)
+    }
+
+    /// Every piece that is drawn is one of the plan's, and no larger.
+    @Test(arguments: [nil, 40, 400] as [Int?], [nil, 0, 1 << 20] as [Int?])
+    func whatIsDrawnIsWhatWasPlanned(limit: Int?, memory: Int?) throws {
+        let engine: Engine
+        do {
+            engine = try reader.load {
+                $0.device = .cpu
+                $0.featureMemory = memory
+                // What the process of all tests holds is not the model's.
+                $0.limits.host = limit.map { $0 << 20 + (ProcessMemory.resident ?? 0) }
+            }
+        } catch let error as ThimbleError {
+            // Other tests may take memory in this moment.
+            #expect(error.code == .budgetExceeded && limit == 40, "\(error)")
+            return
+        }
+        _ = try answer(ask(engine, (1...6).map { picture($0, width: 224, height: 196) }))
+        for entry in engine.ledger.entries {
+            let planned = engine.plan.items.first { $0.name == entry.name && $0.place == entry.place }
+            #expect(entry.peak <= planned?.byteCount ?? 0, "\(entry)")
+        }
+        let names = Set(engine.ledger.entries.map(\.name))
+        #expect(names.isSuperset(of: ["visual features", "page images"]))
+        #expect(engine.ledger.peak(.host) <= engine.plan.byteCount(.host))
     }
 
     /// The room for features decides how often a prompt stops to make room, and nothing else.
@@ -130,7 +162,7 @@ private func counts(_ result: GenerationResult) -> [Int] { [result.imagesEncoded
         #expect(store.count <= store.capacity)
         let entry = try #require(engine.ledger.entries.first { $0.name == "visual features" })
         // Four patches make a visual token, of 128 numbers.
-        let largest = engine.model.activations.patchCapacity / 4
+        let largest = engine.model.patchCapacity / 4
         #expect(store.capacity == max(memory / 512, largest) && entry.peak == store.capacity * 512)
     }
 
@@ -151,7 +183,7 @@ private func counts(_ result: GenerationResult) -> [Int] { [result.imagesEncoded
         }
         let ample = try logits(nil)
         #expect(ample.count == 504 * reader.engine.description.configuration.text.vocabularySize)
-        let largest = reader.engine.model.activations.patchCapacity / 4
+        let largest = reader.engine.model.patchCapacity / 4
         #expect(2 * largest + 32 < 400)
         #expect(try logits((2 * largest + 32) * 512) == ample)
         let least = try logits(0)
@@ -234,8 +266,11 @@ private func counts(_ result: GenerationResult) -> [Int] { [result.imagesEncoded
         let (a, b) = (picture(1, width: 280, height: 280), picture(2, width: 280, height: 280))
         let first = try answer(ask(engine, [a]))
         #expect(try counts(answer(ask(engine, [b]))) == [1, 0])
-        let again = try answer(ask(engine, [a]))
-        #expect(counts(again) == [0, 1] && again.text == first.text)
+        let store = try engine.featureCache().store
+        #expect(try !store.has(engine.features(of: a)) && store.has(engine.features(of: b)))
+        let again = try answer(ask(engine, [a], "Two"))
+        #expect(counts(again) == [0, 1] && first.generatedTokens > 0)
+        #expect(try again.text == freshAnswer(reader, [message([a], "Two")]).text)
         // 51,264 bytes each: one fits, and the one asked for last stays.
         let small = try keeping(100_000, memory: 0)
         #expect(entries.count == 2)
@@ -271,7 +306,7 @@ private func counts(_ result: GenerationResult) -> [Int] { [result.imagesEncoded
         let page = picture(1)
         #expect(try counts(answer(ask(engine, [page]))) == [1, 0])
         #expect(engine.isFeatureFolderUnusable)
-        #expect(try counts(answer(ask(engine, [page]))) == [0, 1])
+        #expect(try counts(answer(ask(engine, [page], "Two"))) == [0, 1])
         #expect(try Data(contentsOf: features).isEmpty)
     }
 

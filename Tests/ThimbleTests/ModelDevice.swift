@@ -1,5 +1,7 @@
 //! Where a test runs a whole model: on the CPU, or on a Vulkan device with every call watched.
 
+import Memory
+import ModelFile
 import TestSupport
 import Testing
 import VulkanCompute
@@ -30,12 +32,36 @@ struct ModelDevice {
         self.folder = folder
     }
 
-    func engine(_ modelPath: String, threads: Int = 2, contextLength: Int? = nil) throws -> Engine {
+    /// `change` may ask for more.
+    func engine(
+        _ modelPath: String, threads: Int = 2, contextLength: Int? = nil, ledger: Ledger? = nil,
+        _ change: (inout EngineOptions) -> Void = { _ in }
+    ) throws -> Engine {
+        let options = options(threads, contextLength, change)
+        return try Engine(modelPath: modelPath, options: options, vulkan: vulkan, ledger: ledger)
+    }
+
+    /// What `engine` would be planned as.
+    func plan(
+        _ modelPath: String, threads: Int = 2, contextLength: Int? = nil,
+        _ change: (inout EngineOptions) -> Void = { _ in }
+    ) throws -> Plan {
+        let options = options(threads, contextLength, change)
+        let file = try ModelFile(path: modelPath)
+        return try Engine.openAndPlan(
+            options, threadCount: threads, for: ModelOutline(file), modelPath, Ledger(options.limits), vulkan
+        ).plan
+    }
+
+    private func options(
+        _ threads: Int, _ contextLength: Int?, _ change: (inout EngineOptions) -> Void
+    ) -> EngineOptions {
         var options = EngineOptions()
         options.device = choice
         options.threadCount = threads
         options.contextLength = contextLength
-        return try Engine(modelPath: modelPath, options: options, vulkan: vulkan)
+        change(&options)
+        return options
     }
 }
 

@@ -87,11 +87,14 @@ final class FaultyVulkan {
     }
 
     func engine(
-        _ device: DeviceChoice = .vulkan(nil), progress: (Double) -> Void = { _ in }
+        _ device: DeviceChoice = .vulkan(nil), deviceLayers: Int? = nil, passageRows: Int? = nil,
+        progress: (Double) -> Void = { _ in }
     ) throws -> Engine {
         var options = EngineOptions()
         options.device = device
         options.threadCount = 1
+        options.deviceLayerCount = deviceLayers
+        options.passageRows = passageRows
         return try Engine(modelPath: model, options: options, vulkan: access, progress: progress)
     }
 

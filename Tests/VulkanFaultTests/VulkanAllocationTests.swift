@@ -68,6 +68,22 @@ struct VulkanAllocationTests {
     }
 }
 
+extension VulkanAllocationTests {
+    /// Nor does a token that goes through the processor's layers first.
+    @Test func decodingBesideTheProcessorAllocatesNothing() async {
+        await #expect(processExitsWith: .success) {
+            let vulkan = try FaultyVulkan()
+            // The prompt is the processor's, too, which learns then how long its work takes.
+            let engine = try vulkan.engine(deviceLayers: 1, passageRows: .max)
+            #expect(engine.plan.offloadedLayerCount > 0)
+            for promptTokens in [21, 31] {
+                let counts = try countDecoding(engine, SamplingOptions(), promptTokens: promptTokens)
+                #expect(counts == Counts(blocks: 0, objects: 0), "\(counts): \(promptTokens) tokens")
+            }
+        }
+    }
+}
+
 /// What something took.
 private struct Counts: Equatable {
     /// Of the heap, outside of the driver.
