@@ -91,7 +91,9 @@ private func check(_ plan: Plan, _ sizes: ModelSizes, _ request: PlanRequest) {
                 try checkSuggestions(error, planner, sizes, request)
             }
         }
-        #expect(whole > 30 && shared > 30 && refused > 10, "\(whole), \(shared), \(refused)")
+        #expect(
+            isThreadSanitized || whole > 30 && shared > 30 && refused > 10,
+            "\(whole), \(shared), \(refused)")
     }
 
     /// A plan's budget leads to one that is cut at the same place.
