@@ -1,7 +1,7 @@
 //! Attention of one query token over paged keys and values, split over ranges of positions.
 //
 // A workgroup takes the query heads of one key head as rows, over one range of positions: each key and value
-// is read once. The last workgroups to come join the ranges.
+// is read once. What is left of the ranges the projection after it joins.
 #version 460
 #ifdef LINKED
 #pragma use_vulkan_memory_model

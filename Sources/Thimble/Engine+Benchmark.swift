@@ -160,9 +160,9 @@ extension Engine {
     ) throws(ThimbleError) {
         guard let profiling = backend as? any ProfilingBackend else { return }
         if let size = options.imageSize {
-            try translatingBackend { () throws(BackendError) in try profiling.startProfile() }
+            try translating(path) { () throws(BackendError) in try profiling.startProfile() }
             _ = try timeImage(width: size.width, height: size.height)
-            result.visionProfile = try translatingBackend { () throws(BackendError) in
+            result.visionProfile = try translating(path) { () throws(BackendError) in
                 try profiling.takeProfile()
             }
         }
@@ -170,9 +170,9 @@ extension Engine {
         var text = BenchmarkText(self)
         try text.reach(options.depth)
         text.add(max(options.promptTokens, 1))
-        try translatingBackend { () throws(BackendError) in try profiling.startProfile() }
+        try translating(path) { () throws(BackendError) in try profiling.startProfile() }
         try text.forward()
-        result.prefillProfile = try translatingBackend { () throws(BackendError) in
+        result.prefillProfile = try translating(path) { () throws(BackendError) in
             try profiling.takeProfile()
         }
         guard let stepDecoder, options.generatedTokens > 0 else { return }
@@ -180,14 +180,6 @@ extension Engine {
         try text.begin(stepDecoder)
         result.decodeProfile = try translating(path) { () throws(ModelError) in
             try stepDecoder.stepTimes(text.sequence)
-        }
-    }
-
-    private func translatingBackend<Value>(
-        _ body: () throws(BackendError) -> Value
-    ) throws(ThimbleError) -> Value {
-        try translating(path) { () throws(ModelError) in
-            do throws(BackendError) { return try body() } catch { throw .backend(error) }
         }
     }
 

@@ -105,9 +105,7 @@ public final class Engine {
             try StepDecoder(model, contextLength: contextLength)
         }
         // A fault of what is only queued belongs here, not to the first answer.
-        try translating(modelPath) { () throws(ModelError) in
-            do throws(BackendError) { try backend.synchronize() } catch { throw .backend(error) }
-        }
+        try translating(modelPath) { () throws(BackendError) in try backend.synchronize() }
         opened.savePipelines()
         loadSeconds = start.duration(to: clock.now).seconds
     }
@@ -147,12 +145,10 @@ public final class Engine {
 
     /// Draws what is held beside the backend's memory.
     private static func draw(_ plan: Plan, from ledger: Ledger, _ path: String) throws(ThimbleError) {
-        try translating(path) { () throws(ModelError) in
-            do throws(BackendError) {
-                for item in plan.items where Plan.heldByProcess.contains(item.name) {
-                    try ledger.draw(item.byteCount, of: item.place, for: item.name)
-                }
-            } catch { throw .backend(error) }
+        try translating(path) { () throws(BackendError) in
+            for item in plan.items where Plan.heldByProcess.contains(item.name) {
+                try ledger.draw(item.byteCount, of: item.place, for: item.name)
+            }
         }
     }
 

@@ -13,6 +13,15 @@ func translating<Result>(_ body: () throws(ModelFileError) -> Result) throws(Thi
     do { return try body() } catch { throw ThimbleError(error) }
 }
 
+/// Runs `body`, and turns a backend's error into ours; `path` names the model file.
+func translating<Result>(
+    _ path: String, _ body: () throws(BackendError) -> Result
+) throws(ThimbleError) -> Result {
+    try translating(path) { () throws(ModelError) in
+        do throws(BackendError) { return try body() } catch { throw .backend(error) }
+    }
+}
+
 /// Runs `body`, and turns a model's error into ours; `path` names the model file.
 func translating<Result>(
     _ path: String, _ body: () throws(ModelError) -> Result
