@@ -99,14 +99,17 @@ void weigh(uint first, uint end, inout float top[own_rows], inout float sum[own_
             if (s[c] < -SCORE_LIMIT || first + lane * lane_columns + c >= end) s[c] = -SCORE_LIMIT;
             highest = max(highest, s[c]);
         }
-        highest = subgroupMax(highest);
+        // The order of floats by their bits: one instruction reduces integers.
+        uint bits = floatBitsToUint(highest);
+        bits = subgroupMax(bits ^ (uint(int(bits) >> 31) | 0x80000000u));
+        highest = uintBitsToFloat(bits ^ (uint(int(~bits) >> 31) | 0x80000000u));
         float factor = exp(top[i] - highest), added = 0;
         top[i] = highest;
         [[unroll]] for (uint c = 0; c < lane_columns; ++c) {
             s[c] = first + lane * lane_columns + c < end ? exp(s[c] - highest) : 0;
             added += s[c];
         }
-        sum[i] = sum[i] * factor + subgroupAdd(added);
+        sum[i] = sum[i] * factor + added;
         // All lanes have read the row before any writes over it.
         subgroupBarrier();
         [[unroll]] for (uint c = 0; c < lane_columns; c += 2)
@@ -164,11 +167,12 @@ void attend_range(uint length, uint share, uint ranges) {
             scores = coopMatMulAdd(q[j], k, scores);
         }
         coopMatStore(scores, rows_of_words, 16 * subgroup, row_words, gl_CooperativeMatrixLayoutRowMajor);
-        load_rows(kv, next_page, next, 0, keys);
+        bool more = first + block_positions < end;
+        if (more) load_rows(kv, next_page, next, 0, keys);
         subgroupMemoryBarrierShared();
         subgroupBarrier();
         stage(staged_at, values, real_rows);
-        load_rows(kv, next_page, next, values_offset, values);
+        if (more) load_rows(kv, next_page, next, values_offset, values);
         next = min(next + block_positions, last_tile);
         next_page = uint(table.at[next / page_tokens]);
         barrier();
@@ -190,6 +194,7 @@ void attend_range(uint length, uint share, uint ranges) {
                 sums[j] = coopMatMulAdd(weights[t], v, sums[j]);
             }
         }
+        if (!more) break;
         barrier();
         stage(staged_at, keys, real_rows - int(block_positions));
         subgroupMemoryBarrierShared();
@@ -202,9 +207,10 @@ void attend_range(uint length, uint share, uint ranges) {
             coopMatStore(sums[j], staged, 4 * slice, head_size / 4, gl_CooperativeMatrixLayoutRowMajor);
     }
     [[unroll]] for (uint i = 0; i < own_rows; ++i) {
+        float whole = subgroupAdd(weight_sum[i]);
         if (gl_SubgroupInvocationID == 0) {
             largest[subgroup * own_rows + i] = top[i];
-            total[subgroup * own_rows + i] = weight_sum[i];
+            total[subgroup * own_rows + i] = whole;
         }
     }
     barrier();

@@ -91,7 +91,7 @@ VkResult thimble_vulkan_create_pipeline(const struct thimble_vulkan *vulkan, VkD
     VkShaderModule module;
     VkResult result = vulkan->vkCreateShaderModule(device, &code, NULL, &module);
     if (result != VK_SUCCESS) return result;
-    enum { most_constants = 32 };
+    enum { most_constants = 64 };
     VkSpecializationMapEntry entries[most_constants];
     if (constant_count > most_constants) constant_count = most_constants;
     for (uint32_t i = 0; i < constant_count; i++)

@@ -40,36 +40,30 @@ struct VectorTuning {
 
     // MARK: What fits shared memory
 
-    /// What a workgroup of `project_vector` has of threads, and of tiles whose sums it gathers; and whether
-    /// it holds the weights of norms before it waits for the dispatch before.
+    /// What a workgroup of `project_vector` has of threads, and of tiles whose sums it gathers.
     struct ProjectionCut: Equatable {
         var threads: Int
         var tiles: Int
-        var holdsNorms: Bool
     }
 
     /// Inputs that a thread holds in registers while it normalises them, at most.
     private static let mostHeld = 160
 
     /// The first cut that fits, for a matrix of that layout and so many rotary pairs, 0 where nothing is
-    /// turned, and so many norms whose weights are held if there is room: fewer tiles cost little, fewer
-    /// threads more. Nil where the input alone is too wide.
-    func projectionCut(_ layout: WeightLayout, pairs: Int, heldNorms: Int = 0) -> ProjectionCut? {
+    /// turned: fewer tiles cost little, fewer threads more. Nil where the input alone is too wide.
+    func projectionCut(_ layout: WeightLayout, pairs: Int) -> ProjectionCut? {
         var threads = self.threads
         while threads >= max(subgroupSize, 32), threads * Self.mostHeld >= layout.paddedColumns {
-            for norms in heldNorms > 0 ? [heldNorms, 0] : [0] {
-                for tiles in [4, 1] {
-                    let cut = ProjectionCut(threads: threads, tiles: tiles, holdsNorms: norms > 0)
-                    let byteCount = projectionByteCount(cut, layout, pairs: pairs)
-                    if byteCount + norms * layout.paddedColumns * 4 <= sharedByteCount { return cut }
-                }
+            for tiles in [4, 1] {
+                let cut = ProjectionCut(threads: threads, tiles: tiles)
+                if projectionByteCount(cut, layout, pairs: pairs) <= sharedByteCount { return cut }
             }
             threads /= 2
         }
         return nil
     }
 
-    /// As the shader declares it, each array rounded up, weights of norms aside.
+    /// As the shader declares it, each array rounded up.
     private func projectionByteCount(_ cut: ProjectionCut, _ layout: WeightLayout, pairs: Int) -> Int {
         let columns = layout.paddedColumns
         let input =
@@ -79,7 +73,8 @@ struct VectorTuning {
             case .f16, .f32: columns * 4 + 16
             }
         let subgroups = cut.threads / subgroupSize
-        return input + 64 * cut.tiles * (subgroups + 1) + 16 * subgroups + 8 * pairs + 128
+        let stages = Int(THIMBLE_VECTOR_STAGES) * MemoryLayout<thimble_project_vector>.stride
+        return input + 64 * cut.tiles * (subgroups + 1) + 16 * (subgroups + 4) + 8 * pairs + 128 + stages
     }
 
     /// Which shader attends in a step, and by how many threads a workgroup.

@@ -117,7 +117,8 @@ extension VulkanBackend: SteppingBackend {
         do throws(VulkanError) {
             recordingState = state
             if chainsSteps, device.physical.startsWorkgroupsInOrder {
-                chain = StepChain(address: state.links.address)
+                chain = StepChain(
+                    links: state.links.address, projections: state.projections.address)
             }
             defer {
                 recordingState = nil
@@ -128,9 +129,13 @@ extension VulkanBackend: SteppingBackend {
                 recording = try stream.record {
                     profile?.begin(in: stream)
                     body()
+                    dispatchSegment()
                 }
             } catch { keep(error) }
-            if let chain { writeSmall(chain.links, to: state.links, at: 0) }
+            if let chain {
+                writeSmall(chain.links, to: state.links, at: 0)
+                writeSmall(chain.projections, to: state.projections, at: 0)
+            }
             // The links are there, or there is no step.
             try wait()
             guard let recording else { preconditionFailure("there is a recording where no fault is") }

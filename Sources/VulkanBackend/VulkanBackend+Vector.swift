@@ -6,101 +6,123 @@ internal import VulkanCompute
 
 extension VulkanBackend {
     public func canRecord(_ shape: StepShape, besideAttention layouts: [WeightLayout]) -> Bool {
-        // The projection after attention takes four outputs of a head at a time.
-        return attentionCut(shape) != nil && shape.headSize % 4 == 0
+        // The projection after attention takes eight outputs of a head at a time.
+        return attentionCut(shape) != nil && shape.headSize % 8 == 0
             && layouts.allSatisfy {
                 vectorTuning.projectionCut($0, pairs: shape.frequencies.count) != nil
             }
     }
 
-    /// Queues a projection of one row as one dispatch; false where it must go the way of many rows.
+    /// Queues a projection of one row; false where it must go the way of many rows.
     func projectVector(_ input: Prologue, _ weight: Matrix, _ output: Epilogue) -> Bool {
-        let layout = weight.layout
-        let type = layout.format.type
         // Attention inputs outside a step have no place on the device.
         if output.isAttentionInputs, recordingState == nil { return false }
-        var pairs = 0
-        if case .attentionInputs(_, _, let rotary, _, _) = output { pairs = rotary.cosines.columns }
-        // A dispatch that waits by itself has the time to bring the norms' weights before.
-        let heldNorms = chain == nil ? 0 : input.normCount
-        guard let cut = vectorTuning.projectionCut(layout, pairs: pairs, heldNorms: heldNorms) else {
-            return false
-        }
-
+        let layout = weight.layout
+        let kind = VectorSegment.Kind(
+            type: layout.format.type, group: layout.format.group,
+            attention: recordingState.map(attentionConstants) ?? VectorSegment.Kind.noAttention)
         var parameters = thimble_project_vector()
         parameters.codes = weight.codesAddress
         parameters.scales = weight.scalesAddress
+        let prologue = take(input, &parameters)
+        let epilogue = take(output, &parameters)
+        let stage = VectorSegment.Stage(
+            parameters: parameters,
+            constants: [
+                UInt32(prologue), UInt32(epilogue), UInt32(layout.rows), UInt32(layout.columns),
+                UInt32(vectorTuning.depth(columns: layout.columns)), parameters.bias == 0 ? 0 : 1,
+            ],
+            layout: layout)
+        guard let segment = VectorSegment(kind, stage, vectorTuning) else { return false }
+        guard chain != nil else {
+            let type = kind.type.rawValue
+            dispatch(
+                "project_vector_\(type)", workgroup: segment.cut.threads, constants: segment.constants,
+                parameters, groups: (segment.groups(resident: vectorTuning.residentGroups), 1, 1),
+                shape: segment.shape)
+            return true
+        }
+        if chain?.segment?.append(segment) != true {
+            dispatchSegment()
+            chain?.segment = segment
+        }
+        // A profile tells one projection from another.
+        if profile != nil || chain?.segment?.isFull == true { dispatchSegment() }
+        return true
+    }
+
+    /// Queues the projections that were gathered, as one dispatch.
+    func dispatchSegment() {
+        guard let segment = chain?.segment else { return }
+        chain?.segment = nil
+        let groups = segment.groups(resident: vectorTuning.residentGroups)
+        guard let added = chain?.add(segment.stages.map(\.parameters), groups: groups) else { return }
+        if added.isIndependent { stream.markIndependent() }
+        queue(
+            "project_vector_\(segment.kind.type.rawValue)_linked", workgroup: segment.cut.threads,
+            constants: segment.constants, added.list, groups: (groups, 1, 1), shape: segment.shape)
+    }
+
+    /// Of the step that is recorded, as the shader's constants come.
+    private func attentionConstants(_ state: VulkanStepState) -> [UInt32] {
+        guard let cut = attentionCut(state.shape) else {
+            preconditionFailure("a step is recorded only where its attention fits")
+        }
+        let shape = state.shape
+        return [
+            shape.queryHeads, shape.kvHeads, shape.headSize, shape.pageTokens, shape.frequencies.count,
+            state.splits, cut.leastRange,
+        ].map { UInt32($0) }
+    }
+
+    /// Says what the input is, and returns what becomes of it.
+    private func take(_ input: Prologue, _ parameters: inout thimble_project_vector) -> Int32 {
         parameters.x = input.input.address
-        parameters.rows = UInt32(layout.rows)
-        parameters.columns = UInt32(layout.columns)
-        var attention: [UInt32] = [1, 1, 64, 16, 0, UInt32(THIMBLE_PAIRING_INTERLEAVED)]
-        var parts: [UInt32] = [1, 64]
-        let prologue: Int32
         switch input {
-        case .plain(let x) where recordingState?.attended == x.address:
-            guard let state = recordingState, let cut = attentionCut(state.shape) else {
-                preconditionFailure("attention was recorded just before")
+        case .plain(let x):
+            guard let state = recordingState, state.attended == x.address else {
+                return THIMBLE_PROLOGUE_PLAIN
             }
             // Its memory may be another activation's from here on.
             state.attended = nil
-            prologue = THIMBLE_PROLOGUE_PARTS
             parameters.x = state.parts.address
             parameters.step = state.step.address
-            attention[0] = UInt32(state.shape.queryHeads)
-            attention[2] = UInt32(state.shape.headSize)
-            parts = [UInt32(state.splits), UInt32(cut.leastRange)]
-        case .plain: prologue = THIMBLE_PROLOGUE_PLAIN
+            return THIMBLE_PROLOGUE_PARTS
         case .rmsNorm(_, let norm, let epsilon):
-            prologue = THIMBLE_PROLOGUE_RMS_NORM
             parameters.weight = norm.address
             parameters.epsilon = epsilon
+            return THIMBLE_PROLOGUE_RMS_NORM
         case .residual(_, let delta, let deltaWeight, let norm, let epsilon, let sum):
-            prologue = THIMBLE_PROLOGUE_RESIDUAL
             parameters.delta = delta.address
             parameters.delta_weight = deltaWeight.address
             parameters.weight = norm.address
             parameters.residual_out = sum.address
             parameters.epsilon = epsilon
+            return THIMBLE_PROLOGUE_RESIDUAL
         }
-        let epilogue: Int32
+    }
+
+    /// Says where the output goes, and returns what becomes of it.
+    private func take(_ output: Epilogue, _ parameters: inout thimble_project_vector) -> Int32 {
         switch output {
         case .store(let y, let bias):
-            epilogue = THIMBLE_EPILOGUE_STORE
             parameters.y = y.address
             parameters.bias = bias?.address ?? 0
+            return THIMBLE_EPILOGUE_STORE
         case .swiglu(let y):
-            epilogue = THIMBLE_EPILOGUE_SWIGLU
             parameters.y = y.address
+            return THIMBLE_EPILOGUE_SWIGLU
         case .add(let y):
-            epilogue = THIMBLE_EPILOGUE_ADD
             parameters.y = y.address
+            return THIMBLE_EPILOGUE_ADD
         case .attentionInputs(let queries, let bias, let rotary, let kv, _):
-            epilogue = THIMBLE_EPILOGUE_ATTENTION_INPUTS
+            precondition(rotary.pairing == .interleaved, "decoders turn neighbours")
             parameters.y = queries.address
             parameters.bias = bias?.address ?? 0
             parameters.pages = kv.address
             parameters.step = recordingState?.step.address ?? 0
-            attention = [
-                UInt32(queries.columns / kv.headSize), UInt32(kv.kvHeads), UInt32(kv.headSize),
-                UInt32(kv.pageTokens), UInt32(pairs), rotary.pairing.constant,
-            ]
+            return THIMBLE_EPILOGUE_ATTENTION_INPUTS
         }
-        dispatchLinked(
-            "project_vector_\(type.rawValue)", workgroup: cut.threads,
-            constants: [
-                UInt32(prologue), UInt32(epilogue), UInt32(max(layout.format.group, 32)),
-                UInt32(layout.paddedColumns),
-            ] + attention + [
-                UInt32(cut.tiles), cut.holdsNorms ? 1 : 0,
-                UInt32(vectorTuning.depth(columns: layout.columns)),
-            ] + parts,
-            groups: (min(layout.tileCount, vectorTuning.residentGroups), 1, 1),
-            shape: "\(layout.rows)x\(layout.columns)"
-        ) { link in
-            parameters.link = link
-            return parameters
-        }
-        return true
     }
 
     private func attentionCut(_ shape: StepShape) -> VectorTuning.AttentionCut? {
@@ -134,17 +156,6 @@ extension VulkanBackend {
         ) { link in
             parameters.link = link
             return parameters
-        }
-    }
-}
-
-extension Prologue {
-    /// Norms whose weights it takes.
-    fileprivate var normCount: Int {
-        switch self {
-        case .plain: 0
-        case .rmsNorm: 1
-        case .residual: 2
         }
     }
 }

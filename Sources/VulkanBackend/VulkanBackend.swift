@@ -224,6 +224,7 @@ public final class VulkanBackend: Backend {
         _ shader: String, workgroup: Int, constants: [UInt32] = [], _ parameters: Parameters,
         groups: (Int, Int, Int), shape: @autoclosure () -> String = ""
     ) {
+        dispatchSegment()
         chain?.interrupt()
         queue(
             shader, workgroup: workgroup, constants: constants, parameters, groups: groups, shape: shape())
@@ -234,6 +235,7 @@ public final class VulkanBackend: Backend {
         _ shader: String, workgroup: Int, constants: [UInt32], groups: (Int, Int, Int),
         shape: @autoclosure () -> String = "", _ parameters: (_ link: UInt64) -> Parameters
     ) {
+        dispatchSegment()
         let link = chain?.add(groups: groups.0 * groups.1 * groups.2)
         if let link, link.isIndependent { stream.markIndependent() }
         queue(
@@ -241,9 +243,10 @@ public final class VulkanBackend: Backend {
             parameters(link?.link ?? 0), groups: groups, shape: shape())
     }
 
-    private func queue<Parameters: BitwiseCopyable>(
+    /// Queues a run as it is, whatever it waits for.
+    func queue<Parameters: BitwiseCopyable>(
         _ shader: String, workgroup: Int, constants: [UInt32], _ parameters: Parameters,
-        groups: (Int, Int, Int), shape: @autoclosure () -> String
+        groups: (Int, Int, Int), shape: @autoclosure () -> String = ""
     ) {
         if fault != nil { return }
         do {

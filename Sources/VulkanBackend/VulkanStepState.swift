@@ -24,8 +24,10 @@ final class VulkanStepState: StepState {
     let parts: DeviceBuffer
     /// Uint32 `[kv heads][THIMBLE_ATTENTION_JOINED]`, zero between steps.
     let arrived: DeviceBuffer
-    /// `thimble_link` of each dispatch of a step.
+    /// `thimble_link` of each stage of a step.
     let links: DeviceBuffer
+    /// `thimble_project_vector` of each projection of a step whose dispatches wait by themselves.
+    let projections: DeviceBuffer
     /// Ranges that attention's positions are cut in.
     let splits: Int
     /// Where the attention goes that was recorded last, while nothing has been made of its parts.
@@ -55,6 +57,8 @@ final class VulkanStepState: StepState {
             device, byteCount: shape.kvHeads * Int(THIMBLE_ATTENTION_JOINED) * 4)
         links = try DeviceBuffer(
             device, byteCount: (StepChain.capacity + 1) * MemoryLayout<thimble_link>.stride)
+        projections = try DeviceBuffer(
+            device, byteCount: StepChain.capacity * MemoryLayout<thimble_project_vector>.stride)
         pages.reserveCapacity(pageCount)
     }
 }

@@ -9,12 +9,12 @@ internal import CVulkan
 
     /// Compiles `code`, SPIR-V with the entry point `main`, specialisation constant `i` being `constants[i]`.
     ///
-    /// Precondition: at most 32 constants; the code is valid, and the constants fit it.
+    /// Precondition: at most 64 constants; the code is valid, and the constants fit it.
     public init(
         _ device: VulkanDevice, code: UnsafeBufferPointer<UInt32>, constants: [UInt32], subgroupSize: Int,
         cache: borrowing PipelineCache
     ) throws(VulkanError) {
-        precondition(constants.count <= 32)
+        precondition(constants.count <= 64)
         var pipeline: VkPipeline?
         try device.check(
             unsafe thimble_vulkan_create_pipeline(

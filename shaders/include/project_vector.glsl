@@ -3,6 +3,10 @@
 // Four units of a tile, 256 bytes, are a cell: 16 rows by CELL inputs. Four lanes take a cell: each the same
 // 16 bytes of the four units, so four rows by CELL inputs, and the workgroup's lanes take a tile's cells in
 // turn. With q4 a cell is one block of activations: a row's integers meet their two scales once.
+//
+// Where projections follow each other, one dispatch does them in turn: each is a stage, which waits for the
+// stage before with its first weights already on their way. All that can be known of a stage its pipeline
+// knows: at each of them the device has to fetch and issue every instruction before it reads at full speed.
 #extension GL_EXT_shader_explicit_arithmetic_types : require
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_scalar_block_layout : require
@@ -20,34 +24,57 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint group_size = 256;
 layout(constant_id = 1) const uint subgroup_size = 32;
-layout(constant_id = 2) const uint prologue = THIMBLE_PROLOGUE_PLAIN;
-layout(constant_id = 3) const uint epilogue = THIMBLE_EPILOGUE_STORE;
-layout(constant_id = 4) const uint group = 32;
-layout(constant_id = 5) const uint capacity = 4096;
-layout(constant_id = 6) const uint query_heads = 1;
-layout(constant_id = 7) const uint kv_heads = 1;
-layout(constant_id = 8) const uint head_size = 64;
-layout(constant_id = 9) const uint page_tokens = 16;
-layout(constant_id = 10) const uint pairs = 0;
-layout(constant_id = 11) const uint pairing = THIMBLE_PAIRING_INTERLEAVED;
-
+layout(constant_id = 2) const uint group = 32;
+layout(constant_id = 3) const uint capacity = 4096;
 // Tiles whose sums gather in shared memory before they become outputs.
-layout(constant_id = 12) const uint pending = 4;
-// Whether the norms' weights come to shared memory, and before the wait for another dispatch.
-layout(constant_id = 13) const uint holds_norms = 0;
-// Cells that a lane has on their way.
-layout(constant_id = 14) const uint depth = 1;
+layout(constant_id = 4) const uint pending = 4;
+layout(constant_id = 5) const uint query_heads = 1;
+layout(constant_id = 6) const uint kv_heads = 1;
+layout(constant_id = 7) const uint head_size = 64;
+layout(constant_id = 8) const uint page_tokens = 16;
+layout(constant_id = 9) const uint pairs = 0;
 // How attention has cut positions.
-layout(constant_id = 15) const uint splits = 1;
-layout(constant_id = 16) const uint least_positions = 64;
+layout(constant_id = 10) const uint splits = 1;
+layout(constant_id = 11) const uint least_positions = 64;
+layout(constant_id = 12) const uint stages = 1;
 
-layout(push_constant, scalar) uniform Parameters { thimble_project_vector p; };
+// What is known of a stage.
+struct Stage {
+    uint index, prologue, epilogue, rows, columns;
+    uint depth; // cells that a lane has on their way
+    uint biased;
+};
+#define STAGE(n, id) \
+    layout(constant_id = id) const uint prologue_##n = THIMBLE_PROLOGUE_PLAIN; \
+    layout(constant_id = id + 1) const uint epilogue_##n = THIMBLE_EPILOGUE_STORE; \
+    layout(constant_id = id + 2) const uint rows_##n = 16; \
+    layout(constant_id = id + 3) const uint columns_##n = 32; \
+    layout(constant_id = id + 4) const uint depth_##n = 1; \
+    layout(constant_id = id + 5) const uint biased_##n = 0;
+STAGE(0, 13)
+STAGE(1, 19)
+STAGE(2, 25)
+STAGE(3, 31)
+#define STAGE_OF(n) Stage(n, prologue_##n, epilogue_##n, rows_##n, columns_##n, depth_##n, biased_##n)
+
+#ifdef LINKED
+layout(push_constant, scalar) uniform Parameters { thimble_vector_stages list; };
+layout(buffer_reference, scalar, buffer_reference_align = 8) readonly buffer StageList {
+    thimble_project_vector at[];
+};
+// Of all stages: what lies there is not waited for again.
+shared thimble_project_vector of_stage[THIMBLE_VECTOR_STAGES];
+#define P(stage) of_stage[stage.index]
+#else
+layout(push_constant, scalar) uniform Parameters { thimble_project_vector parameters; };
+#define P(stage) parameters
+#endif
 
 layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Units { uvec4 at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer Scales { uvec2 at[]; };
 layout(buffer_reference, scalar, buffer_reference_align = 4) readonly buffer Vector { float at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Vector4 { vec4 at[]; };
-// Activations: other dispatches write them while this one may already run.
+// Activations: other dispatches and stages write them while this one may already run.
 layout(buffer_reference, scalar, buffer_reference_align = 4) buffer Activation { WRITTEN float at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer Activation4 { WRITTEN vec4 at[]; };
 layout(buffer_reference, scalar, buffer_reference_align = 8) buffer Share { WRITTEN vec2 at[]; };
@@ -57,8 +84,12 @@ const uint subgroups = group_size / subgroup_size;
 const uint teams = group_size / 4;      // of four lanes
 const uint CELL = 128 / TYPE;           // inputs of a cell
 const bool integers = TYPE <= 8;
-#define TWO_M80 uintBitsToFloat(0x17800000u)
 const uint block = 32;                  // inputs that share an activation scale
+const uint quantum = integers ? group : 32;
+const uint most_depth = 2;
+
+uint padded_columns(Stage s) { return (s.columns + quantum - 1) / quantum * quantum; }
+uint cells_of(Stage s) { return padded_columns(s) / CELL; }
 
 // The input: int8 codes, four a word and 16 a vector, with a block's scale and -8 times its sum; or floats.
 #if TYPE == 4
@@ -76,10 +107,8 @@ shared float biases[16 * pending];
 // Attention inputs: cosines and sines, and where the key and value go.
 shared float turns[2 * pairs + 1];
 shared uint position, page;
-// The norm's weight, then that of what joins the residual.
-const uint norms = prologue == THIMBLE_PROLOGUE_RESIDUAL ? 2 : prologue == THIMBLE_PROLOGUE_RMS_NORM ? 1 : 0;
-shared vec4 norm_weights[holds_norms * norms * capacity / 4 + 1];
-shared float reduced[4 * subgroups];
+// Sums of subgroups, four reductions of a stage.
+shared vec4 reduced[subgroups + 4];
 
 #include "vector_prologue.glsl"
 #include "vector_epilogue.glsl"
@@ -91,15 +120,30 @@ struct Cell {
     uvec2 scales; // four float16: of this lane's rows
 };
 
-// Where the lane's part of a cell lies; `column` is which 16 bytes of a unit.
-Cell load_cell(uint tile, uint cell, uint cells, uint column) {
+// Where a stage's weights lie, as a workgroup goes through them: the planes, how many tiles there are, and
+// which 16 bytes of a unit are the lane's.
+struct Weights {
+    uint64_t codes, scales;
+    uint tiles, column;
+};
+
+// The cell that a lane takes, of a tile that the workgroup does.
+struct Place {
+    uint tile, cell;
+};
+
+// The lane's part of a cell. Beyond the last it is some other cell: a branch would hold up the loads behind
+// it.
+Cell load_cell(Stage s, Weights w, Place at) {
+    uint tile = min(at.tile, w.tiles - 1), cell = min(at.cell, cells_of(s) - 1);
     Cell c;
-    Units units = Units(p.codes + (uint64_t(tile) * cells + cell) * 256);
-    [[unroll]] for (uint i = 0; i < 4; ++i) c.unit[i] = units.at[4 * i + column];
+    Units units = Units(w.codes + (uint64_t(tile) * cells_of(s) + cell) * 256);
+    [[unroll]] for (uint i = 0; i < 4; ++i) c.unit[i] = units.at[4 * i + w.column];
     c.scales = uvec2(0);
     if (integers) {
-        uint groups = cells / (group / CELL);
-        c.scales = Scales(p.scales + (uint64_t(tile) * groups + cell / (group / CELL)) * 32).at[column];
+        const uint group_cells = group / CELL;
+        uint64_t first = uint64_t(tile) * (cells_of(s) / group_cells) + cell / group_cells;
+        c.scales = Scales(w.scales + first * 32).at[w.column];
     }
     return c;
 }
@@ -164,61 +208,78 @@ void put_sums(vec4 sum, uint slot) {
     }
 }
 
-// Moves to the lane's next cell: a tile's cells are taken by the workgroup's teams in turn.
-void advance(inout uint tile, inout uint cell, uint team, uint cells, uint stride) {
-    cell += teams;
-    if (cell - team >= cells) {
-        cell = team;
-        tile += stride;
+// Rounds of a workgroup's teams for a tile's cells, `depth` at once.
+uint turns_of_tile(Stage s) { return (cells_of(s) + s.depth * teams - 1) / (s.depth * teams); }
+
+// Moves to the lane's next cell.
+void advance(Stage s, inout Place at, uint team) {
+    uint padded = turns_of_tile(s) * s.depth * teams;
+    at.cell += teams;
+    if (padded == teams || at.cell - team >= padded) {
+        at.cell = team;
+        at.tile += gl_NumWorkGroups.x;
     }
 }
 
-void main() {
-    uint quantum = integers ? group : 32;
-    uint cells = (p.columns + quantum - 1) / quantum * quantum / CELL;
-    uint tiles = (p.rows + 15) / 16;
-    uint stride = gl_NumWorkGroups.x;
-    uint team = gl_LocalInvocationIndex / 4, column = gl_LocalInvocationIndex & 3;
-
-    uint tile = gl_WorkGroupID.x;
-    if (tile >= tiles) return;
-    // The first weights are on their way before anything that another dispatch writes is asked for.
-    Cell ring[depth];
-    uint ahead_tile = tile, ahead_cell = team;
-    [[unroll]] for (uint i = 0; i < depth; ++i) {
-        if (ahead_tile < tiles) ring[i] = load_cell(ahead_tile, min(ahead_cell, cells - 1), cells, column);
-        advance(ahead_tile, ahead_cell, team, cells, stride);
+void run_stage(Stage s) {
+    uint cells = cells_of(s), stride = gl_NumWorkGroups.x, tile = gl_WorkGroupID.x;
+    uint team = gl_LocalInvocationIndex / 4;
+    Weights w = Weights(P(s).codes, P(s).scales, (s.rows + 15) / 16, gl_LocalInvocationIndex & 3);
+    if (tile >= w.tiles) {
+        if (waits) raise_link(P(s).link);
+        return;
     }
-    look_ahead(tile, stride);
-    hold_norms();
-    if (waits) wait_for_link(p.link);
-    else if (holds_norms != 0) barrier();
-    if (capacity != 0) prepare_inputs(cells * CELL);
+    // The first weights are on their way before anything that others write is asked for.
+    Cell ring[most_depth];
+    Place ahead = Place(tile, team);
+    [[unroll]] for (uint i = 0; i < most_depth; ++i) {
+        if (i >= s.depth) break;
+        ring[i] = load_cell(s, w, ahead);
+        advance(s, ahead, team);
+    }
+    look_ahead(s, tile, stride);
+    Norms norms;
+    ask_for_norms(s, norms);
+    if (waits) wait_for_link(P(s).link);
+    prepare_inputs(s, norms);
     barrier();
 
-    uint first = tile, count = 0, cell = team;
-    vec4 sum = vec4(0);
-    while (tile < tiles) {
-        [[unroll]] for (uint i = 0; i < depth; ++i) {
-            if (tile >= tiles) break;
-            if (cell < cells) sum = add_cell(sum, ring[i], cell);
-            if (ahead_tile < tiles)
-                ring[i] = load_cell(ahead_tile, min(ahead_cell, cells - 1), cells, column);
-            advance(ahead_tile, ahead_cell, team, cells, stride);
-            uint this_tile = tile;
-            advance(tile, cell, team, cells, stride);
-            if (tile == this_tile) continue;
-            put_sums(sum, count);
-            sum = vec4(0);
-            count += 1;
-            if (count == pending || tile >= tiles) {
-                barrier();
-                finish(first, stride, count, first == gl_WorkGroupID.x);
-                count = 0;
-                first = tile;
-                if (tile < tiles) barrier();
+    uint first = tile, count = 0;
+    for (; tile < w.tiles; tile += stride) {
+        vec4 sum = vec4(0);
+        for (uint turn = 0; turn < turns_of_tile(s); ++turn) {
+            [[unroll]] for (uint i = 0; i < most_depth; ++i) {
+                if (i >= s.depth) break;
+                Cell now = ring[i];
+                ring[i] = load_cell(s, w, ahead);
+                advance(s, ahead, team);
+                uint cell = team + (turn * s.depth + i) * teams;
+                if (cells % teams == 0 || cell < cells) sum = add_cell(sum, now, cell);
             }
         }
+        put_sums(sum, count);
+        count += 1;
+        if (count == pending || tile + stride >= w.tiles) {
+            barrier();
+            finish(s, first, stride, count, first == gl_WorkGroupID.x);
+            count = 0;
+            first = tile + stride;
+            if (first < w.tiles) barrier();
+        }
     }
-    if (waits) raise_link(p.link);
+    if (waits) raise_link(P(s).link);
+}
+
+void main() {
+#ifdef LINKED
+    uint index = gl_LocalInvocationIndex;
+    if (index < stages) of_stage[index] = StageList(list.stages).at[index];
+    barrier();
+    run_stage(STAGE_OF(0));
+    if (stages > 1) run_stage(STAGE_OF(1));
+    if (stages > 2) run_stage(STAGE_OF(2));
+    if (stages > 3) run_stage(STAGE_OF(3));
+#else
+    run_stage(STAGE_OF(0));
+#endif
 }

@@ -1,6 +1,6 @@
 //! project_vector's outputs: what else they need, and what becomes of the product's sums.
 
-void store_attention_input(uint row, float value) {
+void store_attention_input(Stage s, uint row, float value) {
     uint head = row / head_size, index = row % head_size;
     float partner = subgroupShuffleXor(value, 1);
     if (head < query_heads + kv_heads && index < 2 * pairs) {
@@ -9,31 +9,31 @@ void store_attention_input(uint row, float value) {
         precise float turned = (index & 1) == 0 ? along - across : along + across;
         value = turned;
     }
-    if (row >= p.rows) return;
+    if (row >= s.rows) return;
     if (head < query_heads) {
-        Activation(p.y).at[row] = value;
+        Activation(P(s).y).at[row] = value;
         return;
     }
     // Key heads, then value heads, as a page holds them.
     uint64_t page_elements = 2 * kv_heads * page_tokens * head_size;
     uint64_t element = page * page_elements
         + ((head - query_heads) * page_tokens + position % page_tokens) * head_size + index;
-    Pages(p.pages + 2 * element).at[0] = uint16_t(half_from_float(value));
+    Pages(P(s).pages + 2 * element).at[0] = uint16_t(half_from_float(value));
 }
 
 // Brings to shared memory what the epilogue needs besides sums, for the tiles that are stored first. All
 // loads are on their way before the first is waited for.
-void look_ahead(uint tile, uint stride) {
-    const bool takes_bias =
-        epilogue == THIMBLE_EPILOGUE_STORE || epilogue == THIMBLE_EPILOGUE_ATTENTION_INPUTS;
-    const bool turns_pairs = epilogue == THIMBLE_EPILOGUE_ATTENTION_INPUTS;
+void look_ahead(Stage s, uint tile, uint stride) {
+    bool takes_bias = s.biased != 0;
+    bool turns_pairs = s.epilogue == THIMBLE_EPILOGUE_ATTENTION_INPUTS;
     uint index = gl_LocalInvocationIndex;
     uint row = (tile + index / 16 * stride) * 16 + index % 16;
     float bias = 0, turn = 0;
     uvec2 place = uvec2(0);
-    if (takes_bias && p.bias != 0) bias = Vector(p.bias).at[min(row, p.rows - 1)];
-    if (turns_pairs && pairs > 0) turn = Vector(p.step + THIMBLE_STEP_ANGLES).at[min(index, 2 * pairs - 1)];
-    if (turns_pairs) place = uvec2(Step(p.step).step.position, Step(p.step).step.page);
+    if (takes_bias) bias = Vector(P(s).bias).at[min(row, s.rows - 1)];
+    if (turns_pairs && pairs > 0)
+        turn = Vector(P(s).step + THIMBLE_STEP_ANGLES).at[min(index, 2 * pairs - 1)];
+    if (turns_pairs) place = uvec2(Step(P(s).step).step.position, Step(P(s).step).step.page);
     if (index < 16 * pending) biases[index] = bias;
     if (turns_pairs && index < 2 * pairs) turns[index] = turn;
     if (index == 0) {
@@ -43,32 +43,32 @@ void look_ahead(uint tile, uint stride) {
     // What a workgroup has too few invocations for.
     for (uint i = index + group_size; i < 16 * pending; i += group_size) {
         uint later = (tile + i / 16 * stride) * 16 + i % 16;
-        biases[i] = takes_bias && p.bias != 0 ? Vector(p.bias).at[min(later, p.rows - 1)] : 0;
+        biases[i] = takes_bias ? Vector(P(s).bias).at[min(later, s.rows - 1)] : 0;
     }
     for (uint i = index + group_size; turns_pairs && i < 2 * pairs; i += group_size)
-        turns[i] = Vector(p.step + THIMBLE_STEP_ANGLES).at[i];
+        turns[i] = Vector(P(s).step + THIMBLE_STEP_ANGLES).at[i];
 }
 
 // Turns the sums of `count` tiles, the first of which is `tile`, into outputs.
-void finish(uint tile, uint stride, uint count, bool is_first) {
+void finish(Stage s, uint tile, uint stride, uint count, bool is_first) {
     for (uint item = gl_LocalInvocationIndex; item < 16 * count; item += group_size) {
         uint slot = item / 16;
         uint row = (tile + slot * stride) * 16 + item % 16;
         float value = 0;
         for (uint i = 0; i < subgroups; ++i) value += partial[(slot * subgroups + i) * 16 + item % 16];
-        bool real = row < p.rows;
-        if (epilogue == THIMBLE_EPILOGUE_SWIGLU) {
+        bool real = s.rows % 16 == 0 || row < s.rows;
+        if (s.epilogue == THIMBLE_EPILOGUE_SWIGLU) {
             float up = subgroupShuffleXor(value, 1);
-            if (real && (row & 1) == 0) Activation(p.y).at[row / 2] = value / (1 + exp(-value)) * up;
+            if (real && (row & 1) == 0) Activation(P(s).y).at[row / 2] = value / (1 + exp(-value)) * up;
             continue;
         }
-        if (p.bias != 0 && real && epilogue != THIMBLE_EPILOGUE_ADD)
-            value += is_first ? biases[item] : Vector(p.bias).at[row];
-        if (epilogue == THIMBLE_EPILOGUE_ATTENTION_INPUTS) {
-            store_attention_input(real ? row : p.rows, value);
+        if (s.biased != 0 && real)
+            value += is_first ? biases[item] : Vector(P(s).bias).at[row];
+        if (s.epilogue == THIMBLE_EPILOGUE_ATTENTION_INPUTS) {
+            store_attention_input(s, real ? row : s.rows, value);
         } else if (real) {
-            if (epilogue == THIMBLE_EPILOGUE_ADD) value += Activation(p.y).at[row];
-            Activation(p.y).at[row] = value;
+            if (s.epilogue == THIMBLE_EPILOGUE_ADD) value += Activation(P(s).y).at[row];
+            Activation(P(s).y).at[row] = value;
         }
     }
 }

@@ -1,33 +1,52 @@
 //! project_vector's inputs: loaded, normalised, and put into shared memory as the product takes them.
 
 // Inputs that an invocation holds in registers during a prologue: eight at a time.
-const uint rounds = capacity == 0 ? 1 : (capacity + 8 * group_size - 1) / (8 * group_size);
+const uint most_rounds = (capacity + 8 * group_size - 1) / (8 * group_size);
+uint rounds_of(Stage s) { return (padded_columns(s) + 8 * group_size - 1) / (8 * group_size); }
 
 // What an invocation holds of an input: eight numbers a round.
-struct Vectors { vec4 at[2 * rounds]; };
+struct Vectors { vec4 at[2 * most_rounds]; };
 
-// The sum of x over the workgroup. Each call of a dispatch has a slot of its own: no barrier guards it.
+// Where four of an invocation's inputs lie, of two a round.
+uint column_of(uint four) {
+    return 8 * (gl_LocalInvocationIndex + four / 2 * group_size) + four % 2 * 4;
+}
+
+// Of all rounds of `s` the fours, `i`.
+#define FOURS(s) [[unroll]] for (uint i = 0; i < 2 * rounds_of(s); ++i)
+
+// The sum of x over the workgroup. Each call of a stage has a slot of its own: no barrier guards it.
 float workgroup_sum(float x, uint slot) {
+    const uint vectors = (subgroups + 3) / 4;
     x = subgroupAdd(x);
-    if (subgroupElect()) reduced[slot * subgroups + gl_SubgroupID] = x;
+    if (subgroupElect()) reduced[slot * vectors + gl_SubgroupID / 4][gl_SubgroupID % 4] = x;
     barrier();
-    float sum = 0;
-    for (uint i = 0; i < subgroups; ++i) sum += reduced[slot * subgroups + i];
+    vec4 sums = reduced[slot * vectors];
+    if (subgroups < 4) {
+        float sum = sums.x;
+        if (subgroups > 1) sum += sums.y;
+        if (subgroups > 2) sum += sums.z;
+        return sum;
+    }
+    [[unroll]] for (uint i = 1; i < subgroups / 4; ++i) sums += reduced[slot * vectors + i];
+    float sum = (sums.x + sums.y) + (sums.z + sums.w);
+    [[unroll]] for (uint i = subgroups / 4 * 4; i < subgroups; ++i)
+        sum += reduced[slot * vectors + i / 4][i % 4];
     return sum;
 }
 
 // 1 / sqrt(mean of the squares of all invocations' x + epsilon). `slot` is even.
-float inverse_root_mean_square(Vectors x, uint slot) {
+float inverse_root_mean_square(Stage s, Vectors x, uint slot) {
     float sum = 0;
-    [[unroll]] for (uint i = 0; i < 2 * rounds; ++i) sum += dot(x.at[i], x.at[i]);
+    FOURS(s) sum += dot(x.at[i], x.at[i]);
     sum = workgroup_sum(sum, slot);
-    float count = float(p.columns);
-    float unit = 1, mean = sum / count + p.epsilon;
+    float count = float(s.columns);
+    float unit = 1, mean = sum / count + P(s).epsilon;
     if (!(sum < 1e37)) {
         // Squares of large numbers count in units of 2^160, and epsilon no more.
-        unit = TWO_M80;
+        unit = uintBitsToFloat(0x17800000u);
         sum = 0;
-        [[unroll]] for (uint i = 0; i < 2 * rounds; ++i) {
+        FOURS(s) {
             precise vec4 scaled = x.at[i] * unit;
             sum += dot(scaled, scaled);
         }
@@ -40,31 +59,25 @@ float inverse_root_mean_square(Vectors x, uint slot) {
 
 // Four inputs from column k on; zero beyond the columns. Not to load is a branch, behind which the loads
 // that follow would wait for their turn: what is not wanted is loaded too.
-vec4 load_vector(uint64_t address, uint k) {
-    if ((p.columns & 3) == 0) {
-        vec4 v = Vector4(address).at[min(k, p.columns - 4) / 4];
-        return k < p.columns ? v : vec4(0);
+#define LOAD_FOUR(name, Ones, Fours) \
+    vec4 name(Stage s, uint64_t address, uint k) { \
+        if (s.columns % 4 == 0) { \
+            if (s.columns % (8 * group_size) == 0) return Fours(address).at[k / 4]; \
+            vec4 v = Fours(address).at[min(k, s.columns - 4) / 4]; \
+            return k < s.columns ? v : vec4(0); \
+        } \
+        vec4 v = vec4(0); \
+        for (uint i = 0; i < 4; ++i) if (k + i < s.columns) v[i] = Ones(address).at[k + i]; \
+        return v; \
     }
-    vec4 v = vec4(0);
-    for (uint i = 0; i < 4; ++i) if (k + i < p.columns) v[i] = Vector(address).at[k + i];
-    return v;
-}
+LOAD_FOUR(load_vector, Vector, Vector4)
+LOAD_FOUR(load_activation, Activation, Activation4)
 
-vec4 load_activation(uint64_t address, uint k) {
-    if ((p.columns & 3) == 0) {
-        vec4 v = Activation4(address).at[min(k, p.columns - 4) / 4];
-        return k < p.columns ? v : vec4(0);
-    }
-    vec4 v = vec4(0);
-    for (uint i = 0; i < 4; ++i) if (k + i < p.columns) v[i] = Activation(address).at[k + i];
-    return v;
-}
-
-void store_residual(uint k, vec4 v) {
-    if ((p.columns & 3) == 0) {
-        if (k < p.columns) Activation4(p.residual_out).at[k / 4] = v;
+void store_residual(Stage s, uint k, vec4 v) {
+    if (s.columns % 4 == 0) {
+        if (k < s.columns) Activation4(P(s).residual_out).at[k / 4] = v;
     } else {
-        for (uint i = 0; i < 4; ++i) if (k + i < p.columns) Activation(p.residual_out).at[k + i] = v[i];
+        for (uint i = 0; i < 4; ++i) if (k + i < s.columns) Activation(P(s).residual_out).at[k + i] = v[i];
     }
 }
 
@@ -79,17 +92,30 @@ vec4 joined(vec4 x, vec4 delta) {
     return y;
 }
 
-// a / b to the nearest float32.
-float quotient(float a, float b) {
-    precise float q = a / b;
-    precise float rest = fma(-q, b, a);
-    precise float refined = fma(rest, 1 / b, q);
-    return isinf(refined) || isnan(refined) ? q : refined;
+// 127 / x to the nearest float32, for normal x from 2^-120 on: a device's division need not be exact, but
+// what a product leaves over is.
+float code_of_one(float x) {
+    uint bits = floatBitsToUint(x);
+    float significand = uintBitsToFloat(bits & 0x7fffffu | 0x40000000u);
+    float inverse = 1 / significand;
+    precise float q = 127 * inverse;
+    precise float rest = fma(-q, significand, 127);
+    precise float nearest = fma(rest, inverse, q);
+    return nearest * uintBitsToFloat((255 - (bits >> 23)) << 23);
+}
+
+// x / 127 to the nearest float32.
+float step_of_code(float x) {
+    const float inverse = 1.0 / 127;
+    precise float q = x * inverse;
+    precise float rest = fma(-q, 127, x);
+    precise float nearest = fma(rest, inverse, q);
+    return nearest;
 }
 
 #if TYPE > 8
-// Four inputs from column k on: those of a narrow enough input lie in shared memory.
-vec4 input_at(uint k) { return capacity != 0 ? inputs[k / 4] : load_activation(p.x, k); }
+// Four inputs from column k on.
+vec4 input_at(uint k) { return inputs[k / 4]; }
 #endif
 
 #if TYPE <= 8
@@ -116,10 +142,10 @@ void put_inputs(uint k, bool holds, vec4 a, vec4 b) {
     float limit = uintBitsToFloat(largest);
     uvec2 codes = uvec2(0);
     if (!zero) {
-        float inverse = quotient(127, limit);
+        float inverse = code_of_one(limit);
         codes = uvec2(packed(a, inverse), packed(b, inverse));
     }
-    float scale = !finite ? uintBitsToFloat(0x7fc00000u) : zero ? 0 : quotient(limit, 127);
+    float scale = !finite ? uintBitsToFloat(0x7fc00000u) : zero ? 0 : step_of_code(limit);
     int sum = dotPacked4x8EXT(int(codes.x), 0x01010101) + dotPacked4x8EXT(int(codes.y), 0x01010101);
     sum += subgroupShuffleXor(sum, 1);
     sum += subgroupShuffleXor(sum, 2);
@@ -149,94 +175,104 @@ void put_inputs(uint k, bool holds, vec4 a, vec4 b) {
 }
 #endif
 
-// Weights of a norm, brought to shared memory long before they are needed, or asked for now.
-void hold_norms() {
-    if (holds_norms == 0 || norms == 0) return;
-    const uint turns = (capacity / 4 + group_size - 1) / group_size;
-    vec4 held[2 * turns + 1];
-    [[unroll]] for (uint i = 0; i < turns; ++i) {
-        uint k = 4 * (gl_LocalInvocationIndex + i * group_size);
-        held[2 * i] = load_vector(p.weight, k);
-        if (norms == 2) held[2 * i + 1] = load_vector(p.delta_weight, k);
-    }
-    [[unroll]] for (uint i = 0; i < turns; ++i) {
-        uint at = gl_LocalInvocationIndex + i * group_size;
-        if (at >= capacity / 4) continue;
-        norm_weights[at] = held[2 * i];
-        if (norms == 2) norm_weights[capacity / 4 + at] = held[2 * i + 1];
+// Weights of norms: the norm's, then that of what joins the residual.
+struct Norms { Vectors weight, delta_weight; };
+
+bool has_norm(Stage s) {
+    return s.prologue == THIMBLE_PROLOGUE_RMS_NORM || s.prologue == THIMBLE_PROLOGUE_RESIDUAL;
+}
+
+// Those of a short row are on their way before the wait; of a long one they would take too many registers.
+bool asks_early(Stage s) { return has_norm(s) && rounds_of(s) <= 2; }
+
+void ask_for_norms(Stage s, inout Norms norms) {
+    if (!asks_early(s)) return;
+    FOURS(s) {
+        norms.weight.at[i] = load_vector(s, P(s).weight, column_of(i));
+        if (s.prologue == THIMBLE_PROLOGUE_RESIDUAL)
+            norms.delta_weight.at[i] = load_vector(s, P(s).delta_weight, column_of(i));
     }
 }
 
-vec4 norm_weight(uint64_t address, uint which, uint k) {
-    if (holds_norms == 0) return load_vector(address, k);
-    return k < capacity ? norm_weights[(which * capacity + k) / 4] : vec4(0);
-}
-
-// Attention's outputs from input k on, four of them, of `parts` parts. All invocations of a subgroup call it.
-vec4 joined_parts(uint k, uint parts, uint distance) {
-    k = min(k, p.columns - 4);
+// Attention's outputs from input k on, eight of one head, of `parts` parts.
+void join_parts(Stage s, uint k, uint parts, uint distance, out vec4 a, out vec4 b) {
+    const float lowest = -3e38;
+    k = min(k, s.columns - 8);
     uint head = k / head_size, d = k % head_size;
-    vec2 shares[THIMBLE_ATTENTION_JOINED];
-    vec4 sums[THIMBLE_ATTENTION_JOINED];
-    // A part too many is the last one again.
-    [[unroll]] for (uint i = 0; i < THIMBLE_ATTENTION_JOINED; ++i) {
-        uint part = min(i, parts - 1) * distance;
-        shares[i] = Share(share_of_part(p.x, splits, part, head, query_heads, head_size)).at[0];
-        sums[i] = Activation4(sums_of_part(p.x, part, head, query_heads, head_size) + 4 * d).at[0];
+    a = vec4(0);
+    b = vec4(0);
+    float top = lowest, total = 0;
+    // Four parts are on their way at once; who joins reads no more than there are.
+    [[unroll]] for (uint from = 0; from < THIMBLE_ATTENTION_JOINED; from += 4) {
+        if (from >= parts) break;
+        vec2 shares[4];
+        vec4 sums[8];
+        [[unroll]] for (uint i = 0; i < 4; ++i) {
+            shares[i] = vec2(lowest, 0);
+            sums[2 * i] = vec4(0);
+            sums[2 * i + 1] = vec4(0);
+            if (from + i >= parts) continue;
+            uint part = (from + i) * distance;
+            shares[i] = Share(share_of_part(P(s).x, splits, part, head, query_heads, head_size)).at[0];
+            uint64_t at = sums_of_part(P(s).x, part, head, query_heads, head_size) + 4 * d;
+            sums[2 * i] = Activation4(at).at[0];
+            sums[2 * i + 1] = Activation4(at).at[1];
+        }
+        float before = top;
+        [[unroll]] for (uint i = 0; i < 4; ++i) top = max(top, shares[i].x);
+        float factor = exp(before - top);
+        total *= factor;
+        a *= factor;
+        b *= factor;
+        [[unroll]] for (uint i = 0; i < 4; ++i) {
+            float weight = exp(shares[i].x - top);
+            total += weight * shares[i].y;
+            a += weight * sums[2 * i];
+            b += weight * sums[2 * i + 1];
+        }
     }
-    float top = shares[0].x, total = 0;
-    [[unroll]] for (uint i = 1; i < THIMBLE_ATTENTION_JOINED; ++i) top = max(top, shares[i].x);
-    vec4 sum = vec4(0);
-    [[unroll]] for (uint i = 0; i < THIMBLE_ATTENTION_JOINED; ++i) {
-        float weight = i < parts ? exp(shares[i].x - top) : 0;
-        total += weight * shares[i].y;
-        sum += weight * sums[i];
-    }
-    return total == 0 ? vec4(0) : sum / total;
+    if (total == 0) return;
+    a /= total;
+    b /= total;
 }
 
-// `padded`: columns of the matrix with padding.
-void prepare_inputs(uint padded) {
+void prepare_inputs(Stage s, Norms norms) {
     Vectors x;
-    if (prologue == THIMBLE_PROLOGUE_PARTS) {
-        uint length = Step(p.step).step.position + 1;
+    if (s.prologue == THIMBLE_PROLOGUE_PARTS) {
+        uint length = Step(P(s).step).step.position + 1;
         uint share = positions_of_range(length, splits, least_positions);
         uint ranges = (length + share - 1) / share, distance = ranges_of_part(ranges);
         uint parts = (ranges + distance - 1) / distance;
-        [[unroll]] for (uint i = 0; i < 2 * rounds; ++i) {
-            uint k = 8 * (gl_LocalInvocationIndex + i / 2 * group_size) + i % 2 * 4;
-            vec4 joined = joined_parts(k, parts, distance);
-            x.at[i] = k < p.columns ? joined : vec4(0);
+        [[unroll]] for (uint i = 0; i < rounds_of(s); ++i) {
+            uint k = column_of(2 * i);
+            join_parts(s, k, parts, distance, x.at[2 * i], x.at[2 * i + 1]);
+            if (k < s.columns) continue;
+            x.at[2 * i] = vec4(0);
+            x.at[2 * i + 1] = vec4(0);
         }
     } else {
-        [[unroll]] for (uint i = 0; i < 2 * rounds; ++i) {
-            uint k = 8 * (gl_LocalInvocationIndex + i / 2 * group_size) + i % 2 * 4;
-            x.at[i] = load_activation(p.x, k);
-        }
+        FOURS(s) x.at[i] = load_activation(s, P(s).x, column_of(i));
     }
-    if (prologue == THIMBLE_PROLOGUE_RESIDUAL) {
+    if (s.prologue == THIMBLE_PROLOGUE_RESIDUAL) {
         Vectors delta;
-        [[unroll]] for (uint i = 0; i < 2 * rounds; ++i) {
-            uint k = 8 * (gl_LocalInvocationIndex + i / 2 * group_size) + i % 2 * 4;
-            delta.at[i] = load_activation(p.delta, k);
-        }
-        float inverse = inverse_root_mean_square(delta, 0);
-        [[unroll]] for (uint i = 0; i < 2 * rounds; ++i) {
-            uint k = 8 * (gl_LocalInvocationIndex + i / 2 * group_size) + i % 2 * 4;
-            vec4 weight = norm_weight(p.delta_weight, 1, k);
+        FOURS(s) delta.at[i] = load_activation(s, P(s).delta, column_of(i));
+        float inverse = inverse_root_mean_square(s, delta, 0);
+        FOURS(s) {
+            uint k = column_of(i);
+            vec4 weight = asks_early(s) ? norms.delta_weight.at[i] : load_vector(s, P(s).delta_weight, k);
             x.at[i] = joined(x.at[i], scaled(delta.at[i], inverse, weight));
-            if (gl_WorkGroupID.x == 0) store_residual(k, x.at[i]);
+            if (gl_WorkGroupID.x == 0) store_residual(s, k, x.at[i]);
         }
     }
-    if (norms != 0) {
-        float inverse = inverse_root_mean_square(x, 2);
-        [[unroll]] for (uint i = 0; i < 2 * rounds; ++i) {
-            uint k = 8 * (gl_LocalInvocationIndex + i / 2 * group_size) + i % 2 * 4;
-            x.at[i] = scaled(x.at[i], inverse, norm_weight(p.weight, 0, k));
+    if (has_norm(s)) {
+        float inverse = inverse_root_mean_square(s, x, 2);
+        FOURS(s) {
+            vec4 weight = asks_early(s) ? norms.weight.at[i] : load_vector(s, P(s).weight, column_of(i));
+            x.at[i] = scaled(x.at[i], inverse, weight);
         }
     }
-    [[unroll]] for (uint i = 0; i < rounds; ++i) {
-        uint k = 8 * (gl_LocalInvocationIndex + i * group_size);
-        put_inputs(k, k < padded, x.at[2 * i], x.at[2 * i + 1]);
+    [[unroll]] for (uint i = 0; i < rounds_of(s); ++i) {
+        uint k = column_of(2 * i);
+        put_inputs(k, k < padded_columns(s), x.at[2 * i], x.at[2 * i + 1]);
     }
 }
