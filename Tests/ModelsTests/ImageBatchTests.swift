@@ -59,6 +59,18 @@ private func features(
         #expect(Set(one).count == sizes.count)
     }
 
+    /// The most rows and columns that so many patches have.
+    @Test func theLongestImagesAreTheSameToo() throws {
+        let tiny = try TinyModel("two-images-head128", tokenCapacity: 600)
+        let sizes = [(width: 28, height: 5600), (width: 112, height: 84), (width: 5600, height: 28)]
+        let (one, all) = (
+            try features(tiny, sizes, together: false), try features(tiny, sizes, together: true)
+        )
+        #expect(one == all)
+        let counts = one.map { $0.count / 128 }
+        #expect(counts == [200, 12, 200])
+    }
+
     /// What joins is what the rows planned have room for; an image alone always has.
     @Test func aBatchEndsWhereItsRowsDo() throws {
         for (chunkTokens, count) in [(1, 1), (15, 1), (31, 1), (32, 2), (47, 2), (48, 3), (160, 10)] {
