@@ -4,7 +4,7 @@ internal import CShaders
 internal import Tensors
 internal import VulkanCompute
 
-/// Parts of the scratch of a projection by matrices. Offsets in bytes.
+/// Parts of the scratch of a projection of a block of rows by matrices. Offsets in bytes.
 struct MatrixScratch {
     /// Float16 `[rows, padded]` in blocks of 16 x 16.
     let x: Int
@@ -18,7 +18,7 @@ struct MatrixScratch {
 
     init(rows: Int, _ layout: WeightLayout, storesAttentionInputs: Bool) {
         // Whole tiles of tokens, for a tile reads its blocks unasked.
-        let rows = (min(rows, ProjectionScratch.rowBlock) + 255) / 256 * 256
+        let rows = (rows + 255) / 256 * 256
         var end = 0
         func add(_ byteCount: Int) -> Int {
             defer { end += (byteCount + 63) / 64 * 64 }

@@ -63,6 +63,27 @@ private func stopsAsked(_ engine: Engine, _ question: String) throws -> Int {
         #expect(isSameInLess)
     }
 
+    /// In the least memory that the model runs in, weights pass, fewer pages go together, and each is the same.
+    @Test func pagesInTheLeastMemoryAreTheSame() throws {
+        let reader = try RandomReader()
+        func load(_ limit: Int) throws -> Engine {
+            try reader.load {
+                $0.device = .cpu
+                $0.limits.host = limit
+                $0.programByteCount = 40 << 20
+                $0.imageTokens = 100
+            }
+        }
+        let refusal = try #require(#expect(throws: ThimbleError.self) { try load(1) })
+        let least = try #require(refusal.message.firstMatch(of: /--host-memory (\d+)MiB/)?.1)
+        let small = try load(#require(Int(least)) << 20)
+        let few = try look(small, together: true)
+        let ample = try look(load(1 << 30), together: true)
+        #expect(ample.passes == 1 && few.passes > 1, "\(few.passes) in \(least) MiB")
+        let isSame = few.features == ample.features
+        #expect(isSame)
+    }
+
     /// It is asked before each image, and before each block of the tower: once for all images.
     @Test func aPromptOfPagesRunsTheTowerOnce() throws {
         let engine = try RandomReader().engine
