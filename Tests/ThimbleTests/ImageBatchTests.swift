@@ -63,7 +63,7 @@ private func stopsAsked(_ engine: Engine, _ question: String) throws -> Int {
         #expect(isSameInLess)
     }
 
-    /// In the least memory that the model runs in, weights pass, fewer pages go together, and each is the same.
+    /// In the least memory that the model runs in, fewer pages go together, and each is the same.
     @Test func pagesInTheLeastMemoryAreTheSame() throws {
         let reader = try RandomReader()
         func load(_ limit: Int) throws -> Engine {
