@@ -60,8 +60,10 @@ extension VulkanBackend {
             indices: deviceBuffer(gather.memory).address + UInt64(gather.indicesOffset),
             weights: gather.weights.address, table: table.address, y: y.address,
             grid_height: UInt32(cut.gridHeight), grid_width: UInt32(cut.gridWidth),
-            merge_size: UInt32(cut.mergeSize), columns: UInt32(y.columns), taps: UInt32(gather.taps))
-        dispatch("add_gathered", workgroup: Self.rowThreads, parameters, groups: (y.rows, 1, 1))
+            merge_size: UInt32(cut.mergeSize), columns: UInt32(y.columns))
+        dispatch(
+            "add_gathered", workgroup: Self.rowThreads, constants: [UInt32(gather.taps)], parameters,
+            groups: (y.rows, 1, 1))
     }
 
     public func spread(_ sides: Activation, over cut: PatchCut, into y: Activation) {

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #endif
 
+// Constants: 2 = taps of a row, and of a column.
 // A patch in row r and column c of its grid gets, with d = grid_height + c, the sum over i and j of
 // weights[r][i] * weights[d][j] * table[indices[r][i] + indices[d][j]]. Any grid of workgroups is right;
 // [patches] is meant. Addresses are of the device.
@@ -22,7 +23,6 @@ struct thimble_add_gathered {
     uint32_t grid_width;
     uint32_t merge_size;
     uint32_t columns;
-    uint32_t taps;
 };
 
 #endif
