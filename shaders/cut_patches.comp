@@ -1,25 +1,18 @@
 //! A resized image into normalised patches, in the order of Tensors.PatchCut; a workgroup a patch.
 #version 460
 #extension GL_GOOGLE_include_directive : require
+#include "include/patches.glsl"
 #include "include/types.glsl"
 #include "parameters/cut_patches.h"
 
 layout(local_size_x_id = 0) in;
 layout(push_constant, scalar) uniform Parameters { thimble_cut_patches p; };
 
-// The row and the column of a patch of the grid: patches of one token follow each other, and so do tokens.
-uvec2 patch_place(uint patch_) {
-    uint token = patch_ / (p.merge_size * p.merge_size), within = patch_ % (p.merge_size * p.merge_size);
-    uint tokens_across = p.width / (p.patch_size * p.merge_size);
-    return uvec2(token / tokens_across * p.merge_size + within / p.merge_size,
-                 token % tokens_across * p.merge_size + within % p.merge_size);
-}
-
 void main() {
     uint count = p.width / p.patch_size * (p.height / p.patch_size);
     uint plane = p.patch_size * p.patch_size, elements = 3 * p.frame_count * plane;
     for (uint patch_ = gl_WorkGroupID.x; patch_ < count; patch_ += gl_NumWorkGroups.x) {
-        uvec2 place = patch_place(patch_);
+        uvec2 place = patch_place(patch_, p.width / p.patch_size, p.merge_size);
         Floats y = row_of(p.y, patch_, elements);
         for (uint i = gl_LocalInvocationID.x; i < elements; i += gl_WorkGroupSize.x) {
             uint channel = i / (p.frame_count * plane), pixel = i % plane;

@@ -40,15 +40,37 @@ extension CPUBackend {
         queries: Activation, kv: PagedKV, start: Int, length: Int, isCausal: Bool, scale: Float,
         into y: Activation
     ) {
+        precondition(!isCausal || start + queries.rows <= length)
+        attend(
+            queries: queries, kv: kv, start: start, keys: 0..<length, isCausal: isCausal, scale: scale,
+            into: y)
+    }
+
+    /// Range by range, each as if it were alone, so that no bit depends on what it is beside.
+    public func attention(
+        queries: Activation, kv: PagedKV, within ranges: RowRanges, scale: Float, into y: Activation
+    ) {
+        precondition(ranges.rows == queries.rows, "every row is of a range")
+        for index in 0..<ranges.count {
+            let rows = ranges[index]
+            attend(
+                queries: queries.rows(rows), kv: kv, start: 0, keys: rows, isCausal: false, scale: scale,
+                into: y.rows(rows))
+        }
+    }
+
+    private func attend(
+        queries: Activation, kv: PagedKV, start: Int, keys: Range<Int>, isCausal: Bool, scale: Float,
+        into y: Activation
+    ) {
         precondition(y.rows == queries.rows && y.columns == queries.columns)
         precondition(queries.columns % (kv.headSize * kv.kvHeads) == 0)
-        precondition(length > 0 && length <= kv.blockTable.count * kv.pageTokens)
-        precondition(!isCausal || start + queries.rows <= length)
+        precondition(!keys.isEmpty && keys.upperBound <= kv.blockTable.count * kv.pageTokens)
         precondition(kv.headSize <= Int(THIMBLE_MAX_HEAD_SIZE))
         let heads = queries.columns / kv.headSize
         let division = AttentionDivision(
-            tokens: queries.rows, group: heads / kv.kvHeads, kvHeads: kv.kvHeads, length: length,
-            threads: pool.threadCount)
+            tokens: queries.rows, group: heads / kv.kvHeads, kvHeads: kv.kvHeads,
+            length: keys.count, threads: pool.threadCount)
         let layout = AttentionScratch(
             queryHeads: heads, kvHeads: kv.kvHeads, headSize: kv.headSize, pageTokens: kv.pageTokens,
             threadCount: pool.threadCount)
@@ -60,12 +82,14 @@ extension CPUBackend {
                 block_table: table.baseAddress, q_stride: Int64(queries.columns),
                 out_stride: Int64(y.columns), page_stride: Int64(kv.pageByteCount),
                 page_tokens: Int64(kv.pageTokens), q_heads: Int64(heads), kv_heads: Int64(kv.kvHeads),
-                head_size: Int64(kv.headSize), start: Int64(start), kv_length: Int64(length), key_begin: 0,
-                key_end: Int64(length), causal: isCausal ? 1 : 0, scale: scale, kv_type: kv.type.ofKernels)
+                head_size: Int64(kv.headSize), start: Int64(start), kv_length: Int64(keys.upperBound),
+                key_begin: Int64(keys.lowerBound), key_end: Int64(keys.upperBound), causal: isCausal ? 1 : 0,
+                scale: scale, kv_type: kv.type.ofKernels)
             let loop = unsafe AttentionLoop(
                 kernels: kernels, whole: call, tokens: queries.rows, division: division, layout: layout,
                 scratch: scratch)
-            let units = division.blockTokens * (heads / kv.kvHeads) * length / division.parts * kv.headSize
+            let units =
+                division.blockTokens * (heads / kv.kvHeads) * keys.count / division.parts * kv.headSize
             pool.run(
                 loop, count: division.blocks * kv.kvHeads * division.parts,
                 cost: LoopCost(queries.rows <= 4 ? .attentionOfFewTokens : .attention, units: max(units, 1)))
@@ -115,9 +139,9 @@ extension KVType {
             var call = unsafe whole
             let part = task % division.parts
             if division.parts > 1 {
-                let keys = unsafe division.keys(of: part, length: Int(whole.kv_length))
-                unsafe call.key_begin = Int64(keys.lowerBound)
-                unsafe call.key_end = Int64(keys.upperBound)
+                let keys = unsafe division.keys(of: part, length: Int(whole.key_end - whole.key_begin))
+                unsafe call.key_begin = whole.key_begin + Int64(keys.lowerBound)
+                unsafe call.key_end = whole.key_begin + Int64(keys.upperBound)
                 unsafe call.out = outputs + part * tokens * columns
                 unsafe call.out_stride = Int64(columns)
                 unsafe call.shares = shares + part * tokens * heads * 2

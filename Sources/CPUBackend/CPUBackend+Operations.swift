@@ -32,11 +32,26 @@ extension CPUBackend {
         pool.run(loop, count: x.rows, cost: LoopCost(.rows, units: x.columns))
     }
 
-    public func addGathered(_ gather: WeightedGather, table: Vector, to y: Activation) {
-        precondition(gather.rows == y.rows && table.count % y.columns == 0)
+    public func addGathered(_ gather: WeightedGather, over cut: PatchCut, table: Vector, to y: Activation) {
+        precondition(gather.sides == cut.sideCount && y.rows == cut.patchCount)
+        precondition(table.count % y.columns == 0)
         pool.run(
-            unsafe GatherLoop(kernels: kernels, gather: gather, table: table, y: y), count: y.rows,
-            cost: LoopCost(.gather, units: gather.taps * y.columns))
+            unsafe GatherLoop(kernels: kernels, gather: gather, cut: cut, table: table, y: y),
+            count: cut.gridHeight,
+            cost: LoopCost(.gather, units: cut.gridWidth * gather.taps * gather.taps * y.columns))
+    }
+
+    public func spread(_ sides: Activation, over cut: PatchCut, into y: Activation) {
+        precondition(sides.rows == cut.sideCount && y.rows == cut.patchCount)
+        precondition(y.columns == 2 * sides.columns)
+        for row in 0..<cut.gridHeight {
+            for column in 0..<cut.gridWidth {
+                let target = unsafe y.row(cut.patchIndex(row: row, column: column))
+                unsafe target.update(from: sides.row(row), count: sides.columns)
+                unsafe (target + sides.columns).update(
+                    from: sides.row(cut.gridHeight + column), count: sides.columns)
+            }
+        }
     }
 
     public func copy(_ x: Activation, to y: Activation) {
@@ -77,23 +92,30 @@ extension CPUBackend {
     }
 }
 
+/// Rows of a grid of patches.
 @safe private struct GatherLoop: ParallelLoop {
     let kernels: UnsafePointer<thimble_kernels>
     let gather: WeightedGather
+    let cut: PatchCut
     let table: Vector
     let y: Activation
 
     func run(_ rows: Range<Int>, worker: Int) {
-        let columns = y.columns
-        let tableRows = table.count / columns
-        let (indices, weights) = unsafe (gather.indexValues, gather.weights.floats)
         for row in rows {
-            let target = unsafe y.row(row)
-            for tap in row * gather.taps..<(row + 1) * gather.taps {
-                let index = unsafe Int(indices[tap])
-                precondition(index >= 0 && index < tableRows, "a gather stays in its table")
-                let source = unsafe table.floats + index * columns
-                unsafe kernels.pointee.add_scaled(source, weights[tap], Int64(columns), target)
+            for column in 0..<cut.gridWidth { add(row, column) }
+        }
+    }
+
+    private func add(_ row: Int, _ column: Int) {
+        let (columns, taps) = (y.columns, gather.taps)
+        let (indices, weights) = unsafe (gather.indexValues, gather.weights.floats)
+        let target = unsafe y.row(cut.patchIndex(row: row, column: column))
+        for i in row * taps..<(row + 1) * taps {
+            for j in (cut.gridHeight + column) * taps..<(cut.gridHeight + column + 1) * taps {
+                let index = unsafe Int(indices[i]) + Int(indices[j])
+                precondition(index >= 0 && index < table.count / columns, "a gather stays in its table")
+                unsafe kernels.pointee.add_scaled(
+                    table.floats + index * columns, weights[i] * weights[j], Int64(columns), target)
             }
         }
     }

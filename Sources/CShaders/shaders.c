@@ -125,6 +125,10 @@ static const _Alignas(4) unsigned char sample[] = {
 #embed "spirv/sample.spv"
 };
 
+static const _Alignas(4) unsigned char spread[] = {
+#embed "spirv/spread.spv"
+};
+
 static const struct thimble_shader shaders[] = {
     {"add_gathered",
      (const uint32_t *)add_gathered, sizeof add_gathered},
@@ -186,6 +190,8 @@ static const struct thimble_shader shaders[] = {
      (const uint32_t *)rms_norm, sizeof rms_norm},
     {"sample",
      (const uint32_t *)sample, sizeof sample},
+    {"spread",
+     (const uint32_t *)spread, sizeof spread},
 };
 
 const struct thimble_shader *thimble_shaders(size_t *count) {

@@ -2,7 +2,8 @@
 
 /// How much is computed together: less takes less memory, and more time.
 public struct ActivationLimits: Sendable, Equatable {
-    /// Tokens that go through the decoder's layers together.
+    /// Tokens that go through the decoder's layers together; and so many visual tokens of images come of the
+    /// vision tower together, where those of the largest image are not more.
     public var chunkTokens: Int
     /// Positions whose logits are computed together.
     public var logitRows: Int

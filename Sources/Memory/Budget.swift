@@ -63,7 +63,7 @@ extension Budget {
         public var offload: Offload?
         /// Layers that a GPU computes; the CPU computes the others.
         public var deviceLayers: Int?
-        /// Tokens of the prompt that are computed at once.
+        /// Tokens of the prompt that are computed at once, and visual tokens of its images.
         public var prefillChunk: Int?
         /// The most visual tokens that an image may become.
         public var imageTokens: Int?

@@ -1,4 +1,4 @@
-//! The activations of a model, sized for the longest chunk and the largest image it will compute.
+//! The activations of a model, sized for the longest chunk and the most patches it will compute together.
 
 public import Memory
 public import ModelFile
@@ -15,6 +15,10 @@ public struct ActivationPlan: Sendable {
     /// The most patches that an image may have: what the model's image settings allow, and the context holds.
     /// 0 for a text-only model.
     public let patchCapacity: Int
+    /// The most patches that images may have that go through the tower together: the largest image's, or as
+    /// many as become a chunk of visual tokens, where those are more. How much is computed together is one
+    /// choice for the tower and the decoder.
+    public let batchCapacity: Int
 
     /// When an activation lives: the steps of a forward pass, in order.
     private enum Phase {
@@ -41,10 +45,13 @@ public struct ActivationPlan: Sendable {
         let configuration = model.configuration
         let share = share ?? .whole(layerCount: configuration.text.layerCount)
         self.limits = limits
-        patchCapacity =
-            share.hasTower
-            ? Self.patchCapacity(
-                configuration, mostTokens: min(contextLength, limits.imageTokens ?? .max)) : 0
+        let merge = configuration.vision?.mergeSize ?? 1
+        let patches = Self.patchCapacity(
+            configuration, mostTokens: min(contextLength, limits.imageTokens ?? .max))
+        patchCapacity = share.hasTower ? patches : 0
+        batchCapacity =
+            patchCapacity > 0
+            ? max(patchCapacity, min(limits.chunkTokens, contextLength) * merge * merge) : 0
         var regions = Self.decoder(configuration.text, limits, hasLogits: share.isLast)
         var operations = [
             OperationShape.attention(
@@ -54,7 +61,7 @@ public struct ActivationPlan: Sendable {
         if let vision = configuration.vision, share.hasTower {
             let imageScratch = backend.scratchByteCount(of: .patches(Self.hardestCut(vision)))
             regions += Self.tower(
-                vision, patches: patchCapacity, imageScratch: imageScratch, handsOver: !share.isFirst)
+                vision, patches: batchCapacity, imagePatches: patchCapacity, imageScratch: imageScratch)
             operations.append(
                 .attention(
                     queryHeads: vision.headCount, kvHeads: vision.headCount, headSize: vision.headSize,
@@ -68,7 +75,7 @@ public struct ActivationPlan: Sendable {
             for tensor in segment.entry.tensors where tensor.kind == .matrix {
                 operations.append(
                     .projection(
-                        rows: isVision ? patchCapacity : limits.chunkTokens, tensor.layout,
+                        rows: isVision ? batchCapacity : limits.chunkTokens, tensor.layout,
                         storesAttentionInputs: tensor.name == "qkv"))
             }
         }
@@ -97,9 +104,10 @@ public struct ActivationPlan: Sendable {
                 ? [floats("logits", limits.logitRows, text.vocabularySize, Phase.logits...Phase.logits)] : [])
     }
 
-    /// Shapes: an image's patches, or its visual tokens in the merger, by the widths of the tower.
+    /// Shapes: the patches of a batch, or its visual tokens in the merger, by the widths of the tower.
+    /// `imagePatches` are those of the largest image.
     private static func tower(
-        _ vision: VisionConfiguration, patches: Int, imageScratch: Int, handsOver: Bool
+        _ vision: VisionConfiguration, patches: Int, imagePatches: Int, imageScratch: Int
     ) -> [ArenaRegion] {
         let tokens = patches / (vision.mergeSize * vision.mergeSize)
         let pages = (patches + visionPageTokens - 1) / visionPageTokens
@@ -112,8 +120,12 @@ public struct ActivationPlan: Sendable {
                 "image scratch", byteCount: imageScratch, phases: Phase.patches...Phase.patches),
             floats("patches", patches, vision.patchElementCount, Phase.patches...Phase.embedding),
             floats("vision residual stream", patches, vision.hiddenSize, Phase.embedding...Phase.merger),
-            floats("position weights", patches, positionTaps, Phase.embedding...Phase.embedding),
-            floats("position indices", patches, positionTaps, Phase.embedding...Phase.embedding),
+            ArenaRegion(
+                "patch sides", byteCount: PatchSides.byteCount(vision, patches: imagePatches),
+                phases: Phase.embedding...Phase.embedding),
+            ArenaRegion(
+                "image ranges", byteCount: RowRanges.byteCount(ImageBatch.mostImages),
+                phases: Phase.embedding...Phase.blocks),
             floats("vision rotary cosines", patches, vision.headSize / 2, Phase.embedding...Phase.blocks),
             floats("vision rotary sines", patches, vision.headSize / 2, Phase.embedding...Phase.blocks),
             floats("vision queries", patches, vision.hiddenSize, blocks),
@@ -122,7 +134,8 @@ public struct ActivationPlan: Sendable {
             ArenaRegion("vision keys and values", byteCount: pages * pageBytes, phases: blocks),
             floats("merger", tokens, vision.outputSize, merger),
             floats("merger MLP", tokens, vision.mergerIntermediateSize, merger),
-        ] + (handsOver ? [floats("visual tokens", tokens, vision.outputSize, merger)] : [])
+            floats("visual tokens", tokens, vision.outputSize, merger),
+        ]
     }
 
     /// A cut that needs more scratch than any that a resizing asks for: an image of the longest sides, made

@@ -54,12 +54,13 @@ struct DecoderWork {
     }
 }
 
-/// Activations of one image in the tower, each of as many rows as an image may have patches; those of the
-/// merger, as visual tokens.
+/// Activations of a batch of images in the tower, each of as many rows as its images may have patches; those
+/// of the merger, as visual tokens.
 struct VisionWork {
     let patches: Activation
     let hidden: Activation
-    let positions: WeightedGather
+    /// Of the image at hand.
+    let sides: PatchSides
     let rotary: Rotary
     let queries: Activation
     let attended: Activation
@@ -68,17 +69,15 @@ struct VisionWork {
     let kv: PagedKV
     let merged: Activation
     let mergerMLP: Activation
-    /// What comes of it, where that is handed over to another backend; nil where it is computed in its place.
-    let visual: Activation?
+    /// What comes of it: the images' visual tokens, one image after the other.
+    let visual: Activation
 }
 
 extension VisionWork {
-    init(_ vision: VisionConfiguration, in arena: Arena, handsOver: Bool) {
+    init(_ vision: VisionConfiguration, in arena: Arena) {
         patches = arena.activation("patches", columns: vision.patchElementCount)
         hidden = arena.activation("vision residual stream", columns: vision.hiddenSize)
-        positions = WeightedGather(
-            indicesOffset: arena.plan["position indices"].offset,
-            weights: arena.activation("position weights", columns: positionTaps))
+        sides = PatchSides(vision, in: arena.memory, arena.plan["patch sides"].bytes)
         rotary = Rotary(
             cosines: arena.activation("vision rotary cosines", columns: vision.headSize / 2),
             sines: arena.activation("vision rotary sines", columns: vision.headSize / 2), pairing: .halves)
@@ -94,16 +93,16 @@ extension VisionWork {
             kvHeads: vision.headCount, headSize: vision.headSize, pageTokens: pageTokens, blockTable: pages)
         merged = arena.activation("merger", columns: vision.outputSize)
         mergerMLP = arena.activation("merger MLP", columns: vision.mergerIntermediateSize)
-        visual = handsOver ? arena.activation("visual tokens", columns: vision.outputSize) : nil
+        visual = arena.activation("visual tokens", columns: vision.outputSize)
     }
 
-    /// The work of an image of `patches` patches that become `tokens` visual tokens.
+    /// The work of a batch of `patches` patches that become `tokens` visual tokens.
     func prefix(patches count: Int, tokens: Int) -> VisionWork {
         VisionWork(
-            patches: patches.rows(0..<count), hidden: hidden.rows(0..<count),
-            positions: positions.prefix(count), rotary: rotary.prefix(count),
-            queries: queries.rows(0..<count), attended: attended.rows(0..<count), mlp: mlp.rows(0..<count),
-            kv: kv, merged: merged.rows(0..<tokens), mergerMLP: mergerMLP.rows(0..<tokens),
-            visual: visual?.rows(0..<tokens))
+            patches: patches.rows(0..<count), hidden: hidden.rows(0..<count), sides: sides,
+            rotary: rotary.prefix(count), queries: queries.rows(0..<count),
+            attended: attended.rows(0..<count), mlp: mlp.rows(0..<count), kv: kv,
+            merged: merged.rows(0..<tokens), mergerMLP: mergerMLP.rows(0..<tokens),
+            visual: visual.rows(0..<tokens))
     }
 }

@@ -25,7 +25,6 @@ struct VisionTower {
     let mergerGateUp: WeightMatrix
     /// `[H, M]`
     let mergerDown: WeightMatrix
-    let angles: VisionAngles
 
     struct Block {
         let norm1: Vector
@@ -45,7 +44,6 @@ struct VisionTower {
         _ vision: VisionConfiguration, load: (String) throws(ModelError) -> LoadedSegment
     ) throws(ModelError) {
         configuration = vision
-        angles = VisionAngles(vision)
         let (width, output) = (vision.hiddenSize, vision.outputSize)
         let embed = try load("vision.embed")
         patchEmbed = try embed.matrix("patch_embed", rows: width, columns: vision.patchElementCount)
@@ -83,52 +81,63 @@ extension VisionTower.Block {
 }
 
 extension Glm4v {
-    /// Encodes one image, given as red, green and blue bytes, row by row without padding, into `store`, under
-    /// the number `image`. The caller holds the features then.
+    /// An empty batch for images that this model encodes together.
+    public func makeBatch() -> ImageBatch {
+        ImageBatch(patchCapacity: parts.map(\.activations.batchCapacity).max() ?? 0)
+    }
+
+    /// Encodes the images of `batch` together into `store`. The caller holds the features then, once.
     ///
-    /// `shouldStop` is asked before each block of the tower; when it says so, there are no features, and
-    /// `store` is as before. Throws `image` for a size that cannot be used, `contextFull` where the context,
-    /// or `store` beside what is held, cannot hold the image's visual tokens, `backend` for a fault of the
-    /// device.
-    /// Precondition: the model sees, `preprocessor` was made of its configuration, `pixels` are
-    /// `width x height x 3`, and `store` has no features of that number.
+    /// `shouldStop` is asked before each block of the tower; when it says so, this is false, and there are no
+    /// features. Throws `contextFull` where the context, or `store` beside what is held, cannot hold the
+    /// images' visual tokens, `backend` for a fault of the device; `store` has what it held before then.
+    /// Precondition: the model sees and has made the batch, and `store` has no features of its images.
     public func encode(
-        pixels: Span<UInt8>, width: Int, height: Int, preprocessor: ImagePreprocessor, as image: UInt128,
-        into store: VisualFeatureStore, shouldStop: () -> Bool = { false }
-    ) throws(ModelError) -> VisualFeatures? {
+        _ batch: ImageBatch, into store: VisualFeatureStore, shouldStop: () -> Bool = { false }
+    ) throws(ModelError) -> Bool {
+        if batch.isEmpty { return true }
         guard let part = parts.first(where: { $0.tower != nil }), let tower = part.tower else {
             preconditionFailure("a text-only model encodes no images")
         }
         let merge = tower.configuration.mergeSize
-        let cut: PatchCut
-        do { cut = try preprocessor.cut(width: width, height: height) } catch { throw .image(error) }
-        precondition(
-            cut.patchElementCount == tower.configuration.patchElementCount && cut.mergeSize == merge)
-        let grid = cut.grid
-        let visualGrid = ImageGrid(height: grid.height / merge, width: grid.width / merge)
-        guard grid.count <= patchCapacity else {
-            throw .contextFull(needed: visualGrid.count, capacity: patchCapacity / (merge * merge))
-        }
-        let features = VisualFeatures(of: image, grid: visualGrid, in: store)
-        guard store.hasRoom(for: features) else {
-            throw .contextFull(needed: store.heldCount + visualGrid.count, capacity: store.capacity)
-        }
-        let count = visualGrid.count
-        guard let work = try part.encode(pixels, cut, tokens: count, shouldStop) else { return nil }
-        let values = store.add(features)
-        do throws(ModelError) {
-            if let visual = work.visual {
-                try part.mergePatches(work, into: visual)
-                try visual.handOver(from: part.backend, to: values, on: featureBackend)
-            } else {
-                try part.mergePatches(work, into: values)
-                do { try part.backend.synchronize() } catch { throw ModelError.backend(error) }
+        for image in batch.images {
+            precondition(image.cut.mergeSize == merge)
+            precondition(image.cut.patchElementCount == tower.configuration.patchElementCount)
+            guard image.cut.patchCount <= patchCapacity else {
+                throw .contextFull(
+                    needed: image.features.grid.count, capacity: patchCapacity / (merge * merge))
             }
+        }
+        guard store.hasRoom(for: batch) else {
+            throw .contextFull(needed: store.heldCount + batch.tokenCount, capacity: store.capacity)
+        }
+        guard let visual = try part.encode(batch, shouldStop) else { return false }
+        try place(visual, of: batch, from: part, in: store)
+        return true
+    }
+
+    /// Gives each image of a batch its visual tokens, where its features are to be.
+    private func place(
+        _ visual: Activation, of batch: ImageBatch, from part: ModelPart, in store: VisualFeatureStore
+    ) throws(ModelError) {
+        for image in batch.images { _ = store.add(image.features) }
+        do throws(ModelError) {
+            var first = 0
+            for image in batch.images {
+                let values = image.features.values
+                let tokens = visual.rows(first..<first + values.rows)
+                if part.backend === featureBackend {
+                    part.backend.copy(tokens, to: values)
+                } else {
+                    try tokens.handOver(from: part.backend, to: values, on: featureBackend)
+                }
+                first += values.rows
+            }
+            do { try featureBackend.synchronize() } catch { throw ModelError.backend(error) }
         } catch {
-            store.remove(features)
+            for image in batch.images { store.remove(image.features) }
             throw error
         }
-        return features
     }
 }
 
@@ -136,52 +145,59 @@ extension ModelPart {
     /// The LayerNorm of the merger: PyTorch's default.
     private static let layerNormEpsilon: Float = 1e-5
 
-    /// An image through the tower's blocks, to become `count` tokens; nil when the caller asked to stop.
+    /// Images through the tower, to their visual tokens, one image after the other; nil when the caller asked
+    /// to stop.
     ///
-    /// Precondition: the tower is here.
+    /// Precondition: the tower is here, and the batch fits.
     fileprivate func encode(
-        _ pixels: Span<UInt8>, _ cut: PatchCut, tokens count: Int, _ shouldStop: () -> Bool
-    ) throws(ModelError) -> VisionWork? {
+        _ batch: ImageBatch, _ shouldStop: () -> Bool
+    ) throws(ModelError) -> Activation? {
         guard let tower, let allWork = visionWork else { preconditionFailure("the tower is elsewhere") }
-        let work = allWork.prefix(patches: cut.grid.count, tokens: count)
+        let work = allWork.prefix(patches: batch.patchCount, tokens: batch.tokenCount)
         store?.begin(.vision)
-        try cutPatches(pixels, cut, into: work.patches)
-        try embedPatches(tower, cut, work)
+        try cutPatches(batch, into: work.patches)
+        try embedPatches(tower, batch, work)
+        let ranges = RowRanges(
+            batch.bounds, in: arena.memory, at: arena.plan["image ranges"].offset, on: backend)
         for block in tower.blocks {
             if shouldStop() { return nil }
-            try run(block, tower, work)
+            try run(block, tower, ranges, work)
         }
-        return work
+        try mergePatches(tower, work)
+        return work.visual
     }
 
     /// Cuts with the scratch that is planned for images, which the tower's own numbers will lie over.
-    private func cutPatches(
-        _ pixels: Span<UInt8>, _ cut: PatchCut, into patches: Activation
-    ) throws(ModelError) {
-        let needed = backend.scratchByteCount(of: .patches(cut))
-        guard needed <= arena.plan["image scratch"].byteCount else {
-            throw .backend(BackendError(.outOfMemory, "no \(needed) bytes to resize an image in"))
-        }
+    private func cutPatches(_ batch: ImageBatch, into patches: Activation) throws(ModelError) {
         arena.lendScratch("image scratch", to: backend)
-        backend.cutPatches(pixels, cut, into: patches)
-        arena.lendScratch("operation scratch", to: backend)
+        defer { arena.lendScratch("operation scratch", to: backend) }
+        for (index, image) in batch.images.enumerated() {
+            let needed = backend.scratchByteCount(of: .patches(image.cut))
+            guard needed <= arena.plan["image scratch"].byteCount else {
+                throw .backend(BackendError(.outOfMemory, "no \(needed) bytes to resize an image in"))
+            }
+            backend.cutPatches(image.pixels.span, image.cut, into: patches.rows(batch.rows(of: index)))
+        }
     }
 
     private func embedPatches(
-        _ tower: VisionTower, _ cut: PatchCut, _ work: VisionWork
+        _ tower: VisionTower, _ batch: ImageBatch, _ work: VisionWork
     ) throws(ModelError) {
-        let vision = tower.configuration
         backend.project(
             .plain(work.patches), try here(tower.patchEmbed), .store(work.hidden, bias: tower.patchEmbedBias))
         backend.rmsNorm(
-            work.hidden, weight: tower.postConvNorm, epsilon: vision.rmsNormEpsilon, into: work.hidden)
-        writePositions(cut, positionGridSize: vision.positionGridSize, into: work.positions, on: backend)
-        backend.addGathered(work.positions, table: tower.positionEmbedding, to: work.hidden)
-        tower.angles.write(cut, into: work.rotary, on: backend)
+            work.hidden, weight: tower.postConvNorm, epsilon: tower.configuration.rmsNormEpsilon,
+            into: work.hidden)
+        for (index, image) in batch.images.enumerated() {
+            let rows = batch.rows(of: index)
+            work.sides.place(
+                image.cut, table: tower.positionEmbedding, in: work.hidden.rows(rows), work.rotary.rows(rows),
+                on: backend)
+        }
     }
 
     private func run(
-        _ block: VisionTower.Block, _ tower: VisionTower, _ work: VisionWork
+        _ block: VisionTower.Block, _ tower: VisionTower, _ ranges: RowRanges, _ work: VisionWork
     ) throws(ModelError) {
         let vision = tower.configuration
         let epsilon = vision.rmsNormEpsilon
@@ -190,7 +206,7 @@ extension ModelPart {
             .attentionInputs(
                 queries: work.queries, bias: block.qkvBias, rotary: work.rotary, kv: work.kv, start: 0))
         backend.attention(
-            queries: work.queries, kv: work.kv, start: 0, length: work.hidden.rows, isCausal: false,
+            queries: work.queries, kv: work.kv, within: ranges,
             scale: 1 / Float(vision.headSize).squareRoot(), into: work.attended)
         backend.project(.plain(work.attended), try here(block.projection), .add(work.hidden))
         backend.project(
@@ -200,11 +216,10 @@ extension ModelPart {
     }
 
     /// Patches to visual tokens.
-    fileprivate func mergePatches(_ work: VisionWork, into visual: Activation) throws(ModelError) {
-        guard let tower else { preconditionFailure("the tower is elsewhere") }
+    private func mergePatches(_ tower: VisionTower, _ work: VisionWork) throws(ModelError) {
         let vision = tower.configuration
         let patchesPerToken = vision.mergeSize * vision.mergeSize
-        let (merged, mlp) = (work.merged, work.mergerMLP)
+        let (visual, merged, mlp) = (work.visual, work.merged, work.mergerMLP)
         backend.rmsNorm(
             work.hidden, weight: tower.postNorm, epsilon: vision.rmsNormEpsilon, into: work.attended)
         backend.project(

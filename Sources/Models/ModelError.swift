@@ -10,8 +10,6 @@ public enum ModelError: Error {
     case file(ModelFileError)
     /// Memory was refused, or the device failed.
     case backend(BackendError)
-    /// An image of a size that cannot be used.
-    case image(ImagePreprocessorError)
     /// The file lacks what the architecture needs, or has it in another shape.
     case mismatch(String)
     /// The sequence would be `needed` tokens long; `capacity` is the context.
@@ -62,7 +60,6 @@ extension ModelError: CustomStringConvertible {
         switch self {
         case .file(let error): "\(error)"
         case .backend(let error): error.message
-        case .image(let error): "\(error)"
         case .mismatch(let message): message
         case .contextFull(let needed, let capacity):
             "\(needed) tokens do not fit in a context of \(capacity) tokens"

@@ -79,7 +79,7 @@ final class ModelPart {
         let arena = self.arena
         work = DecoderWork(text, in: arena)
         let vision = share.hasTower ? configuration.vision : nil
-        visionWork = vision.map { VisionWork($0, in: arena, handsOver: !share.isFirst) }
+        visionWork = vision.map { VisionWork($0, in: arena) }
         // First of all: its threads read while the rest is loaded.
         store =
             residency.arenaByteCount > 0

@@ -47,41 +47,22 @@ struct VisionAngles {
     /// Of the pairs of one axis.
     private let frequencies: [Float]
 
+    /// Pairs of one axis.
+    var count: Int { frequencies.count }
+
     init(_ vision: VisionConfiguration) {
         frequencies = inverseFrequencies(
             count: vision.headSize / 4, size: vision.headSize / 2, theta: vision.ropeTheta)
     }
 
-    /// Writes `[patches, pairs]`. Each row and each column of the grid is computed once, and copied.
-    func write(_ cut: PatchCut, into rotary: Rotary, on backend: any Backend) {
-        let axis = frequencies.count
-        unsafe backend.fillAngles(of: rotary) { cosines, sines in
-            func compute(_ position: Int, at start: Int) {
-                for pair in 0..<axis {
-                    let angle = Float(position) * frequencies[pair]
-                    unsafe cosines[start + pair] = cosf(angle)
-                    unsafe sines[start + pair] = sinf(angle)
-                }
-            }
-            func copy(from source: Int, to target: Int) {
-                if source == target { return }
-                for pair in 0..<axis {
-                    unsafe cosines[target + pair] = cosines[source + pair]
-                    unsafe sines[target + pair] = sines[source + pair]
-                }
-            }
-            let grid = cut.grid
-            for row in 0..<grid.height { compute(row, at: cut.patchIndex(row: row, column: 0) * 2 * axis) }
-            for column in 0..<grid.width {
-                compute(column, at: (cut.patchIndex(row: 0, column: column) * 2 + 1) * axis)
-            }
-            for row in 0..<grid.height {
-                for column in 0..<grid.width {
-                    let target = cut.patchIndex(row: row, column: column) * 2 * axis
-                    copy(from: cut.patchIndex(row: row, column: 0) * 2 * axis, to: target)
-                    copy(from: (cut.patchIndex(row: 0, column: column) * 2 + 1) * axis, to: target + axis)
-                }
-            }
+    /// Writes those of row, or column, `index`.
+    func write(
+        _ index: Int, _ cosines: UnsafeMutablePointer<Float>, _ sines: UnsafeMutablePointer<Float>
+    ) {
+        for pair in frequencies.indices {
+            let angle = Float(index) * frequencies[pair]
+            unsafe cosines[pair] = cosf(angle)
+            unsafe sines[pair] = sinf(angle)
         }
     }
 }

@@ -115,6 +115,17 @@ public final class VisualFeatureStore {
         has(features) || features.grid.count <= capacity - heldCount
     }
 
+    /// Whether the features of all images of `batch` can be there at once, and those of one more, if they are
+    /// there or not.
+    public func hasRoom(for batch: ImageBatch, and features: VisualFeatures? = nil) -> Bool {
+        let more = features.map { isHeld($0) ? 0 : $0.grid.count } ?? 0
+        return batch.tokenCount + more <= capacity - heldCount
+    }
+
+    private func isHeld(_ features: VisualFeatures) -> Bool {
+        index(of: features).map { entries[$0].holders > 0 } ?? false
+    }
+
     /// Visual tokens that somebody holds.
     var heldCount: Int { entries.reduce(0) { $0 + ($1.holders > 0 ? $1.rows.count : 0) } }
 

@@ -64,14 +64,16 @@ public struct Rotary: Sendable {
     public func prefix(_ count: Int) -> Rotary { rows(0..<count) }
 }
 
-/// Rows of a table, weighted: output row `r` gets the sum over `j` of `weights[r][j] * table[indices[r][j]]`.
+/// Rows of a table, weighted, that the row and the column of a patch choose together: it gets the sum over
+/// `i` and `j` of `weights[row][i] * weights[column][j] * table[indices[row][i] + indices[column][j]]`.
 public struct WeightedGather: Sendable {
     public let memory: any BackendMemory
-    /// Bytes from the start of the memory to the indices: int32 `[rows, taps]`.
+    /// Bytes from the start of the memory to the indices: int32 `[rows, then columns of the grid, taps]`.
     public let indicesOffset: Int
-    /// `[rows, taps]`
+    /// `[rows, then columns of the grid, taps]`
     public let weights: Activation
-    public var rows: Int { weights.rows }
+    /// Rows and columns of the grid in all.
+    public var sides: Int { weights.rows }
     public var taps: Int { weights.columns }
 
     /// Indices of the shape of `weights`. Precondition: they lie inside the memory, which both share.
@@ -81,11 +83,6 @@ public struct WeightedGather: Sendable {
         precondition(indicesOffset + weights.rows * weights.columns * 4 <= memory.byteCount)
         self.indicesOffset = indicesOffset
         self.weights = weights
-    }
-
-    /// The first `count` rows.
-    public func prefix(_ count: Int) -> WeightedGather {
-        WeightedGather(indicesOffset: indicesOffset, weights: weights.rows(0..<count))
     }
 }
 
@@ -168,12 +165,20 @@ public protocol Backend: AnyObject {
     func attention(
         queries: Activation, kv: PagedKV, start: Int, length: Int, isCausal: Bool, scale: Float,
         into y: Activation)
+    /// The same where a row's position is its number, and each query sees all positions of its own range and
+    /// none of another: what images of a batch are to each other. The ranges are all rows of `queries`.
+    func attention(
+        queries: Activation, kv: PagedKV, within ranges: RowRanges, scale: Float, into y: Activation)
     /// `y = rmsNorm(x) * weight`, over rows of `weight.count`.
     func rmsNorm(_ x: Activation, weight: Vector, epsilon: Float, into y: Activation)
     /// `y = gelu(layerNorm(x) * weight + bias)`, the exact (erf) form.
     func layerNormGELU(_ x: Activation, weight: Vector, bias: Vector, epsilon: Float, into y: Activation)
-    /// `y += gather of the rows of table`, a float32 table `[count / columns of y, columns of y]`.
-    func addGathered(_ gather: WeightedGather, table: Vector, to y: Activation)
+    /// `y += gather of the rows of table`, a float32 table `[count / columns of y, columns of y]`, for the
+    /// patches of `cut` in their order.
+    func addGathered(_ gather: WeightedGather, over cut: PatchCut, table: Vector, to y: Activation)
+    /// `y[patch] = [sides[its row] | sides[its column]]` for the patches of `cut` in their order; `sides` is
+    /// half as wide as `y`, and has a row for each row of the grid, then one for each column.
+    func spread(_ sides: Activation, over cut: PatchCut, into y: Activation)
     /// Copies `x` to `y`, of one shape.
     func copy(_ x: Activation, to y: Activation)
 

@@ -47,6 +47,8 @@ public struct PatchCut: Sendable {
     /// Patches from top to bottom.
     public var gridHeight: Int { resizedHeight / patchSize }
     public var patchCount: Int { gridWidth * gridHeight }
+    /// Rows and columns of the grid in all.
+    public var sideCount: Int { gridHeight + gridWidth }
     /// Floats of one patch.
     public var patchElementCount: Int { 3 * frameCount * patchSize * patchSize }
 

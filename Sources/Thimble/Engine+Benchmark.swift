@@ -14,6 +14,8 @@ public struct BenchmarkOptions: Sendable {
     public var depth = 0
     /// Width and height in pixels of an image to encode; nil for none.
     public var imageSize: (width: Int, height: Int)?
+    /// Images of that size to encode at once, beside one alone; 1 for that alone.
+    public var imageCount = 1
     /// How often to measure, one warm-up not counted.
     public var repetitions = 3
     /// Whether to say where the time goes, on a device that can: measured in a run of its own.
@@ -31,6 +33,10 @@ public struct BenchmarkResult: Sendable {
     public var decodeSeconds: [Double]
     /// Of one image through the vision tower, one entry a repetition; empty where none was asked for.
     public var visionSeconds: [Double]
+    /// Of `imageCount` images at once, likewise; empty where that is one.
+    public var batchSeconds: [Double] = []
+    /// How many of those went through the tower together at most.
+    public var batchCount = 0
     /// Bytes of weights that every decoded token reads.
     public var decodeWeightByteCount: Int
     /// Seconds that only reading those bytes once takes on the same threads; one entry a
@@ -40,7 +46,7 @@ public struct BenchmarkResult: Sendable {
     public var prefillProfile: [DispatchTime] = []
     /// Of one token's step, likewise.
     public var decodeProfile: [DispatchTime] = []
-    /// Of an image through the vision tower, likewise.
+    /// Of the images at once through the vision tower, likewise.
     public var visionProfile: [DispatchTime] = []
 
     /// From the median repetition; nil where nothing was asked for.
@@ -58,6 +64,8 @@ public struct BenchmarkResult: Sendable {
 
     /// Seconds an image takes, in the median repetition.
     public var secondsPerImage: Double? { Self.rate(1, visionSeconds).map { 1 / $0 } }
+    /// The same of each of those that are encoded at once.
+    public var secondsPerImageOfBatch: Double? { Self.rate(options.imageCount, batchSeconds).map { 1 / $0 } }
 
     private static func rate(_ tokens: Int, _ seconds: [Double]) -> Double? {
         guard tokens > 0, !seconds.isEmpty else { return nil }
@@ -74,7 +82,8 @@ extension Engine {
     public func benchmark(_ options: BenchmarkOptions) throws(ThimbleError) -> BenchmarkResult {
         let counts = [options.promptTokens, options.generatedTokens, options.depth]
         let isNothing = counts[0] == 0 && counts[1] == 0 && options.imageSize == nil
-        guard counts.allSatisfy({ $0 >= 0 }), !isNothing, options.repetitions > 0 else {
+        guard counts.allSatisfy({ $0 >= 0 }), !isNothing, options.repetitions > 0, options.imageCount > 0
+        else {
             throw ThimbleError(
                 .invalidArgument, "a benchmark takes a positive number of tokens and repetitions")
         }
@@ -99,8 +108,13 @@ extension Engine {
                 if !isWarmUp, options.generatedTokens > 0 { result.decodeSeconds.append(decode) }
             }
             if let size = options.imageSize {
-                let seconds = try timeImage(width: size.width, height: size.height)
+                let (seconds, _) = try timeImages(1, size)
                 if !isWarmUp { result.visionSeconds.append(seconds) }
+                if options.imageCount > 1 {
+                    let (seconds, together) = try timeImages(options.imageCount, size)
+                    if !isWarmUp { result.batchSeconds.append(seconds) }
+                    result.batchCount = together
+                }
             }
             if isWarmUp { continue }
             if let seconds = try secondsToRead(weights) { result.weightReadSeconds.append(seconds) }
@@ -161,7 +175,7 @@ extension Engine {
         guard let profiling = backend as? any ProfilingBackend else { return }
         if let size = options.imageSize {
             try translating(path) { () throws(BackendError) in try profiling.startProfile() }
-            _ = try timeImage(width: size.width, height: size.height)
+            _ = try timeImages(options.imageCount, size)
             result.visionProfile = try translating(path) { () throws(BackendError) in
                 try profiling.takeProfile()
             }
@@ -183,23 +197,36 @@ extension Engine {
         }
     }
 
-    private func timeImage(width: Int, height: Int) throws(ThimbleError) -> Double {
-        guard (1...65_535).contains(width), (1...65_535).contains(height) else {
-            throw ThimbleError(.invalidArgument, "an image of \(width) x \(height) pixels")
+    /// Encodes so many images, as many together as can be; also returns how many those are.
+    private func timeImages(
+        _ count: Int, _ size: (width: Int, height: Int)
+    ) throws(ThimbleError) -> (seconds: Double, together: Int) {
+        guard (1...65_535).contains(size.width), (1...65_535).contains(size.height) else {
+            throw ThimbleError(.invalidArgument, "an image of \(size.width) x \(size.height) pixels")
         }
-        let pixels = (0..<width * height * 3).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 8) }
-        let image = RGBImage(width: width, height: height, pixels: pixels)
-        let features = try features(of: image)
+        var images: [(image: RGBImage, features: VisualFeatures)] = []
+        for index in 0..<count {
+            let pixels = (0..<size.width * size.height * 3).map {
+                UInt8(truncatingIfNeeded: $0 &* (7 &+ 2 &* index) &+ $0 >> 8)
+            }
+            let image = RGBImage(width: size.width, height: size.height, pixels: pixels)
+            images.append((image, try features(of: image)))
+        }
         let store = try featureCache().store
-        let clock = ContinuousClock()
-        let start = clock.now
-        try translating(path) { () throws(ModelError) in
-            _ = try encode(image, as: features.image, into: store) { false }
+        var together = 0
+        var first = 0
+        let start = ContinuousClock.now
+        for index in images.indices {
+            let (image, features) = images[index]
+            batch.append(image.pixels, try cut(of: image), as: features)
+            if index + 1 < count, try joinsBatch(images[index + 1].features, cut(of: image)) { continue }
+            together = max(together, batch.count)
+            _ = try encodeBatch { false }
+            // The next time, too, they are computed.
+            for (_, features) in images[first...index] { store.remove(features) }
+            first = index + 1
         }
-        let seconds = start.duration(to: clock.now).seconds
-        // The next time, too, it is computed.
-        store.remove(features)
-        return seconds
+        return (start.duration(to: .now).seconds, together)
     }
 }
 

@@ -20,11 +20,20 @@ extension Engine {
     /// Tokens that end an answer.
     var endOfSequence: Set<Int32> { Set(file.configuration.tokens.endOfSequence.map { Int32($0) }) }
 
+    /// How an image is resized and cut into patches.
+    func cut(of image: RGBImage) throws(ThimbleError) -> PatchCut {
+        guard let preprocessor else {
+            throw ThimbleError(.unsupported, "\(path) is a text-only model; it takes no images")
+        }
+        do { return try preprocessor.cut(width: image.width, height: image.height) } catch {
+            throw ThimbleError(.unsupported, "\(error)")
+        }
+    }
+
     /// How many visual tokens an image becomes, as a grid.
     func visualGrid(of image: RGBImage) throws(ThimbleError) -> ImageGrid {
-        let patches = try patchGrid(of: image)
-        let merge = file.configuration.vision?.mergeSize ?? 1
-        return ImageGrid(height: patches.height / merge, width: patches.width / merge)
+        let cut = try cut(of: image)
+        return ImageGrid(height: cut.gridHeight / cut.mergeSize, width: cut.gridWidth / cut.mergeSize)
     }
 
     /// The features of an image, which need not be there yet.
@@ -33,36 +42,35 @@ extension Engine {
         return try featureCache().features(of: image, grid: grid)
     }
 
-    /// Brings the features of an image to memory, and holds them there. Nil when the caller asked to stop.
-    ///
-    /// Precondition: there is room for them.
-    func hold(
-        _ features: VisualFeatures, of image: RGBImage, shouldStop: () -> Bool
-    ) throws(ThimbleError) -> FeatureSource? {
+    /// Computes the features of the images of `batch`, which then are held, and empties it; false when the
+    /// caller asked to stop.
+    func encodeBatch(shouldStop: () -> Bool) throws(ThimbleError) -> Bool {
+        defer { batch.removeAll() }
+        if batch.isEmpty { return true }
         let cache = try featureCache()
         return try translating(path) { () throws(ModelError) in
-            try cache.hold(features) { () throws(ModelError) in
-                if shouldStop() { return false }
-                return try encode(image, as: features.image, into: cache.store, shouldStop: shouldStop)
+            guard try model.encode(batch, into: cache.store, shouldStop: shouldStop) else { return false }
+            do throws(BackendError) {
+                for index in 0..<batch.count { try cache.keep(batch[index]) }
+            } catch {
+                for index in 0..<batch.count { cache.store.remove(batch[index]) }
+                throw .backend(error)
             }
+            return true
         }
     }
 
-    /// Computes an image's features, which then are held; false when the caller asked to stop.
-    func encode(
-        _ image: RGBImage, as number: UInt128, into store: VisualFeatureStore, shouldStop: () -> Bool
-    ) throws(ModelError) -> Bool {
-        guard let preprocessor else { preconditionFailure("features are asked of a model that sees") }
-        let made = try model.encode(
-            pixels: image.pixels.span, width: image.width, height: image.height, preprocessor: preprocessor,
-            as: number, into: store, shouldStop: shouldStop)
-        return made != nil
+    /// Whether an image can go through the tower together with those of `batch`, and the features of all be
+    /// held then.
+    func joinsBatch(_ features: VisualFeatures, _ cut: PatchCut) throws(ThimbleError) -> Bool {
+        let store = try featureCache().store
+        return batch.hasRoom(for: cut) && !batch.has(features) && store.hasRoom(for: batch, and: features)
     }
 
     /// Brings the features of those images of `inputs` to memory that `sequence` does not hold yet, for
-    /// `held` to hold. Where there is no room for all at once, `inputs` runs through the decoder as far as
-    /// it can, in the chunks that it would go in by itself where that makes room enough. Nil when the caller
-    /// asked to stop.
+    /// `held` to hold; those that have to be computed, as many together as can be. Where there is no room for
+    /// all at once, `inputs` runs through the decoder as far as it can, in the chunks that it would go in by
+    /// itself where that makes room enough. Nil when the caller asked to stop.
     ///
     /// `logits` and `receive` are for what runs here. Precondition: `images` are those of `inputs`.
     func look(
@@ -70,35 +78,73 @@ extension Engine {
         holding held: inout HeldFeatures, shouldStop: () -> Bool,
         receive: (UnsafeBufferPointer<Float>) -> Void
     ) throws(ThimbleError) -> ImageReport? {
-        let clock = ContinuousClock()
         var report = ImageReport()
+        // The places of the batch's images.
+        var waiting: [InputSequence.ImageSpan] = []
+        defer { batch.removeAll() }
         for (image, span) in zip(images, inputs.images) where span.end > sequence.length {
-            let store = try featureCache().store
-            let chunk = model.limits.chunkTokens
-            let wholeChunks = max(0, span.start - sequence.length) / chunk * chunk
-            for end in [sequence.length + wholeChunks, span.start] {
-                guard !store.hasRoom(for: span.features), !held.isEmpty else { break }
-                try translating(path) { () throws(ModelError) in
-                    try unsafe model.forward(
-                        inputs, upTo: end, into: sequence, logits: logits, shouldStop: shouldStop,
-                        receive: receive)
-                }
-                guard sequence.length == end else { return nil }
-                held.release(upTo: end)
+            let cut = try cut(of: image)
+            if try !joinsBatch(span.features, cut) {
+                guard try encode(&waiting, holding: &held, &report, shouldStop: shouldStop),
+                    try unsafe makeRoom(
+                        for: span, in: inputs, sequence, logits: logits, releasing: &held,
+                        shouldStop: shouldStop, receive: receive)
+                else { return nil }
             }
-            guard store.hasRoom(for: span.features) else {
-                throw ThimbleError(
-                    .outOfMemory,
-                    "\(path): no room for the \(span.features.grid.count) tokens of an image beside those of "
-                        + "other prompts; give --feature-memory more")
+            let start = ContinuousClock.now
+            if try featureCache().find(span.features) != nil {
+                held.append(span)
+            } else {
+                if shouldStop() { return nil }
+                batch.append(image.pixels, cut, as: span.features)
+                waiting.append(span)
             }
-            let start = clock.now
-            guard let source = try hold(span.features, of: image, shouldStop: shouldStop) else { return nil }
-            report.seconds += start.duration(to: clock.now).seconds
-            held.append(span)
-            if source == .tower { report.encoded += 1 }
+            report.seconds += start.duration(to: .now).seconds
         }
-        return report
+        return try encode(&waiting, holding: &held, &report, shouldStop: shouldStop) ? report : nil
+    }
+
+    /// Computes the features of the batch, whose places are `waiting`; false when the caller asked to stop.
+    private func encode(
+        _ waiting: inout [InputSequence.ImageSpan], holding held: inout HeldFeatures,
+        _ report: inout ImageReport, shouldStop: () -> Bool
+    ) throws(ThimbleError) -> Bool {
+        let start = ContinuousClock.now
+        guard try encodeBatch(shouldStop: shouldStop) else { return false }
+        report.seconds += start.duration(to: .now).seconds
+        report.encoded += waiting.count
+        for span in waiting { held.append(span) }
+        waiting.removeAll()
+        return true
+    }
+
+    /// Runs `inputs` through the decoder as far as makes room for an image's features, or as far as they go;
+    /// false when the caller asked to stop.
+    private func makeRoom(
+        for span: InputSequence.ImageSpan, in inputs: InputSequence, _ sequence: KVSequence,
+        logits: Glm4v.LogitRows, releasing held: inout HeldFeatures, shouldStop: () -> Bool,
+        receive: (UnsafeBufferPointer<Float>) -> Void
+    ) throws(ThimbleError) -> Bool {
+        let store = try featureCache().store
+        let chunk = model.limits.chunkTokens
+        let wholeChunks = max(0, span.start - sequence.length) / chunk * chunk
+        for end in [sequence.length + wholeChunks, span.start] {
+            guard !store.hasRoom(for: span.features), !held.isEmpty else { break }
+            try translating(path) { () throws(ModelError) in
+                try unsafe model.forward(
+                    inputs, upTo: end, into: sequence, logits: logits, shouldStop: shouldStop,
+                    receive: receive)
+            }
+            guard sequence.length == end else { return false }
+            held.release(upTo: end)
+        }
+        guard store.hasRoom(for: span.features) else {
+            throw ThimbleError(
+                .outOfMemory,
+                "\(path): no room for the \(span.features.grid.count) tokens of an image beside those of "
+                    + "other prompts; give --feature-memory more")
+        }
+        return true
     }
 
     /// Where features are; made when the first image comes.
@@ -123,14 +169,5 @@ extension Engine {
     /// Forgets features where a device has failed: nobody knows what it has done of what it was asked.
     func distrustFeatures(after error: ThimbleError) {
         if [.noDevice, .outOfMemory].contains(error.code) { openedFeatures?.store.removeAll() }
-    }
-
-    private func patchGrid(of image: RGBImage) throws(ThimbleError) -> ImageGrid {
-        guard let preprocessor else {
-            throw ThimbleError(.unsupported, "\(path) is a text-only model; it takes no images")
-        }
-        do { return try preprocessor.grid(width: image.width, height: image.height) } catch {
-            throw ThimbleError(.unsupported, "\(error)")
-        }
     }
 }

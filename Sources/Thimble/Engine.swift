@@ -38,6 +38,8 @@ public final class Engine {
     let featureAllowance: FeatureAllowance
     /// What is kept of images; nil before the first one comes.
     var openedFeatures: FeatureCache?
+    /// Images that wait to go through the vision tower together.
+    var batch: ImageBatch
     /// The device that this engine runs on.
     public var device: DeviceDescription { opened.description }
     /// How keys and values are stored.
@@ -90,6 +92,7 @@ public final class Engine {
                 threadCount: threads, progress: progress)
         }
         let model = self.model
+        batch = model.makeBatch()
         if plan.hasPassage {
             let pool = self.pool
             let rows = Self.passageRows(of: plan, ModelOutline(file), modelPath, options, threads)

@@ -23,7 +23,8 @@ public struct EngineOptions: Sendable {
     /// Where keys and values of sessions go that are not running, when memory has no room for them beside
     /// those of the one that is; nil keeps them all in memory.
     public var spill: SpillSettings?
-    /// Tokens of a prompt that are computed together; nil takes as many as are fast and fit.
+    /// Tokens of a prompt that are computed together, and visual tokens of its images, where those of the
+    /// largest one are not more; nil takes as many as are fast and fit.
     public var chunkTokens: Int?
     /// The most visual tokens that an image may become: larger ones are shrunk; nil takes what the model was
     /// made for.

@@ -5,8 +5,8 @@ internal import FeatureFiles
 internal import Models
 internal import Tensors
 
-/// Where an image's features came from.
-enum FeatureSource { case memory, disk, tower }
+/// Where an image's features were found.
+enum FeatureSource { case memory, disk }
 
 /// How much is kept of what the vision tower has made of images.
 struct FeatureAllowance {
@@ -59,24 +59,25 @@ final class FeatureCache {
         return VisualFeatures(of: number, grid: grid, in: store)
     }
 
-    /// Brings features to memory, and holds them there; `encode` computes them, or tells that the caller has
-    /// asked to stop, and then so does this, by nil.
+    /// Holds features that are in memory, or on disk, from where they are brought; nil where they are to be
+    /// computed.
     ///
     /// Precondition: there is room for them.
-    func hold(
-        _ features: VisualFeatures, encode: () throws(ModelError) -> Bool
-    ) throws(ModelError) -> FeatureSource? {
+    func find(_ features: VisualFeatures) -> FeatureSource? {
         if store.hold(features) {
             folder?.touch(features.image)
             return .memory
         }
-        if read(features) { return .disk }
-        guard try encode() else { return nil }
-        do throws(BackendError) { try write(features) } catch {
-            store.remove(features)
-            throw .backend(error)
+        return read(features) ? .disk : nil
+    }
+
+    /// Keeps features on disk, too, that have been computed, and are held. Throws a fault of the device.
+    func keep(_ features: VisualFeatures) throws(BackendError) {
+        guard let folder else { return }
+        let values = features.values
+        try unsafe folder.write(features.image, shape(of: features)) { (rows, take) throws(BackendError) in
+            try unsafe backend.read(values.rows(rows)) { unsafe take(UnsafeRawBufferPointer($0)) }
         }
-        return .tower
     }
 
     private func shape(of features: VisualFeatures) -> FeatureShape {
@@ -94,14 +95,6 @@ final class FeatureCache {
         }
         if !isRead { store.remove(features) }
         return isRead
-    }
-
-    private func write(_ features: VisualFeatures) throws(BackendError) {
-        guard let folder else { return }
-        let values = features.values
-        try unsafe folder.write(features.image, shape(of: features)) { (rows, take) throws(BackendError) in
-            try unsafe backend.read(values.rows(rows)) { unsafe take(UnsafeRawBufferPointer($0)) }
-        }
     }
 }
 

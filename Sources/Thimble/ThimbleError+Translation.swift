@@ -32,7 +32,6 @@ func translating<Result>(
         case .backend(let fault):
             throw ThimbleError(
                 fault.code == .outOfMemory ? .outOfMemory : .noDevice, "\(path): \(fault.message)")
-        case .image(let fault): throw ThimbleError(.unsupported, "\(fault)")
         case .mismatch(let message): throw ThimbleError(.corrupt, "\(path): \(message)")
         case .contextFull(let needed, let capacity): throw .contextFull(needed: needed, capacity: capacity)
         case .poolFull(let shortage): throw ThimbleError(shortage)

@@ -13,10 +13,14 @@ struct BenchCommand: ParsableCommand {
             Loading is held against the slowest of its parts, each measured by itself over a part of the file:
             reading from the disk past the system's cache, checking and decompressing on all threads, and, on
             a GPU, copying to it. A file that the system had in memory may load faster than the disk.
+            With --image, vision is what an image takes from its pixels to its visual tokens: of one alone,
+            and with --images, of each where several are encoded at once. As many of them go through the
+            vision tower together as the plan has room for, which the report says.
 
             Examples:
               thimble bench model.thimble
               thimble bench model.thimble -p 128 -n 32 --threads 2 --json
+              thimble bench model.thimble -p 0 -n 0 --image 588x840 --images 8
             """)
 
     @Argument(help: "The model file.", completion: .file(extensions: ["thimble"]))
@@ -33,6 +37,9 @@ struct BenchCommand: ParsableCommand {
 
     @Option(help: "Encode an image of so many pixels, as 588x840, too.")
     var image: PixelSize?
+
+    @Option(help: "Encode so many of those images at once, too.")
+    var images = 1
 
     @Option(name: .shortAndLong, help: "How often to measure.")
     var repetitions = 3
@@ -54,6 +61,9 @@ struct BenchCommand: ParsableCommand {
                     + "--repetitions 1 or more"
             )
         }
+        guard images == 1 || images > 1 && image != nil else {
+            throw ValidationError("--images must be 1 or more, and goes with --image")
+        }
     }
 
     func run() throws {
@@ -63,6 +73,7 @@ struct BenchCommand: ParsableCommand {
         options.generatedTokens = generatedTokens
         options.depth = depth
         options.imageSize = image.map { ($0.width, $0.height) }
+        options.imageCount = images
         options.repetitions = repetitions
         options.profiles = profile
         let result = try engine.benchmark(options)
@@ -105,6 +116,11 @@ private struct BenchmarkReport: Encodable {
     /// Tokens in the context before those.
     var depth: Int
     var secondsPerImage: Double?
+    /// Images encoded at once, and the most of them that went through the tower together.
+    var images: Int?
+    var imagesTogether: Int?
+    /// Of each of those.
+    var secondsPerImageOfBatch: Double?
     var prefillSeconds: [Double]
     var decodeSeconds: [Double]
     var prefillTokensPerSecond: Double?
@@ -147,6 +163,11 @@ private struct BenchmarkReport: Encodable {
         generatedTokens = result.options.generatedTokens
         depth = result.options.depth
         secondsPerImage = result.secondsPerImage
+        if let seconds = result.secondsPerImageOfBatch {
+            secondsPerImageOfBatch = seconds
+            images = result.options.imageCount
+            imagesTogether = result.batchCount
+        }
         prefillSeconds = result.prefillSeconds
         decodeSeconds = result.decodeSeconds
         prefillTokensPerSecond = result.prefillTokensPerSecond
@@ -182,6 +203,11 @@ private struct BenchmarkReport: Encodable {
         }
         if let secondsPerImage {
             lines.append("vision        \((secondsPerImage * 1000).fixed(1)) ms an image")
+        }
+        if let secondsPerImageOfBatch, let images, let imagesTogether {
+            lines.append(
+                "vision batch  \((secondsPerImageOfBatch * 1000).fixed(1)) ms an image of \(images), "
+                    + "\(imagesTogether) together")
         }
         if let readBytesPerSecond {
             let share = decodeBandwidthShare.map { "; decode uses \(($0 * 100).fixed(0)) % of it" } ?? ""

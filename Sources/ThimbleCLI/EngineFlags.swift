@@ -58,7 +58,7 @@ struct EngineFlags: ParsableArguments {
     @Option(help: "The most visual tokens that an image may become; larger images are shrunk.")
     var imageTokens: Int?
 
-    @Option(help: "Tokens of a prompt that are computed together.")
+    @Option(help: "Tokens of a prompt that are computed together, and visual tokens of its images.")
     var prefillChunk: Int?
 
     /// What the flags, the environment and the budget's file say together: the first that says something

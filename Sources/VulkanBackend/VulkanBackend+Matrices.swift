@@ -4,7 +4,7 @@ internal import CShaders
 internal import Tensors
 internal import VulkanCompute
 
-/// Parts of the scratch of a projection by matrices. Offsets in bytes.
+/// Parts of the scratch of a projection of a block of rows by matrices. Offsets in bytes.
 struct MatrixScratch {
     /// Float16 `[rows, padded]` in blocks of 16 x 16.
     let x: Int
@@ -18,7 +18,7 @@ struct MatrixScratch {
 
     init(rows: Int, _ layout: WeightLayout, storesAttentionInputs: Bool) {
         // Whole tiles of tokens, for a tile reads its blocks unasked.
-        let rows = (min(rows, ProjectionScratch.rowBlock) + 255) / 256 * 256
+        let rows = (rows + 255) / 256 * 256
         var end = 0
         func add(_ byteCount: Int) -> Int {
             defer { end += (byteCount + 63) / 64 * 64 }
@@ -170,19 +170,19 @@ extension VulkanBackend {
         return shared <= device.physical.sharedMemoryByteCount
     }
 
-    /// Queues attention of many queries; false where matrices do not fit its shape.
-    func attendByMatrices(_ parameters: thimble_attention, headSize: Int) -> Bool {
+    /// Queues attention of many queries over so many ranges, the longest of which has `rows` of a key head;
+    /// false where matrices do not fit its shape.
+    func attendByMatrices(_ parameters: thimble_attention, headSize: Int, rows: Int, ranges: Int) -> Bool {
         let pageTokens = Int(parameters.page_tokens)
         guard attendsByMatrices(headSize: headSize, pageTokens: pageTokens), parameters.queries % 16 == 0,
             parameters.y % 16 == 0
         else { return false }
-        let (rows, keys) = Self.attentionTile
-        let count = Int(parameters.tokens) * Int(parameters.heads / parameters.kv_heads)
+        let (tileRows, keys) = Self.attentionTile
         dispatch(
-            "attention_coopmat2", workgroup: rows / 16 * subgroupSize,
-            constants: [UInt32(headSize), UInt32(rows), UInt32(keys), 16, 16, UInt32(pageTokens)], parameters,
-            groups: ((count + rows - 1) / rows, Int(parameters.kv_heads), 1),
-            shape: "\(parameters.tokens) behind \(parameters.start)")
+            "attention_coopmat2", workgroup: tileRows / 16 * subgroupSize,
+            constants: [UInt32(headSize), UInt32(tileRows), UInt32(keys), 16, 16, UInt32(pageTokens)],
+            parameters, groups: ((rows + tileRows - 1) / tileRows, Int(parameters.kv_heads), ranges),
+            shape: Self.shape(of: parameters, ranges: ranges))
         return true
     }
 }

@@ -53,14 +53,27 @@ extension VulkanBackend {
     }
 
     /// Indices are the model's own: one beyond the table would read what lies behind it.
-    public func addGathered(_ gather: WeightedGather, table: Vector, to y: Activation) {
-        precondition(gather.rows == y.rows && table.count % y.columns == 0)
-        if y.rows == 0 { return }
+    public func addGathered(_ gather: WeightedGather, over cut: PatchCut, table: Vector, to y: Activation) {
+        precondition(gather.sides == cut.sideCount && y.rows == cut.patchCount)
+        precondition(table.count % y.columns == 0)
         let parameters = thimble_add_gathered(
             indices: deviceBuffer(gather.memory).address + UInt64(gather.indicesOffset),
-            weights: gather.weights.address, table: table.address, y: y.address, rows: UInt32(y.rows),
-            columns: UInt32(y.columns), taps: UInt32(gather.taps))
-        dispatch("add_gathered", workgroup: Self.rowThreads, parameters, groups: (y.rows, 1, 1))
+            weights: gather.weights.address, table: table.address, y: y.address,
+            grid_height: UInt32(cut.gridHeight), grid_width: UInt32(cut.gridWidth),
+            merge_size: UInt32(cut.mergeSize), columns: UInt32(y.columns))
+        dispatch(
+            "add_gathered", workgroup: Self.rowThreads, constants: [UInt32(gather.taps)], parameters,
+            groups: (y.rows, 1, 1))
+    }
+
+    public func spread(_ sides: Activation, over cut: PatchCut, into y: Activation) {
+        precondition(sides.rows == cut.sideCount && y.rows == cut.patchCount)
+        precondition(y.columns == 2 * sides.columns)
+        let parameters = thimble_spread(
+            sides: sides.address, y: y.address, grid_height: UInt32(cut.gridHeight),
+            grid_width: UInt32(cut.gridWidth), merge_size: UInt32(cut.mergeSize),
+            columns: UInt32(sides.columns))
+        dispatch("spread", workgroup: Self.rowThreads, parameters, groups: (y.rows, 1, 1))
     }
 
     public func copy(_ x: Activation, to y: Activation) {

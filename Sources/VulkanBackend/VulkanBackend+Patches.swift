@@ -20,6 +20,8 @@ extension VulkanBackend {
         unsafe precisions.columns = parts.columns.write(cut.columns, to: host)
         unsafe precisions.rows = parts.rows.write(cut.rows, to: host)
         stream.copy(from: memory.host, at: 0, to: memory.device, at: 0, byteCount: parts.hostByteCount)
+        // The device brings the image while the host goes on, and the next one waits for this alone.
+        do { image?.submission = try stream.submit() } catch { return keep(error) }
 
         let base = memory.device.address
         var image = base + UInt64(parts.pixels)
@@ -60,7 +62,7 @@ extension VulkanBackend {
     /// Room for an image: what the last one had, if it is enough.
     private func imageMemory(of parts: ImageMemory.Parts) throws(VulkanError) -> ImageMemory {
         // The last image's copy may still be under way.
-        try stream.wait()
+        if let image { try stream.wait(for: image.submission) }
         if let image, image.host.byteCount >= parts.hostByteCount, image.device.byteCount >= parts.byteCount {
             return image
         }
@@ -77,6 +79,8 @@ extension VulkanBackend {
 struct ImageMemory {
     let host: DeviceBuffer
     let device: DeviceBuffer
+    /// What copies the last one from the host to the device.
+    var submission: UInt64 = 0
 
     /// Int32 `[outputs]` twice and int16 `[outputs, capacity]`. Offsets in bytes.
     struct Taps {

@@ -5,14 +5,11 @@ public import Tensors
 
 extension VulkanBackend {
     public func scratchByteCount(of operation: OperationShape) -> Int {
-        switch operation {
-        case .patches, .attention: 0
-        case .projection(let rows, let layout, let storesAttentionInputs):
-            usesMatrices(layout)
-                ? MatrixScratch(rows: rows, layout, storesAttentionInputs: storesAttentionInputs).byteCount
-                : ProjectionScratch(rows: rows, layout, storesAttentionInputs: storesAttentionInputs)
-                    .byteCount
-        }
+        guard case .projection(let rows, let layout, let storesAttentionInputs) = operation else { return 0 }
+        let block = min(rows, rowBlocks.most)
+        return usesMatrices(layout)
+            ? MatrixScratch(rows: block, layout, storesAttentionInputs: storesAttentionInputs).byteCount
+            : ProjectionScratch(rows: block, layout, storesAttentionInputs: storesAttentionInputs).byteCount
     }
 
     public func project(_ input: Prologue, _ weight: Matrix, _ output: Epilogue) {
@@ -22,8 +19,10 @@ extension VulkanBackend {
         if rows == 1, projectVector(input, weight, output) { return }
         precondition(
             recordingState == nil || !output.isAttentionInputs, "a step's attention inputs are one dispatch")
-        for start in stride(from: 0, to: rows, by: ProjectionScratch.rowBlock) {
-            let block = start..<min(start + ProjectionScratch.rowBlock, rows)
+        if rows == 0 { return }
+        let length = rowBlocks.length(of: rows)
+        for start in stride(from: 0, to: rows, by: length) {
+            let block = start..<min(start + length, rows)
             projectRows(input.rows(block), weight, output.rows(block))
         }
     }

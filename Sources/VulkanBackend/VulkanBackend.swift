@@ -34,6 +34,8 @@ public final class VulkanBackend: Backend {
     var chain: StepChain?
     /// Where the time of each dispatch is kept, while that is asked for.
     var profile: DispatchProfile?
+    /// How many rows go through a projection together.
+    var rowBlocks: RowBlocks
     let vectorTuning: VectorTuning
     /// Nil where the device has no cooperative matrices.
     let matrices: MatrixTuning?
@@ -70,6 +72,7 @@ public final class VulkanBackend: Backend {
         readback = try DeviceBuffer(device, byteCount: Self.readbackByteCount, kind: .host)
         tables = BlockTableCache()
         small = try DeviceBuffer(device, byteCount: Self.smallByteCount)
+        rowBlocks = RowBlocks(processors: device.physical.processorCount)
         vectorTuning = VectorTuning(device.physical)
         subgroupSize = device.physical.subgroupSize
         matrices = MatrixTuning(device.physical)

@@ -93,6 +93,70 @@ import Testing
         #expect(zip(one, many).allSatisfy { abs($0 - $1) < 0x1p-10 })
     }
 
+    /// What stands beside a range, and where it begins in a page, changes no bit of it.
+    @Test(arguments: CPUBackend.variants, [1, 2, 16])
+    func aRangeIsWhatItIsAlone(variant: String, threads: Int) throws {
+        let backend = CPUBackend(threadCount: threads, variant: variant)
+        let (kvHeads, headSize, pageTokens) = (2, 24, 16)
+        let columns = 2 * kvHeads * headSize
+        for lengths in [[1, 2, 3], [17, 600, 5], [40, 40, 700]] {
+            let bounds = lengths.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
+            let tokens = bounds[lengths.count]
+            var generator = SeededGenerator(seed: UInt64(tokens))
+            let queries = generator.floats(tokens * columns, in: -3...3)
+            // Of each token, the keys and values of both heads.
+            let cached = (0..<tokens * 2 * kvHeads).map { _ in generator.floats(headSize) }
+            /// Outputs of the tokens of `rows` from a cache that has no others.
+            func attend(_ rows: Range<Int>, _ bounds: [Int]) throws -> [Float] {
+                let pages = (rows.count + pageTokens - 1) / pageTokens
+                let pageBytes = PagedKV.pageByteCount(
+                    type: .f16, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+                let memory = try backend.makeMemory(byteCount: pages * pageBytes, label: "test")
+                var table = BlockTable(capacity: pages)
+                for page in 0..<Int32(pages) { table.append(page) }
+                let kv = PagedKV(
+                    memory: memory, offset: 0, type: .f16, kvHeads: kvHeads, headSize: headSize,
+                    pageTokens: pageTokens, blockTable: table)
+                unsafe backend.fill(memory, 0..<memory.byteCount) { bytes in
+                    for (row, index) in rows.indices.flatMap({ row in
+                        (0..<2 * kvHeads).map { (row - rows.lowerBound, row * 2 * kvHeads + $0) }
+                    }) {
+                        let (part, head) = (index % (2 * kvHeads) / kvHeads, index % kvHeads)
+                        let offset = kv.codesOffset(part: part, head: head, slot: row % pageTokens)
+                        let codes = unsafe bytes.baseAddress! + row / pageTokens * pageBytes + offset
+                        unsafe Kernels.scalar.store(cached[index], .f16, codes: codes, scales: codes)
+                    }
+                }
+                try backend.useScratch(
+                    byteCount: backend.scratchByteCount(
+                        of: .attention(
+                            queryHeads: 2 * kvHeads, kvHeads: kvHeads, headSize: headSize,
+                            pageTokens: pageTokens)))
+                func activation() throws -> Activation {
+                    Activation(
+                        try backend.makeMemory(byteCount: rows.count * columns * 4, label: "test"),
+                        rows: rows.count, columns: columns)
+                }
+                let (x, y) = (try activation(), try activation())
+                backend.write(
+                    Array(queries[rows.lowerBound * columns..<rows.upperBound * columns]), to: x)
+                let place = try backend.makeMemory(
+                    byteCount: RowRanges.byteCount(bounds.count - 1), label: "test")
+                backend.attention(
+                    queries: x, kv: kv, within: RowRanges(bounds, in: place, at: 0, on: backend),
+                    scale: 0.125,
+                    into: y)
+                return try backend.values(of: y)
+            }
+            let together = try attend(0..<tokens, bounds)
+            for index in lengths.indices {
+                let rows = bounds[index]..<bounds[index + 1]
+                let own = Array(together[rows.lowerBound * columns..<rows.upperBound * columns])
+                #expect(try attend(rows, [0, rows.count]) == own, "\(lengths[index]) of \(lengths)")
+            }
+        }
+    }
+
     @Test func aDivisionFollowsShapesAndThreads() {
         func division(_ tokens: Int, group: Int, kvHeads: Int, length: Int, threads: Int) -> [Int] {
             let d = AttentionDivision(

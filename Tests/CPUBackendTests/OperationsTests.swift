@@ -181,25 +181,52 @@ func theKernelsAgreeOnTheSizesOfHeads(type: KVType) {
     }
 }
 
+/// A grid of 2 x 4 patches, 2 x 2 of which follow each other.
+private let smallGrid = PatchCut(
+    width: 4, height: 2, resizedWidth: 4, resizedHeight: 2, patchSize: 1, mergeSize: 2, frameCount: 1,
+    normalised: [Float](repeating: 0, count: 3 * 256))
+/// Where its patches are, in their order.
+private let smallGridPlaces = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (0, 3), (1, 2), (1, 3)]
+
 @Test func gatheredRowsAddUp() throws {
     var bench = try Bench()
-    let (table, ts) = try bench.vector(5 * 6)
-    let (y, ys) = try bench.random(3, 6)
-    let (indices, weights): ([Int32], [Float]) = ([0, 4, 2, 2, 1, 3], [1, 2, -1, 0.5, 0, 3])
-    let memory = try bench.backend.makeMemory(byteCount: 48, label: "test")
-    unsafe bench.backend.fill(memory, 24..<48) { bytes in
+    let (table, ts) = try bench.vector(12 * 6)
+    let (y, ys) = try bench.random(8, 6)
+    // Of the two rows, then of the four columns.
+    let indices: [Int32] = [0, 8, 4, 4, 0, 3, 2, 1, 3, 3, 1, 0]
+    let weights: [Float] = [1, 2, -1, 0.5, 0, 3, 1, 1, -2, 0.25, 0.5, 4]
+    let memory = try bench.backend.makeMemory(byteCount: 96, label: "test")
+    unsafe bench.backend.fill(memory, 48..<96) { bytes in
         unsafe indices.withUnsafeBytes { unsafe bytes.copyMemory(from: $0) }
     }
-    let gather = WeightedGather(indicesOffset: 24, weights: Activation(memory, rows: 3, columns: 2))
+    let gather = WeightedGather(indicesOffset: 48, weights: Activation(memory, rows: 6, columns: 2))
     bench.backend.write(weights, to: gather.weights)
-    bench.backend.addGathered(gather, table: table, to: y)
-    let expected = (0..<18).map { index in
-        (0..<2).reduce(Double(ys[index])) { sum, tap in
-            let at = index / 6 * 2 + tap
-            return sum + Double(weights[at]) * Double(ts[Int(indices[at]) * 6 + index % 6])
+    bench.backend.addGathered(gather, over: smallGrid, table: table, to: y)
+    let expected = (0..<48).map { index in
+        let (row, column) = smallGridPlaces[index / 6]
+        var sum = Double(ys[index])
+        for i in [2 * row, 2 * row + 1] {
+            for j in [4 + 2 * column, 5 + 2 * column] {
+                let value = ts[Int(indices[i] + indices[j]) * 6 + index % 6]
+                sum += Double(weights[i]) * Double(weights[j]) * Double(value)
+            }
         }
+        return sum
     }
     expectEqual(try bench.values(y), expected)
+}
+
+@Test func rowsAndColumnsSpreadOverTheirPatches() throws {
+    var bench = try Bench()
+    let (sides, numbers) = try bench.random(6, 3)
+    let (y, _) = try bench.random(8, 6)
+    bench.backend.spread(sides, over: smallGrid, into: y)
+    var expected: [Float] = []
+    for (row, column) in smallGridPlaces {
+        for side in [row, 2 + column] { expected += numbers[side * 3..<side * 3 + 3] }
+    }
+    #expect(try bench.values(y) == expected)
+    #expect(try bench.guardsAreWhole())
 }
 
 /// Tiles and rows are computed each by itself, so that sharing them out changes no bit.

@@ -47,32 +47,39 @@ private struct PartedModel {
         [PartPlan(.whole(layerCount: layerCount), .whole(inventory), on: CPUBackend(threadCount: 2))]
     }
 
-    /// Features of an image, the logits of a prompt with it, of a fork that goes on in its last page, and of
-    /// more tokens one by one, which read what the prompt has left. `passageRows` are the fewest rows that
+    /// Features of two images, the logits of a prompt with them, of a fork that goes on in its last page, and
+    /// of more tokens one by one, which read what the prompt has left. `passageRows` are the fewest rows that
     /// the second part computes alone; nil for none.
     func compute(_ plans: [PartPlan], passageRows: Int? = nil) throws -> [Float] {
         let limits = ActivationLimits(chunkTokens: 40, logitRows: 16)
         let model = try Glm4v(
-            file: file, contextLength: 256, activations: limits, parts: plans, threadCount: 2)
+            file: file, contextLength: 512, activations: limits, parts: plans, threadCount: 2)
         let text = model.configuration.text
-        let pool = try KVPool(for: text, parts: plans, tokenCapacity: 256)
+        let pool = try KVPool(for: text, parts: plans, tokenCapacity: 512)
         if let passageRows { try model.openPassage(of: file, pool, leastRows: passageRows) }
         let store = try VisualFeatureStore(
-            columns: text.hiddenSize, capacity: 256, on: model.featureBackend)
+            columns: text.hiddenSize, capacity: 512, on: model.featureBackend)
         var values: [Float] = []
         var inputs = InputSequence()
         for token in textTokens(30) { inputs.append(token) }
-        if let vision = model.configuration.vision, let settings = model.configuration.image {
-            let pixels = (0..<112 * 84 * 3).map { UInt8(truncatingIfNeeded: $0 * 7) }
-            let features = try #require(
-                try model.encode(
-                    pixels: pixels.span, width: 112, height: 84,
-                    preprocessor: ImagePreprocessor(settings: settings, vision: vision), as: 1, into: store))
-            try unsafe model.featureBackend.read(features.values) { unsafe values.append(contentsOf: $0) }
-            inputs.append(features, token: 156)
+        if model.configuration.vision != nil {
+            var batch = model.makeBatch()
+            for (index, size) in [(112, 84), (84, 56)].enumerated() {
+                let pixels = (0..<size.0 * size.1 * 3).map { UInt8(truncatingIfNeeded: $0 * (7 + index)) }
+                _ = try batch.append(
+                    pixels, width: size.0, height: size.1, for: model, as: UInt128(index), in: store)
+            }
+            #expect(try model.encode(batch, into: store))
+            for index in 0..<batch.count {
+                let features = batch[index]
+                try unsafe model.featureBackend.read(features.values) {
+                    unsafe values.append(contentsOf: $0)
+                }
+                inputs.append(features, token: 156)
+            }
         }
         for token in textTokens(35, seed: 5) { inputs.append(token) }
-        let sequence = KVSequence(pool: pool, capacity: 256)
+        let sequence = KVSequence(pool: pool, capacity: 512)
         func forward(_ inputs: InputSequence, _ sequence: KVSequence, _ rows: Glm4v.LogitRows) throws {
             try unsafe model.forward(inputs, into: sequence, logits: rows) {
                 unsafe values.append(contentsOf: $0)

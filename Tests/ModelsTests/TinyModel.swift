@@ -3,6 +3,7 @@
 import CPUBackend
 import Checkpoints
 import Foundation
+import Memory
 import ModelFile
 import Tensors
 import TestSupport
@@ -16,18 +17,20 @@ struct TinyModel {
     /// Keeps the features of all images.
     let features: VisualFeatureStore
 
-    /// Converts the case `name` to float16 and loads it on `backend`.
-    init(_ name: String, on backend: any Backend = CPUBackend(threadCount: 2), tokenCapacity: Int = 2048)
-        throws
-    {
+    /// Converts the case `name` and loads it on `backend`.
+    init(
+        _ name: String, weights: ElementType = .f16, on backend: any Backend = CPUBackend(threadCount: 2),
+        tokenCapacity: Int = 2048, _ limits: ActivationLimits = ActivationLimits()
+    ) throws {
         let folder = try TemporaryDirectory()
         let path = folder.path("model.thimble")
         _ = try Converter(
             source: SafetensorsFolder(path: ReferenceCase(name: name).folder.path),
-            recipe: Recipe(weights: .f16)
+            recipe: Recipe(weights: weights)
         ).write(to: path, packaging: Packaging(name: name, creator: "tests"))
         let file = try ModelFile(path: path)
-        model = try Glm4v(file: file, contextLength: tokenCapacity, on: backend, threadCount: 2)
+        model = try Glm4v(
+            file: file, contextLength: tokenCapacity, activations: limits, on: backend, threadCount: 2)
         features = try VisualFeatureStore(
             columns: model.configuration.text.hiddenSize, capacity: tokenCapacity, on: backend)
         pool = try KVPool(for: model.configuration.text, tokenCapacity: tokenCapacity, on: backend)
@@ -37,9 +40,17 @@ struct TinyModel {
 
     /// Encodes a picture of smooth colours that `seed` decides, under a number of its own, and holds it.
     func image(width: Int, height: Int, seed: Int = 1) throws -> VisualFeatures {
-        guard let vision = model.configuration.vision, let settings = model.configuration.image else {
-            preconditionFailure("a model that sees")
-        }
+        var batch = model.makeBatch()
+        let made = try append(to: &batch, width: width, height: height, seed: seed)
+        guard try model.encode(batch, into: features) else { preconditionFailure("nobody has stopped it") }
+        return made
+    }
+
+    /// Adds such a picture to a batch.
+    @discardableResult
+    func append(
+        to batch: inout ImageBatch, width: Int, height: Int, seed: Int = 1
+    ) throws -> VisualFeatures {
         var pixels: [UInt8] = []
         for y in 0..<height {
             for x in 0..<width {
@@ -48,12 +59,7 @@ struct TinyModel {
                 }
             }
         }
-        let made = try model.encode(
-            pixels: pixels.span, width: width, height: height,
-            preprocessor: ImagePreprocessor(settings: settings, vision: vision),
-            as: UInt128.random(in: 0 ... .max), into: features)
-        guard let made else { preconditionFailure("nobody has stopped it") }
-        return made
+        return try batch.append(pixels, width: width, height: height, for: model, in: features)
     }
 
     /// Runs what `sequence` lacks of `inputs`; the logits of the last position, or of all.
@@ -65,6 +71,30 @@ struct TinyModel {
             unsafe values.append(contentsOf: $0)
         }
         return values
+    }
+}
+
+extension Glm4v {
+    /// How the model's own settings cut an image.
+    func cut(width: Int, height: Int) throws -> PatchCut {
+        guard let vision = configuration.vision, let settings = configuration.image else {
+            preconditionFailure("a model that sees")
+        }
+        return try ImagePreprocessor(settings: settings, vision: vision).cut(width: width, height: height)
+    }
+}
+
+extension ImageBatch {
+    /// Adds an image as `model` cuts it, under `number` or one of its own.
+    mutating func append(
+        _ pixels: [UInt8], width: Int, height: Int, for model: Glm4v, as number: UInt128? = nil,
+        in store: VisualFeatureStore
+    ) throws -> VisualFeatures {
+        let cut = try model.cut(width: width, height: height)
+        let grid = ImageGrid(height: cut.gridHeight / cut.mergeSize, width: cut.gridWidth / cut.mergeSize)
+        let features = VisualFeatures(of: number ?? .random(in: 0 ... .max), grid: grid, in: store)
+        append(pixels, cut, as: features)
+        return features
     }
 }
 

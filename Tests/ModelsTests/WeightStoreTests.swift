@@ -28,8 +28,8 @@ private struct StreamedModel {
         inventory = WeightInventory(ModelOutline(file))
     }
 
-    /// Features of an image, the logits of all positions of a prompt with it, those of three more tokens one
-    /// by one, and all of it once more: what was read ahead is of use, or is not, but never wrong.
+    /// Features of two images, the logits of all positions of a prompt with them, those of three more tokens
+    /// one by one, and all of it once more: what was read ahead is of use, or is not, but never wrong.
     func compute(_ residency: Residency?) throws -> [Float] {
         let backend = CPUBackend(threadCount: 2)
         let model = try Glm4v(
@@ -37,20 +37,27 @@ private struct StreamedModel {
             residency: residency, on: backend, threadCount: 2)
         let pool = try KVPool(for: model.configuration.text, tokenCapacity: 512, on: backend)
         let store = try VisualFeatureStore(
-            columns: model.configuration.text.hiddenSize, capacity: 512, on: backend)
+            columns: model.configuration.text.hiddenSize, capacity: 1024, on: backend)
         var values: [Float] = []
         for round in 0..<2 {
             var inputs = InputSequence()
             for token in textTokens(30, seed: round) { inputs.append(token) }
-            if let vision = model.configuration.vision, let settings = model.configuration.image {
-                let pixels = (0..<112 * 84 * 3).map { UInt8(truncatingIfNeeded: $0 * (7 + round)) }
-                let features = try #require(
-                    try model.encode(
-                        pixels: pixels.span, width: 112, height: 84,
-                        preprocessor: ImagePreprocessor(settings: settings, vision: vision),
-                        as: UInt128(round), into: store))
-                try unsafe backend.read(features.values) { unsafe values.append(contentsOf: $0) }
-                inputs.append(features, token: 156)
+            if model.configuration.vision != nil {
+                var batch = model.makeBatch()
+                for (index, size) in [(112, 84), (56, 60)].enumerated() {
+                    let pixels = (0..<size.0 * size.1 * 3).map {
+                        UInt8(truncatingIfNeeded: $0 * (7 + round + index))
+                    }
+                    _ = try batch.append(
+                        pixels, width: size.0, height: size.1, for: model, as: UInt128(2 * round + index),
+                        in: store)
+                }
+                #expect(try model.encode(batch, into: store))
+                for index in 0..<batch.count {
+                    let features = batch[index]
+                    try unsafe backend.read(features.values) { unsafe values.append(contentsOf: $0) }
+                    inputs.append(features, token: 156)
+                }
             }
             for token in textTokens(35, seed: 5) { inputs.append(token) }
             let sequence = KVSequence(pool: pool, capacity: 512)

@@ -50,6 +50,8 @@ func everyCommandHasHelpWithExamples(command: String) throws {
     ["logits", "m.thimble", "--tokens", "1,two", "-o", "x.npy"],
     ["tokenize", "m.thimble", "text", "--decode", "1"],
     ["bench", "m.thimble", "-p", "0", "-n", "0"],
+    ["bench", "m.thimble", "--images", "3"],
+    ["bench", "m.thimble", "--image", "588x840", "--images", "0"],
     ["chat", "m.thimble"],
 ])
 func aCommandLineThatCannotBeIsAUsageError(arguments: [String]) throws {

@@ -101,9 +101,25 @@ func aReferenceCheckpointConverts(weights: String) throws {
     #expect(json["load_copy_bytes_per_second"] == nil && json["load_reads_directly"] is Bool)
     let share = try #require(json["load_share"] as? Double)
     #expect(abs(share * bound - (try rate("load"))) <= 1e-9 * bound)
+    #expect(json["seconds_per_image"] == nil && json["images"] == nil)
     let text = try ProgramRun.of("bench", model.path, "-p", "4", "-n", "2", "-r", "1")
     #expect(text.status == 0, "\(text)")
     for word in ["prefill", "decode", "% of its slowest part", "load parts    disk", ", decompression"] {
         #expect(text.output.contains(word), "\(text)")
     }
+}
+
+/// Of three images of 40 visual tokens each, two fit in the largest image's room.
+@Test func theBenchmarkEncodesImagesAloneAndTogether() throws {
+    let model = try TinyModel()
+    let vision = ["-p", "0", "-n", "0", "-r", "1", "--image", "140x224", "--device", "cpu"]
+    let batch = vision + ["--images", "3", "--image-tokens", "80", "--prefill-chunk", "32"]
+    let json = try ProgramRun.Running(["bench", model.path, "--json"] + batch).finish().json()
+    #expect(try #require(json["seconds_per_image"] as? Double) > 0)
+    #expect(try #require(json["seconds_per_image_of_batch"] as? Double) > 0)
+    #expect(json["images"] as? Int == 3 && json["images_together"] as? Int == 2)
+    let text = try ProgramRun.Running(["bench", model.path] + batch).finish()
+    #expect(text.output.contains("ms an image of 3, 2 together"), "\(text)")
+    let alone = try ProgramRun.Running(["bench", model.path] + vision).finish()
+    #expect(alone.output.contains("ms an image") && !alone.output.contains("together"), "\(alone)")
 }

@@ -169,8 +169,10 @@ private func countReading(_ engine: Engine, width: Int, height: Int) throws -> I
         inputs.removeAll()
         for token in 0..<20 { inputs.append(Int32(300 + token)) }
         let features = try engine.features(of: page)
-        guard try engine.hold(features, of: page, shouldStop: { false }) == .tower else {
-            preconditionFailure("nobody has stopped it, and it is new")
+        guard try engine.featureCache().find(features) == nil else { preconditionFailure("it is new") }
+        engine.batch.append(page.pixels, try engine.cut(of: page), as: features)
+        guard try engine.encodeBatch(shouldStop: { false }) else {
+            preconditionFailure("nobody has stopped it")
         }
         inputs.append(features, token: engine.imageToken ?? 0)
         for token in 0..<20 { inputs.append(Int32(400 + token)) }

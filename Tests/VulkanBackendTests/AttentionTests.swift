@@ -130,6 +130,41 @@ extension VulkanBackendTests {
             try expectAgreement(.init(heads: 4, kvHeads: 1), tokens: 2, length: 3000, isCausal: isCausal)
         }
 
+        /// Rows see the positions of their own range, wherever it begins in a page and however long others
+        /// are: what is no number in one is no matter to the next.
+        @Test(
+            arguments: [
+                AttentionShape(heads: 2, kvHeads: 2, headSize: 128),
+                .init(heads: 3, kvHeads: 3, headSize: 64), .init(heads: 4, kvHeads: 2, headSize: 40),
+            ], [[1], [7, 1, 1], [36, 100, 4], [130, 20, 61, 300], [16, 32, 16, 16, 48]])
+        func rangesAgree(shape: AttentionShape, lengths: [Int]) throws {
+            let bounds = lengths.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
+            let tokens = bounds[lengths.count]
+            let pageCount = shape.pageCount(tokens)
+            let byMatrices = try attendsByMatrices(shape)
+            let numbers = try onBoth { bench in
+                let table = BlockTable.scattered(pageCount, among: pageCount + 3, &bench.generator)
+                let kv = try bench.pages(shape, table, limit: pageCount + 3, offset: 64)
+                var values = bench.generator.floats(tokens * shape.columns, in: -3...3)
+                if lengths.count > 1 { values[0] = .nan }
+                let queries = try bench.queries(values, tokens, shape, asHalves: byMatrices)
+                let (y, _) = try bench.random(tokens, shape.columns)
+                let memory = try bench.makeMemory(byteCount: 8 + RowRanges.byteCount(lengths.count))
+                let ranges = RowRanges(bounds, in: memory, at: 8, on: bench.backend)
+                bench.backend.attention(queries: queries, kv: kv, within: ranges, scale: 0.37, into: y)
+                for index in 0..<ranges.count where index > 0 {
+                    let rows = ranges[index]
+                    let own = try bench.values(y.rows(rows))
+                    #expect(own.allSatisfy { $0.isFinite }, "\(rows)")
+                }
+                return try bench.values(y)
+            }
+            expectClose(
+                numbers, width: shape.headSize,
+                tolerance: byMatrices ? Self.weightRounding : 3 * Self.rounding, byMatrices: byMatrices,
+                "\(shape), \(lengths)")
+        }
+
         /// A weight is off by the rounding of its score, which grows with it; then one weight is all, and at
         /// last scores pass float32's range.
         @Test(arguments: [Float(100), 1e6, 1e18, 1e37])

@@ -4,6 +4,8 @@ import TestSupport
 import Tensors
 import Testing
 
+@testable import VulkanBackend
+
 /// A prologue, by name.
 enum PrologueKind: CaseIterable {
     case plain, rmsNorm, residual
@@ -204,20 +206,43 @@ extension VulkanBackendTests {
             }
         }
 
-        /// Rows go through a projection in blocks.
+        /// Rows go through a projection in blocks of any length.
         @Test func rowsOfSeveralBlocksAgree() throws {
-            let (rows, outputs, inputs) = (4100, 6, 33)
-            for kind in PrologueKind.allCases {
-                let numbers = try onBoth { bench in
-                    let (x, _) = try bench.random(rows, inputs)
-                    let (input, others) = try kind.prologue(x, &bench)
-                    let w = try bench.matrix(outputs, inputs, .f32)
-                    let (y, _) = try bench.random(rows, outputs)
-                    bench.backend.project(input, w, .add(y))
-                    return try bench.values(y) + others.flatMap { try bench.values($0) }
+            let device = try VulkanBackendTests.backend
+            let usual = device.rowBlocks
+            defer { device.rowBlocks = usual }
+            let (rows, outputs, inputs) = (700, 6, 33)
+            for most in [256, 512, 768] {
+                device.rowBlocks = RowBlocks(most: most)
+                for kind in PrologueKind.allCases {
+                    let numbers = try onBoth { bench in
+                        let (x, _) = try bench.random(rows, inputs)
+                        let (input, others) = try kind.prologue(x, &bench)
+                        let w = try bench.matrix(outputs, inputs, .f32)
+                        let (y, _) = try bench.random(rows, outputs)
+                        bench.backend.project(input, w, .add(y))
+                        return try bench.values(y) + others.flatMap { try bench.values($0) }
+                    }
+                    expectClose(
+                        numbers, width: outputs, tolerance: Self.rounding, "\(kind) in blocks of \(most)")
                 }
-                expectClose(numbers, width: outputs, tolerance: Self.rounding, "\(kind)")
             }
+        }
+
+        /// Blocks are of about one length, in whole tiles, and no longer than scratch is planned for.
+        @Test func blocksAreEven() {
+            for processors in [nil, 1, 24, 108, 132] {
+                let blocks = RowBlocks(processors: processors)
+                #expect(blocks.most >= 4096 && blocks.most % 256 == 0)
+                for rows in [1, 255, 2520, 4096, 4097, 5040, 8193, 20_160] {
+                    let length = blocks.length(of: rows)
+                    let count = (rows + length - 1) / length
+                    #expect(length % 256 == 0 && length <= blocks.most)
+                    #expect(count == (rows + blocks.most - 1) / blocks.most, "\(rows) rows")
+                    #expect(count == 1 || rows - (count - 1) * length > length / 2, "\(rows) rows")
+                }
+            }
+            #expect(RowBlocks(processors: 132).most == 8192 && RowBlocks(processors: 24).most == 4096)
         }
     }
 }

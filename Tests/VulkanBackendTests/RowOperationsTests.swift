@@ -103,26 +103,51 @@ extension VulkanBackendTests {
             expectClose(numbers, width: columns, tolerance: 2e-6)
         }
 
-        /// Each tap is one product and one sum, which a device may round together.
-        @Test(arguments: [(1, 1, 1), (5, 33, 4), (300, 128, 4), (7, 1000, 9)])
-        func gatheredRowsAgree(rows: Int, columns: Int, taps: Int) throws {
-            let numbers = try onBoth { bench in
-                let (table, _) = try bench.vector(11 * columns)
-                let (y, _) = try bench.random(rows, columns)
-                let count = rows * taps
-                let memory = try bench.makeMemory(byteCount: 24 + 8 * count)
-                let indices = (0..<count).map { _ in Int32(bench.generator.integer(below: 11)) }
-                unsafe bench.backend.fill(memory, 24 + 4 * count..<memory.byteCount) { bytes in
-                    unsafe indices.withUnsafeBytes { unsafe bytes.copyMemory(from: $0) }
+        /// A grid of whole tokens.
+        private func grid(_ height: Int, _ width: Int, mergeSize: Int) -> PatchCut {
+            PatchCut(
+                width: width, height: height, resizedWidth: width, resizedHeight: height, patchSize: 1,
+                mergeSize: mergeSize, frameCount: 1, normalised: [Float](repeating: 0, count: 3 * 256))
+        }
+
+        /// Each pair of taps is products and a sum, which a device may round together.
+        @Test(arguments: [(1, 1, 1), (5, 33, 4), (12, 128, 4), (7, 1000, 3)])
+        func gatheredRowsAgree(tokens: Int, columns: Int, taps: Int) throws {
+            for mergeSize in 1...3 {
+                let cut = grid(tokens * mergeSize, 2 * mergeSize, mergeSize: mergeSize)
+                let numbers = try onBoth { bench in
+                    let (table, _) = try bench.vector(21 * columns)
+                    let (y, _) = try bench.random(cut.patchCount, columns)
+                    let count = cut.sideCount * taps
+                    let memory = try bench.makeMemory(byteCount: 24 + 8 * count)
+                    let indices = (0..<count).map { _ in Int32(bench.generator.integer(below: 11)) }
+                    unsafe bench.backend.fill(memory, 24 + 4 * count..<memory.byteCount) { bytes in
+                        unsafe indices.withUnsafeBytes { unsafe bytes.copyMemory(from: $0) }
+                    }
+                    let gather = WeightedGather(
+                        indicesOffset: 24 + 4 * count,
+                        weights: Activation(memory, offset: 24, rows: cut.sideCount, columns: taps))
+                    bench.backend.write(bench.generator.floats(count, in: -2...2), to: gather.weights)
+                    bench.backend.addGathered(gather, over: cut, table: table, to: y)
+                    return try bench.values(y)
                 }
-                let gather = WeightedGather(
-                    indicesOffset: 24 + 4 * count,
-                    weights: Activation(memory, offset: 24, rows: rows, columns: taps))
-                bench.backend.write(bench.generator.floats(count, in: -2...2), to: gather.weights)
-                bench.backend.addGathered(gather, table: table, to: y)
-                return try bench.values(y)
+                expectClose(numbers, width: columns, tolerance: 2e-6, "\(cut.gridHeight) rows")
             }
-            expectClose(numbers, width: columns, tolerance: 1e-6)
+        }
+
+        @Test func whatSpreadsIsTheSame() throws {
+            for (height, width, mergeSize, columns) in [
+                (1, 1, 1, 1), (6, 4, 2, 32), (9, 3, 3, 7), (8, 40, 2, 150),
+            ] {
+                let cut = grid(height, width, mergeSize: mergeSize)
+                let numbers = try onBoth { bench in
+                    let (sides, _) = try bench.random(cut.sideCount, columns)
+                    let (y, _) = try bench.random(cut.patchCount, 2 * columns)
+                    bench.backend.spread(sides, over: cut, into: y)
+                    return try bench.values(y)
+                }
+                #expect(numbers.device == numbers.cpu, "\(height) x \(width)")
+            }
         }
 
         @Test func copiesAreWhole() throws {

@@ -22,6 +22,7 @@
 #include "parameters/resample.h"
 #include "parameters/rms_norm.h"
 #include "parameters/sample.h"
+#include "parameters/spread.h"
 #include "parameters/step.h"
 
 // A compiled shader, as vkCreateShaderModule takes it. All of it lives as long as the program.
