@@ -5,8 +5,13 @@ internal import Tensors
 extension Planner {
     /// What bringing layers to a GPU may take of its memory: prompts are read once.
     private static let passageShare = 6
-    /// What a longer chunk of a prompt may take of either memory.
+    /// What a longer chunk of a prompt may take of either memory; and where layers are brought to a GPU, that
+    /// may each time come from the disk.
     private static let chunkShare = 8
+    private static let broughtChunkShare = 5
+    /// Rows that the processor computes together where the process's memory is limited and the GPU computes
+    /// more of them alone.
+    private static let unbroughtTokens = 128
     /// A page of keys and values has no more tokens.
     private static let mostPageTokens = 16
     /// The most bytes on their way to a GPU at once where the process's memory is limited.
@@ -45,27 +50,30 @@ extension Planner {
         return other
     }
 
-    /// With the longest chunk of a prompt that takes no more than an eighth of either memory: what is left
-    /// is layers.
+    /// With the longest chunk of a prompt that takes no more than its share of either memory: what is left is
+    /// layers.
     private func bestSplit(
         _ request: PlanRequest, context: Int, hasHostTower: Bool, hasPassage: Bool
     ) -> Plan? {
         let most = ModelSplit(
             layerCount: sizes.layerCount, hostLayerCount: sizes.layerCount, hasHostTower: hasHostTower)
+        let unbrought = hasPassage && limit(.host, request) != nil ? Self.unbroughtTokens : nil
+        func activations(_ chunk: Int) -> ActivationLimits {
+            self.activations(request, chunkTokens: chunk, unbroughtTokens: unbrought)
+        }
         func growth(_ chunk: Int, _ share: ModelShare, _ place: MemoryPlace) -> Int {
-            func bytes(_ chunk: Int) -> Int {
-                sizes.activations(context, activations(request, chunkTokens: chunk), share, place)
-            }
+            func bytes(_ chunk: Int) -> Int { sizes.activations(context, activations(chunk), share, place) }
             return bytes(chunk) - bytes(1)
         }
+        let part = unbrought == nil ? Self.chunkShare : Self.broughtChunkShare
         let choices = request.chunkTokens.map { [$0] } ?? chunkChoices
         for (index, chunk) in choices.enumerated() {
             let isShort = [(most.host, MemoryPlace.host), (most.device, .device)].allSatisfy { share, place in
-                limit(place, request).map { growth(chunk, share, place) <= $0 / Self.chunkShare } ?? true
+                limit(place, request).map { growth(chunk, share, place) <= $0 / part } ?? true
             }
             guard isShort || index == choices.count - 1 else { continue }
             let choice = Choice(
-                context: context, activations: activations(request, chunkTokens: chunk),
+                context: context, activations: activations(chunk),
                 featureTokens: featureTokens(request, context: context, limit: limit(.host, request)))
             let plan = fewestSplit(request, choice, hasHostTower: hasHostTower, hasPassage: hasPassage)
             if let plan { return plan }
@@ -151,12 +159,6 @@ extension Planner {
                 at: 0)
         }
         let hasPassage = shares.contains { $0.hasPassage }
-        // What is brought has to be there.
-        if hasPassage, let host = parts.first(where: { $0.place == .host }),
-            !host.residency.decoder.units.isEmpty
-        {
-            return nil
-        }
         guard let passes else { preconditionFailure("somebody computes the model") }
         return make(request, choice, parts, passes, hasPassage: hasPassage, items)
     }
@@ -189,8 +191,9 @@ extension Planner {
         return whole.byteCount(inventory) <= budget ? whole : nil
     }
 
-    /// What bringing the layers before `share` to it takes there: two places for a layer's weights, a layer's
-    /// keys and values, and what a chunk adds to those of all. Nil where that is more than it is worth.
+    /// What bringing the layers before `share` to it takes there: two places for a layer's weights, keys and
+    /// values, a norm, and what a chunk adds to the keys and values of all. Nil where that is more than it is
+    /// worth.
     private func passage(
         to share: Arrangement, _ request: PlanRequest, _ choice: Choice
     ) -> [Plan.Item]? {
@@ -201,7 +204,7 @@ extension Planner {
         guard let visiting = sizes.keysAndValues(choice.context, 1),
             let fresh = sizes.keysAndValues(chunk, before.count)
         else { return nil }
-        let (layers, keys) = (2 * largest, visiting + fresh)
+        let (layers, keys) = (2 * largest + sizes.normBytes, 2 * visiting + fresh)
         if let limit = limit(share.place, request), layers + keys > limit / Self.passageShare { return nil }
         return [(Plan.layersOnTheirWay, layers), (Plan.keysOnTheirWay, keys)].map {
             Plan.Item(name: $0.0, place: share.place, byteCount: $0.1)

@@ -45,7 +45,9 @@ public struct ActivationPlan: Sendable {
             share.hasTower
             ? Self.patchCapacity(
                 configuration, mostTokens: min(contextLength, limits.imageTokens ?? .max)) : 0
-        var regions = Self.decoder(configuration.text, limits, hasLogits: share.isLast)
+        // More rows than that only enter here, and go on to be computed elsewhere.
+        let rows = share.isLast ? limits.chunkTokens : limits.unbroughtTokens ?? limits.chunkTokens
+        var regions = Self.decoder(configuration.text, limits, rows: rows, hasLogits: share.isLast)
         var operations = [
             OperationShape.attention(
                 queryHeads: configuration.text.headCount, kvHeads: configuration.text.kvHeadCount,
@@ -68,7 +70,7 @@ public struct ActivationPlan: Sendable {
             for tensor in segment.entry.tensors where tensor.kind == .matrix {
                 operations.append(
                     .projection(
-                        rows: isVision ? patchCapacity : limits.chunkTokens, tensor.layout,
+                        rows: isVision ? patchCapacity : rows, tensor.layout,
                         storesAttentionInputs: tensor.name == "qkv"))
             }
         }
@@ -77,14 +79,14 @@ public struct ActivationPlan: Sendable {
         arena = ArenaPlan(regions)
     }
 
-    /// Shapes: a chunk's tokens by the widths of the decoder.
+    /// Shapes: tokens that are computed together, or enter together, by the widths of the decoder.
     private static func decoder(
-        _ text: TextConfiguration, _ limits: ActivationLimits, hasLogits: Bool
+        _ text: TextConfiguration, _ limits: ActivationLimits, rows: Int, hasLogits: Bool
     ) -> [ArenaRegion] {
-        let (rows, queryWidth) = (limits.chunkTokens, text.headCount * text.headSize)
+        let queryWidth = text.headCount * text.headSize
         let layers = Phase.decoder...Phase.decoder
         return [
-            floats("residual stream", rows, text.hiddenSize, Phase.decoder...Phase.logits),
+            floats("residual stream", limits.chunkTokens, text.hiddenSize, Phase.decoder...Phase.logits),
             floats("next residual stream", rows, text.hiddenSize, Phase.decoder...Phase.logits),
             floats("block output", rows, text.hiddenSize, Phase.decoder...Phase.logits),
             floats("queries", rows, queryWidth, layers),

@@ -14,6 +14,8 @@ final class ModelPart {
     /// Nil where tokens do not enter here.
     let embedding: EmbeddingTable?
     let layers: [DecoderLayer]
+    /// Where the weights of each layer are.
+    let layerSegments: [LoadedSegment]
     /// The norm of what the last layer of the part before has computed, and has yet to join; nil in the first
     /// part.
     let entryNorm: Vector?
@@ -103,9 +105,9 @@ final class ModelPart {
         } else {
             embedding = nil
         }
-        var layers: [DecoderLayer] = []
-        for index in share.layers { layers.append(try DecoderLayer(try load("layers.\(index)"), text)) }
-        self.layers = layers
+        let segments = try share.layers.map { (index) throws(ModelError) in try load("layers.\(index)") }
+        layerSegments = segments
+        layers = try segments.map { (segment) throws(ModelError) in try DecoderLayer(segment, text) }
         if share.isLast {
             let segment = try load("head")
             let output = text.tiesEmbedding ? embedded ?? segment : segment

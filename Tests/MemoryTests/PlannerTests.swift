@@ -50,7 +50,6 @@ private func check(_ plan: Plan, _ sizes: ModelSizes, _ request: PlanRequest) {
     }
     if plan.parts.count > 1 {
         #expect(plan.parts.map(\.place) == [.host, .device])
-        #expect(!plan.hasPassage || plan.parts[0].residency.decoder.units.isEmpty)
         let asked = request.deviceLayerCount.map { sizes.layerCount - $0 }
         #expect(plan.offloadedLayerCount == asked ?? plan.offloadedLayerCount)
     }
