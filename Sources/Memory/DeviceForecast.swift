@@ -72,9 +72,9 @@ struct DeviceForecast {
         return chunk >= leastRows ? chunk : min(chunk, plan.activations.unbroughtTokens ?? chunk)
     }
 
-    /// Rows of a prompt through the processor's layers, which are brought to the GPU: what bringing them takes
-    /// from the host's memory on, and what computing with them does, both at once. Seconds; nil for so few
-    /// rows that the processor computes its own.
+    /// Rows of a prompt through the processor's layers, which are brought to the GPU: what bringing them
+    /// takes from the host's memory on, and what computing with them does, both at once. Seconds; nil for so
+    /// few rows that the processor computes its own.
     func bringing(_ rows: Int) -> (way: Double, computing: Double)? {
         guard rows >= leastRows else { return nil }
         return (plan.secondsToBring(work, rates), hostShare * seconds(work.layers, rows))

@@ -54,8 +54,8 @@ public struct PlanPrediction: Sendable, Equatable {
     public var image: Stage?
     /// From a page and a question to the first token of the answer.
     public var pageFirstToken: Stage?
-    /// The fewest tokens of a prompt that a GPU takes through the processor's layers, too, which are brought to
-    /// it; nil where none are.
+    /// The fewest tokens of a prompt that a GPU takes through the processor's layers, too, which are brought
+    /// to it; nil where none are.
     public var broughtRows: Int?
     public var rates: MachineRates
 

@@ -3,8 +3,10 @@
 internal import Tensors
 
 extension Planner {
-    /// What bringing layers to a GPU may take of its memory: prompts are read once.
+    /// What bringing layers to a GPU may take of its memory: prompts are read once. Where layers pass from
+    /// the disk, one more of them on the GPU saves a token little.
     private static let passageShare = 6
+    private static let streamingPassageShare = 3
     /// What a longer chunk of a prompt may take of either memory; and where layers are brought to a GPU, that
     /// may each time come from the disk.
     private static let chunkShare = 8
@@ -102,6 +104,7 @@ extension Planner {
         // The more layers are the processor's, the less the GPU holds.
         var alone = request
         alone.limits = LedgerLimits(device: limit(.device, request))
+        alone.mayStream = request.mayStream && limit(.host, request) != nil
         func fitsDevice(_ count: Int) -> Bool {
             fit(alone, choice, [arrangement(count, mostFill: nil).device]) != nil
         }
@@ -160,6 +163,9 @@ extension Planner {
         }
         let hasPassage = shares.contains { $0.hasPassage }
         guard let passes else { preconditionFailure("somebody computes the model") }
+        // Of a GPU's share alone it is not known yet.
+        let mayPass = passes.token.units > 0 || shares.count == 1 && request.mayStream
+        if hasPassage, !isWorthTaking(items, request, besideWeightsThatPass: mayPass) { return nil }
         return make(request, choice, parts, passes, hasPassage: hasPassage, items)
     }
 
@@ -191,9 +197,19 @@ extension Planner {
         return whole.byteCount(inventory) <= budget ? whole : nil
     }
 
+    /// Whether what bringing layers takes of a GPU's memory is within the share of it that this is worth.
+    private func isWorthTaking(
+        _ items: [Plan.Item], _ request: PlanRequest, besideWeightsThatPass: Bool
+    ) -> Bool {
+        guard let limit = limit(.device, request) else { return true }
+        let names = [Plan.layersOnTheirWay, Plan.keysOnTheirWay]
+        let taken = items.reduce(0) { $0 + (names.contains($1.name) ? $1.byteCount : 0) }
+        return taken <= limit / (besideWeightsThatPass ? Self.streamingPassageShare : Self.passageShare)
+    }
+
     /// What bringing the layers before `share` to it takes there: two places for a layer's weights, keys and
-    /// values, a norm, and what a chunk adds to the keys and values of all. Nil where that is more than it is
-    /// worth.
+    /// values, a norm, and what a chunk adds to the keys and values of all. Nil where no number is
+    /// large enough.
     private func passage(
         to share: Arrangement, _ request: PlanRequest, _ choice: Choice
     ) -> [Plan.Item]? {
@@ -205,7 +221,6 @@ extension Planner {
             let fresh = sizes.keysAndValues(chunk, before.count)
         else { return nil }
         let (layers, keys) = (2 * largest + sizes.normBytes, 2 * visiting + fresh)
-        if let limit = limit(share.place, request), layers + keys > limit / Self.passageShare { return nil }
         return [(Plan.layersOnTheirWay, layers), (Plan.keysOnTheirWay, keys)].map {
             Plan.Item(name: $0.0, place: share.place, byteCount: $0.1)
         }

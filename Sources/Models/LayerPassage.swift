@@ -111,8 +111,8 @@ final class LayerPassage {
         return reached.map { .reached($0) } ?? .pieces(segment.pieces)
     }
 
-    /// The rows of `entered`, in the source's memory, through the source's layers as those of `stream`, in the
-    /// target's. False when the caller asked to stop.
+    /// The rows of `entered`, in the source's memory, through the source's layers as those of `stream`, in
+    /// the target's. False when the caller asked to stop.
     func run(
         _ entered: Activation, _ stream: inout ResidualStream, _ sequence: KVSequence, start: Int,
         _ shouldStop: () -> Bool
@@ -145,6 +145,7 @@ final class LayerPassage {
             deltaNorm = Vector(exitNorm.memory, offset: 0, count: norm.count)
             marks[index % places.count] = backend.mark()
         }
+        source.store?.end()
         return true
     }
 

@@ -160,6 +160,8 @@ final class ModelPart {
             try run(layer, &stream, joining: deltaNorm, sequence.layer(index), start: start)
             deltaNorm = layer.postMLPNorm
         }
+        // While another part computes what comes next, this one's next pass is read.
+        if !share.isLast { store?.end() }
         return true
     }
 

@@ -8,7 +8,7 @@ import Testing
 @testable import Memory
 
 /// Rates so high that nothing takes time: a test lowers the one that it is about.
-private var boundless: MachineRates {
+var boundless: MachineRates {
     var rates = MachineRates(threadCount: 1)
     rates.weights = [.init(byteCount: 1, bytesPerSecond: 1e18)]
     rates.disk = 1e18
@@ -26,7 +26,7 @@ private var boundless: MachineRates {
     return rates
 }
 
-private func near(_ value: Double?, _ expected: Double) -> Bool {
+func near(_ value: Double?, _ expected: Double) -> Bool {
     value.map { abs($0 - expected) <= 1e-6 * abs(expected) + 1e-6 } ?? false
 }
 

@@ -136,3 +136,34 @@ func everyCutGivesWhatTheWholeDoes(name: String) throws {
     }
     #expect(passing > 5)
 }
+
+/// While the second part computes, the first one's next pass is read already, even where the ring has room
+/// for one unit only.
+@Test func whatPassesIsReadAcrossATokensEnd() throws {
+    let parted = try PartedModel("text-head64")
+    let split = ModelSplit(
+        layerCount: parted.layerCount, hostLayerCount: parted.layerCount, hasHostTower: false)
+    let host = parted.inventory.part(split.host)
+    let all = Residency.whole(host).byteCount(host)
+    let budgets = (1...200).map { all * $0 / 200 }
+    let tightest = try #require(budgets.first { Residency.best(host, budget: $0) != nil })
+    for passageRows in [1, .max] {
+        let plans = try parted.plans(split, hostBudget: tightest)
+        let passing = plans[0].residency.decoder.passing
+        #expect(!passing.isEmpty)
+        #expect(plans[0].residency.decoder.ring.count < 2 * (passing.map(\.byteCount).max() ?? 0))
+        let model = try Glm4v(file: parted.file, contextLength: 64, parts: plans, threadCount: 1)
+        let pool = try KVPool(for: model.configuration.text, parts: plans, tokenCapacity: 64)
+        try model.openPassage(of: parted.file, pool, leastRows: passageRows)
+        let sequence = KVSequence(pool: pool, capacity: 64)
+        var inputs = InputSequence()
+        for token in textTokens(3) {
+            inputs.append(token)
+            try unsafe model.forward(inputs, into: sequence, logits: .last) { _ in }
+            let store = try #require(model.first.store)
+            let deadline = ContinuousClock.now + .seconds(60)
+            while !store.isNextPassBegun, ContinuousClock.now < deadline { usleep(1000) }
+            #expect(store.isNextPassBegun, "\(passageRows) rows")
+        }
+    }
+}
