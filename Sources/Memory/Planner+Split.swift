@@ -7,12 +7,13 @@ extension Planner {
     /// the disk, one more of them on the GPU saves a token little.
     private static let passageShare = 6
     private static let streamingPassageShare = 3
-    /// What a longer chunk of a prompt may take of either memory; and where layers are brought to a GPU, that
-    /// may each time come from the disk.
+    /// What a longer chunk of a prompt may take of either memory.
     private static let chunkShare = 8
-    private static let broughtChunkShare = 5
-    /// Rows that the processor computes together where the process's memory is limited and the GPU computes
-    /// more of them alone.
+    /// Where the process's memory is limited and layers are brought to a GPU, they may each time come from
+    /// the disk: a chunk is long then, and goes through a layer in parts of so many rows. The processor
+    /// computes fewer rows together, for more of them are the GPU's alone.
+    private static let broughtChunkChoices = [8192, 6144, 4096, 3072]
+    private static let layerTokens = 512
     private static let unbroughtTokens = 128
     /// A page of keys and values has no more tokens.
     private static let mostPageTokens = 16
@@ -59,19 +60,27 @@ extension Planner {
     ) -> Plan? {
         let most = ModelSplit(
             layerCount: sizes.layerCount, hostLayerCount: sizes.layerCount, hasHostTower: hasHostTower)
-        let unbrought = hasPassage && limit(.host, request) != nil ? Self.unbroughtTokens : nil
+        let isBroughtFar = hasPassage && limit(.host, request) != nil
         func activations(_ chunk: Int) -> ActivationLimits {
-            self.activations(request, chunkTokens: chunk, unbroughtTokens: unbrought)
+            guard isBroughtFar else { return self.activations(request, chunkTokens: chunk) }
+            return self.activations(
+                request, chunkTokens: chunk, layerTokens: Self.layerTokens,
+                unbroughtTokens: Self.unbroughtTokens)
         }
         func growth(_ chunk: Int, _ share: ModelShare, _ place: MemoryPlace) -> Int {
             func bytes(_ chunk: Int) -> Int { sizes.activations(context, activations(chunk), share, place) }
             return bytes(chunk) - bytes(1)
         }
-        let part = unbrought == nil ? Self.chunkShare : Self.broughtChunkShare
-        let choices = request.chunkTokens.map { [$0] } ?? chunkChoices
+        var lengths = chunkChoices
+        if isBroughtFar {
+            let all = Self.broughtChunkChoices + lengths
+            // One of all that there may be is as good as a longer one.
+            lengths = all.filter { length in !all.contains { $0 < length && $0 >= context } }
+        }
+        let choices = request.chunkTokens.map { [$0] } ?? lengths
         for (index, chunk) in choices.enumerated() {
             let isShort = [(most.host, MemoryPlace.host), (most.device, .device)].allSatisfy { share, place in
-                limit(place, request).map { growth(chunk, share, place) <= $0 / part } ?? true
+                limit(place, request).map { growth(chunk, share, place) <= $0 / Self.chunkShare } ?? true
             }
             guard isShort || index == choices.count - 1 else { continue }
             let choice = Choice(

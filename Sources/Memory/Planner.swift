@@ -82,11 +82,12 @@ public struct Planner {
 
     /// Logits of one position at a time.
     func activations(
-        _ request: PlanRequest, chunkTokens: Int, unbroughtTokens: Int? = nil
+        _ request: PlanRequest, chunkTokens: Int, layerTokens: Int? = nil, unbroughtTokens: Int? = nil
     ) -> ActivationLimits {
-        ActivationLimits(
-            chunkTokens: chunkTokens, unbroughtTokens: unbroughtTokens.map { min($0, chunkTokens) },
-            logitRows: 1, imageTokens: request.imageTokens)
+        func within(_ tokens: Int?) -> Int? { tokens.map { min($0, chunkTokens) } }
+        return ActivationLimits(
+            chunkTokens: chunkTokens, layerTokens: within(layerTokens),
+            unbroughtTokens: within(unbroughtTokens), logitRows: 1, imageTokens: request.imageTokens)
     }
 
     // MARK: What a plan takes

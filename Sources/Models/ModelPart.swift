@@ -165,15 +165,34 @@ final class ModelPart {
         return true
     }
 
-    /// The rows of `stream` through one layer, its own or one that was brought here. `deltaNorm` is that of
-    /// what the layer before has computed; nil for the first one.
+    /// The rows of `stream` through one layer, its own or one that was brought here: as many at a time as
+    /// there is room for. `deltaNorm` is that of what the layer before has computed; nil for the first one.
     func run(
         _ layer: DecoderLayer, _ stream: inout ResidualStream, joining deltaNorm: Vector?, _ kv: PagedKV,
         start: Int
     ) throws(ModelError) {
+        let (count, most) = (stream.delta.rows, work.queries.rows)
+        var first = 0
+        while first + most < count {
+            var rows = stream.rows(first..<first + most)
+            try run(layer, &rows, joining: deltaNorm, kv, start: start, from: first)
+            first += most
+        }
+        var last = stream.rows(first..<count)
+        try run(layer, &last, joining: deltaNorm, kv, start: start, from: first)
+        // All rows have gone from one place to the other alike.
+        stream.advance(like: last)
+    }
+
+    /// Some rows of a chunk that begins at `start`: those from `first` of it on.
+    private func run(
+        _ layer: DecoderLayer, _ stream: inout ResidualStream, joining deltaNorm: Vector?, _ kv: PagedKV,
+        start: Int, from first: Int
+    ) throws(ModelError) {
         let count = stream.delta.rows
         let (queries, attended) = (work.queries.rows(0..<count), work.attended.rows(0..<count))
-        let (mlp, rotary) = (work.mlp.rows(0..<count), work.rotary.prefix(count))
+        let (mlp, rotary) = (work.mlp.rows(0..<count), work.rotary.rows(first..<first + count))
+        let start = start + first
         backend.project(
             joined(&stream, deltaNorm, then: layer.inputNorm), try here(layer.qkv),
             .attentionInputs(queries: queries, bias: layer.qkvBias, rotary: rotary, kv: kv, start: start))

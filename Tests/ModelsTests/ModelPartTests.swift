@@ -18,6 +18,13 @@ private struct PartedModel {
     let inventory: WeightInventory
     var layerCount: Int { file.configuration.text.layerCount }
 
+    /// Tokens that go together: how many there are may show in the last bits.
+    static let longChunk = 40
+    static let shortChunk = 20
+
+    /// What the model gives in one part.
+    func expected(_ chunkTokens: Int) throws -> [Float] { try compute(whole, chunkTokens: chunkTokens) }
+
     init(_ name: String) throws {
         folder = try TemporaryDirectory()
         let path = folder.path("model.thimble")
@@ -49,10 +56,14 @@ private struct PartedModel {
 
     /// Features of an image, the logits of a prompt with it, of a fork that goes on in its last page, and of
     /// more tokens one by one, which read what the prompt has left. `passageRows` are the fewest rows that
-    /// the second part computes alone; nil for none.
-    func compute(_ plans: [PartPlan], passageRows: Int? = nil) throws -> [Float] {
+    /// the second part computes alone, a short chunk of them at a time in each layer; nil for none.
+    func compute(
+        _ plans: [PartPlan], passageRows: Int? = nil, chunkTokens: Int = longChunk
+    ) throws -> [Float] {
+        let brought = passageRows.map { (layer: Self.shortChunk, unbrought: max($0, 9)) }
         let limits = ActivationLimits(
-            chunkTokens: 40, unbroughtTokens: passageRows.map { max($0, 9) }, logitRows: 16)
+            chunkTokens: chunkTokens, layerTokens: brought?.layer, unbroughtTokens: brought?.unbrought,
+            logitRows: 10)
         let model = try Glm4v(
             file: file, contextLength: 256, activations: limits, parts: plans, threadCount: 2)
         let text = model.configuration.text
@@ -95,12 +106,15 @@ private struct PartedModel {
 @Test(arguments: ["two-images-head128", "text-head64", "resized-images"])
 func everyCutGivesWhatTheWholeDoes(name: String) throws {
     let parted = try PartedModel(name)
-    let expected = try parted.compute(parted.whole)
+    let (long, short) = (
+        try parted.expected(PartedModel.longChunk), try parted.expected(PartedModel.shortChunk)
+    )
     let towers = parted.inventory.vision.isEmpty ? [false] : [false, true]
     for (count, hasHostTower) in (1...parted.layerCount).flatMap({ count in towers.map { (count, $0) } }) {
         let split = ModelSplit(
             layerCount: parted.layerCount, hostLayerCount: count, hasHostTower: hasHostTower)
         for passageRows in [nil, 1, 21] as [Int?] {
+            let expected = passageRows == nil ? long : short
             let values = try parted.compute(parted.plans(split), passageRows: passageRows)
             let isSame = values == expected
             #expect(
@@ -116,7 +130,9 @@ func everyCutGivesWhatTheWholeDoes(name: String) throws {
 /// The first part's weights pass through memory that does not hold them.
 @Test func weightsPassInOnePartOfTwo() throws {
     let parted = try PartedModel("two-images-head128")
-    let expected = try parted.compute(parted.whole)
+    let (long, short) = (
+        try parted.expected(PartedModel.longChunk), try parted.expected(PartedModel.shortChunk)
+    )
     var passing = 0
     for hasHostTower in [false, true] {
         let split = ModelSplit(
@@ -128,6 +144,7 @@ func everyCutGivesWhatTheWholeDoes(name: String) throws {
             // Those of the last part's alone, too, to which they go on.
             for passageRows in [nil, 1, 21] as [Int?] {
                 let plans = try parted.plans(split, hostBudget: budget)
+                let expected = passageRows == nil ? long : short
                 let isSame = try parted.compute(plans, passageRows: passageRows) == expected
                 #expect(isSame, "\(budget) of \(all) bytes, \(passageRows ?? 0) rows")
                 if !plans[0].residency.decoder.passing.isEmpty { passing += 1 }
