@@ -54,6 +54,8 @@ struct LoopCost {
         case gather
         /// Rows of an image into patches; a unit is a pixel.
         case patches
+        /// Bytes from memory to memory; a unit is a byte.
+        case copying
         /// Of unknown cost: every iteration is worth a claim of its own.
         case unknown
     }

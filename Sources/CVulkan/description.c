@@ -29,6 +29,22 @@ static void find_queue_family(const struct thimble_vulkan *vulkan, VkPhysicalDev
     }
 }
 
+/// A family that only copies, whose queues do so while others compute.
+static void find_copy_family(const struct thimble_vulkan *vulkan, VkPhysicalDevice device,
+    struct thimble_vulkan_description *description) {
+    VkQueueFamilyProperties families[64];
+    uint32_t count = 64;
+    vulkan->vkGetPhysicalDeviceQueueFamilyProperties(device, &count, families);
+    description->copy_family = description->queue_family;
+    for (uint32_t i = 0; i < count; i++) {
+        const VkQueueFlags others = VK_QUEUE_COMPUTE_BIT | VK_QUEUE_GRAPHICS_BIT;
+        const VkQueueFlags flags = families[i].queueFlags;
+        if (!(flags & VK_QUEUE_TRANSFER_BIT) || flags & others || families[i].queueCount == 0) continue;
+        description->copy_family = i;
+        return;
+    }
+}
+
 static void find_matrix_shapes(const struct thimble_vulkan *vulkan, VkPhysicalDevice device,
     struct thimble_vulkan_description *description) {
     const PFN_thimble_cooperative_matrix_properties list =
@@ -54,7 +70,7 @@ static void find_matrix_shapes(const struct thimble_vulkan *vulkan, VkPhysicalDe
 VkResult thimble_vulkan_describe(const struct thimble_vulkan *vulkan, VkPhysicalDevice device,
     struct thimble_vulkan_description *description) {
     memset(description, 0, sizeof *description);
-    description->queue_family = UINT32_MAX;
+    description->queue_family = description->copy_family = UINT32_MAX;
     VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
     vulkan->vkGetPhysicalDeviceProperties2(device, &properties);
     description->properties = properties.properties;
@@ -74,14 +90,18 @@ VkResult thimble_vulkan_describe(const struct thimble_vulkan *vulkan, VkPhysical
     const bool has_matrix = has(extensions, count, "VK_KHR_cooperative_matrix");
     const bool has_matrix2 = has_matrix && has(extensions, count, "VK_NV_cooperative_matrix2");
     const bool has_multiprocessors = has(extensions, count, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME);
+    const bool has_host_memory = has(extensions, count, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
     description->memory_budget = has(extensions, count, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     free(extensions);
 
     VkPhysicalDeviceShaderSMBuiltinsPropertiesNV multiprocessors = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV};
+    VkPhysicalDeviceExternalMemoryHostPropertiesEXT host_memory = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT,
+        .pNext = has_multiprocessors ? &multiprocessors : NULL};
     VkPhysicalDeviceVulkan13Properties properties13 = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_PROPERTIES,
-        .pNext = has_multiprocessors ? &multiprocessors : NULL};
+        .pNext = has_host_memory ? (void *)&host_memory : host_memory.pNext};
     VkPhysicalDeviceVulkan12Properties properties12 = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES, .pNext = &properties13};
     VkPhysicalDeviceVulkan11Properties properties11 = {
@@ -102,6 +122,7 @@ VkResult thimble_vulkan_describe(const struct thimble_vulkan *vulkan, VkPhysical
     description->maximum_subgroup_size = properties13.maxSubgroupSize;
     description->required_subgroup_size_stages = properties13.requiredSubgroupSizeStages;
     description->processor_count = multiprocessors.shaderSMCount;
+    description->host_memory_alignment = host_memory.minImportedHostPointerAlignment;
 
     struct thimble_cooperative_matrix2_features matrix2 = {.type = THIMBLE_COOPERATIVE_MATRIX2_FEATURES};
     struct thimble_cooperative_matrix_features matrix = {
@@ -145,18 +166,26 @@ VkResult thimble_vulkan_describe(const struct thimble_vulkan *vulkan, VkPhysical
     memcpy(description->heap_budget, budget.heapBudget, sizeof description->heap_budget);
     memcpy(description->heap_usage, budget.heapUsage, sizeof description->heap_usage);
     find_queue_family(vulkan, device, description);
+    find_copy_family(vulkan, device, description);
     return VK_SUCCESS;
 }
 
 VkResult thimble_vulkan_create_device(struct thimble_vulkan *vulkan, VkPhysicalDevice physical,
-    const struct thimble_vulkan_description *description, VkDevice *device, VkQueue *queue) {
+    const struct thimble_vulkan_description *description, VkDevice *device, VkQueue *queue,
+    VkQueue *copy_queue) {
     const float priority = 1;
-    const VkDeviceQueueCreateInfo queues = {
-        .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
-        .queueFamilyIndex = description->queue_family,
-        .queueCount = 1,
-        .pQueuePriorities = &priority,
-    };
+    const bool has_copy_family = description->copy_family != description->queue_family;
+    vulkan->queue_families[0] = description->queue_family;
+    vulkan->queue_families[1] = description->copy_family;
+    vulkan->queue_family_count = has_copy_family ? 2 : 1;
+    VkDeviceQueueCreateInfo queues[2];
+    for (uint32_t i = 0; i < vulkan->queue_family_count; i++)
+        queues[i] = (VkDeviceQueueCreateInfo){
+            .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+            .queueFamilyIndex = vulkan->queue_families[i],
+            .queueCount = 1,
+            .pQueuePriorities = &priority,
+        };
     const struct thimble_cooperative_matrix2_features matrix2 = {
         .type = THIMBLE_COOPERATIVE_MATRIX2_FEATURES,
         .workgroup_scope = VK_TRUE,
@@ -202,16 +231,18 @@ VkResult thimble_vulkan_create_device(struct thimble_vulkan *vulkan, VkPhysicalD
         .pNext = (void *)&features11,
         .features = {.shaderInt64 = VK_TRUE, .shaderInt16 = VK_TRUE},
     };
-    const char *extensions[3];
+    const char *extensions[4];
     uint32_t extension_count = 0;
     if (description->memory_budget) extensions[extension_count++] = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
     if (description->cooperative_matrix) extensions[extension_count++] = "VK_KHR_cooperative_matrix";
     if (description->cooperative_matrix2) extensions[extension_count++] = "VK_NV_cooperative_matrix2";
+    if (description->host_memory_alignment)
+        extensions[extension_count++] = VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME;
     const VkDeviceCreateInfo information = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
         .pNext = &features,
-        .queueCreateInfoCount = 1,
-        .pQueueCreateInfos = &queues,
+        .queueCreateInfoCount = vulkan->queue_family_count,
+        .pQueueCreateInfos = queues,
         .enabledExtensionCount = extension_count,
         .ppEnabledExtensionNames = extensions,
     };
@@ -228,6 +259,13 @@ VkResult thimble_vulkan_create_device(struct thimble_vulkan *vulkan, VkPhysicalD
         *device = NULL;
         return VK_ERROR_INITIALIZATION_FAILED;
     }
+    vulkan->vkGetMemoryHostPointerPropertiesEXT = NULL;
+    if (description->host_memory_alignment)
+        vulkan->vkGetMemoryHostPointerPropertiesEXT =
+            (PFN_vkGetMemoryHostPointerPropertiesEXT)vulkan->vkGetDeviceProcAddr(
+                *device, "vkGetMemoryHostPointerPropertiesEXT");
     vulkan->vkGetDeviceQueue(*device, description->queue_family, 0, queue);
+    *copy_queue = *queue;
+    if (has_copy_family) vulkan->vkGetDeviceQueue(*device, description->copy_family, 0, copy_queue);
     return VK_SUCCESS;
 }

@@ -6,13 +6,17 @@ static const VkBufferUsageFlags buffer_usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BI
     VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
     VK_BUFFER_USAGE_TRANSFER_DST_BIT;
 
-static VkResult create_unbound(
-    const struct thimble_vulkan *vulkan, VkDevice device, uint64_t byte_count, VkBuffer *buffer) {
+static VkResult create_unbound(const struct thimble_vulkan *vulkan, VkDevice device, uint64_t byte_count,
+    VkBufferUsageFlags usage, const void *next, VkBuffer *buffer) {
     const VkBufferCreateInfo information = {
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+        .pNext = next,
         .size = byte_count,
-        .usage = buffer_usage,
-        .sharingMode = VK_SHARING_MODE_EXCLUSIVE,
+        .usage = usage,
+        .sharingMode =
+            vulkan->queue_family_count > 1 ? VK_SHARING_MODE_CONCURRENT : VK_SHARING_MODE_EXCLUSIVE,
+        .queueFamilyIndexCount = vulkan->queue_family_count,
+        .pQueueFamilyIndices = vulkan->queue_families,
     };
     return vulkan->vkCreateBuffer(device, &information, NULL, buffer);
 }
@@ -20,7 +24,7 @@ static VkResult create_unbound(
 uint32_t thimble_vulkan_buffer_memory_types(
     const struct thimble_vulkan *vulkan, VkDevice device, VkResult *result) {
     VkBuffer buffer;
-    *result = create_unbound(vulkan, device, 4096, &buffer);
+    *result = create_unbound(vulkan, device, 4096, buffer_usage, NULL, &buffer);
     if (*result != VK_SUCCESS) return 0;
     VkMemoryRequirements requirements;
     vulkan->vkGetBufferMemoryRequirements(device, buffer, &requirements);
@@ -31,7 +35,7 @@ uint32_t thimble_vulkan_buffer_memory_types(
 VkResult thimble_vulkan_create_buffer(const struct thimble_vulkan *vulkan, VkDevice device,
     uint64_t byte_count, uint32_t memory_type, bool is_mapped, struct thimble_vulkan_buffer *buffer) {
     memset(buffer, 0, sizeof *buffer);
-    VkResult result = create_unbound(vulkan, device, byte_count, &buffer->buffer);
+    VkResult result = create_unbound(vulkan, device, byte_count, buffer_usage, NULL, &buffer->buffer);
     if (result != VK_SUCCESS) return result;
     VkMemoryRequirements requirements;
     vulkan->vkGetBufferMemoryRequirements(device, buffer->buffer, &requirements);
@@ -60,6 +64,48 @@ VkResult thimble_vulkan_create_buffer(const struct thimble_vulkan *vulkan, VkDev
     };
     buffer->address = vulkan->vkGetBufferDeviceAddress(device, &address);
     return VK_SUCCESS;
+}
+
+VkResult thimble_vulkan_import_buffer(const struct thimble_vulkan *vulkan, VkDevice device, void *host,
+    uint64_t byte_count, struct thimble_vulkan_buffer *buffer) {
+    memset(buffer, 0, sizeof *buffer);
+    const VkExternalMemoryHandleTypeFlagBits kind = VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT;
+    VkMemoryHostPointerPropertiesEXT properties = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT};
+    if (!vulkan->vkGetMemoryHostPointerPropertiesEXT) return VK_ERROR_FEATURE_NOT_PRESENT;
+    VkResult result = vulkan->vkGetMemoryHostPointerPropertiesEXT(device, kind, host, &properties);
+    if (result != VK_SUCCESS) return result;
+    const VkExternalMemoryBufferCreateInfo external = {
+        .sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO,
+        .handleTypes = kind,
+    };
+    result = create_unbound(
+        vulkan, device, byte_count, VK_BUFFER_USAGE_TRANSFER_SRC_BIT, &external, &buffer->buffer);
+    if (result != VK_SUCCESS) return result;
+    VkMemoryRequirements requirements;
+    vulkan->vkGetBufferMemoryRequirements(device, buffer->buffer, &requirements);
+    const uint32_t types = properties.memoryTypeBits & requirements.memoryTypeBits;
+    if (types == 0 || requirements.size > byte_count) result = VK_ERROR_FEATURE_NOT_PRESENT;
+    uint32_t type = 0;
+    while (type < 31 && !(types & 1u << type)) type++;
+    const VkImportMemoryHostPointerInfoEXT import = {
+        .sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_HOST_POINTER_INFO_EXT,
+        .handleType = kind,
+        .pHostPointer = host,
+    };
+    const VkMemoryAllocateInfo allocation = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+        .pNext = &import,
+        .allocationSize = byte_count,
+        .memoryTypeIndex = type,
+    };
+    if (result == VK_SUCCESS) result = vulkan->vkAllocateMemory(device, &allocation, NULL, &buffer->memory);
+    if (result == VK_SUCCESS) result = vulkan->vkBindBufferMemory(device, buffer->buffer, buffer->memory, 0);
+    if (result != VK_SUCCESS) {
+        thimble_vulkan_destroy_buffer(vulkan, device, buffer);
+        memset(buffer, 0, sizeof *buffer);
+    }
+    return result;
 }
 
 void thimble_vulkan_destroy_buffer(
@@ -139,19 +185,25 @@ VkResult thimble_vulkan_create_timeline(
 }
 
 VkResult thimble_vulkan_submit(const struct thimble_vulkan *vulkan, VkQueue queue, VkCommandBuffer commands,
-    uint32_t repetitions, VkSemaphore timeline, uint64_t value) {
+    uint32_t repetitions, VkSemaphore awaited, uint64_t awaited_value, VkSemaphore timeline, uint64_t value) {
     enum { most = 64 };
     VkCommandBuffer repeated[most];
     if (repetitions > most) repetitions = most;
     for (uint32_t i = 0; i < repetitions; i++) repeated[i] = commands;
+    const VkPipelineStageFlags stage = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
     const VkTimelineSemaphoreSubmitInfo values = {
         .sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+        .waitSemaphoreValueCount = awaited ? 1 : 0,
+        .pWaitSemaphoreValues = &awaited_value,
         .signalSemaphoreValueCount = 1,
         .pSignalSemaphoreValues = &value,
     };
     const VkSubmitInfo information = {
         .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
         .pNext = &values,
+        .waitSemaphoreCount = awaited ? 1 : 0,
+        .pWaitSemaphores = &awaited,
+        .pWaitDstStageMask = &stage,
         .commandBufferCount = repetitions,
         .pCommandBuffers = repeated,
         .signalSemaphoreCount = 1,
@@ -189,6 +241,16 @@ void thimble_vulkan_barrier(const struct thimble_vulkan *vulkan, VkCommandBuffer
         after |= VK_PIPELINE_STAGE_TRANSFER_BIT;
     }
     vulkan->vkCmdPipelineBarrier(commands, before, after, 0, 1, &barrier, 0, NULL, 0, NULL);
+}
+
+void thimble_vulkan_copy_barrier(const struct thimble_vulkan *vulkan, VkCommandBuffer commands) {
+    const VkMemoryBarrier barrier = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+        .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
+        .dstAccessMask = VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
+    };
+    vulkan->vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_TRANSFER_BIT, 0,
+        1, &barrier, 0, NULL, 0, NULL);
 }
 
 void thimble_vulkan_host_barrier(const struct thimble_vulkan *vulkan, VkCommandBuffer commands) {

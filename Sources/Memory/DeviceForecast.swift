@@ -66,13 +66,18 @@ struct DeviceForecast {
             memory: deviceByteCount / rates.device, computing: (1 - hostShare) * seconds(work.layers, rows))
     }
 
-    /// Rows of a prompt through all layers, those of the processor brought to the GPU; nil for so few that
-    /// the processor computes its own.
-    func bringing(_ rows: Int) -> PlanPrediction.Stage? {
+    /// How many of `count` rows are computed together next.
+    func rowsTogether(of count: Int) -> Int {
+        let chunk = min(count, plan.activations.chunkTokens)
+        return chunk >= leastRows ? chunk : min(chunk, plan.activations.unbroughtTokens ?? chunk)
+    }
+
+    /// Rows of a prompt through the processor's layers, which are brought to the GPU: what bringing them
+    /// takes from the host's memory on, and what computing with them does, both at once. Seconds; nil for so
+    /// few rows that the processor computes its own.
+    func bringing(_ rows: Int) -> (way: Double, computing: Double)? {
         guard rows >= leastRows else { return nil }
-        return stage(
-            memory: plan.secondsToBring(work, rates) + deviceByteCount / rates.device,
-            computing: seconds(work.layers, rows))
+        return (plan.secondsToBring(work, rates), hostShare * seconds(work.layers, rows))
     }
 
     /// An image through the tower; nil where that is the processor's.

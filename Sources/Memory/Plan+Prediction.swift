@@ -54,6 +54,9 @@ public struct PlanPrediction: Sendable, Equatable {
     public var image: Stage?
     /// From a page and a question to the first token of the answer.
     public var pageFirstToken: Stage?
+    /// The fewest tokens of a prompt that a GPU takes through the processor's layers, too, which are brought
+    /// to it; nil where none are.
+    public var broughtRows: Int?
     public var rates: MachineRates
 
     public var tokensPerSecond: Double { 1 / token.seconds }
@@ -79,7 +82,8 @@ extension Plan {
             load: forecast.load(), promptTokens: promptTokens,
             firstToken: forecast.prompt(promptTokens, first: passes.first),
             prefill: forecast.prompt(promptTokens, first: passes.token),
-            token: forecast.token(after: promptTokens), rates: rates)
+            token: forecast.token(after: promptTokens),
+            broughtRows: hasPassage ? rowsWorthBringing(of: work, on: rates) : nil, rates: rates)
         if let image = forecast.image(pageTokens) {
             prediction.pageTokens = pageTokens
             prediction.image = image
@@ -154,6 +158,16 @@ private struct Forecast {
         return stage
     }
 
+    /// Layers that are brought to a GPU, which computes with one while the next ones are on their way: those
+    /// that pass from the disk on. Seconds.
+    private func brought(_ traffic: WeightTraffic, way: Double, computing: Double) -> PlanPrediction.Stage {
+        var stage = pass(traffic, ahead: passes.tokenAhead, memory: 0, computing: 0)
+        stage.memory = way
+        stage.computing += computing
+        stage.seconds = max(stage.seconds, way, computing)
+        return stage
+    }
+
     /// Seconds that going through the weights once takes where they lie.
     private var weightSeconds: Double {
         let bytes = device.hostByteCount
@@ -190,11 +204,14 @@ private struct Forecast {
     /// A prompt chunk by chunk, the first of which brings `first`.
     func prompt(_ count: Int, first: WeightTraffic) -> PlanPrediction.Stage {
         var stage = PlanPrediction.Stage()
-        for start in stride(from: 0, to: count, by: plan.activations.chunkTokens) {
-            let rows = min(plan.activations.chunkTokens, count - start)
+        var start = 0
+        while start < count {
+            let rows = device.rowsTogether(of: count - start)
+            defer { start += rows }
             let seen = Double(rows) * (Double(start) + Double(rows + 1) / 2)
-            if let brought = device.bringing(rows) {
-                stage = stage + brought
+            let traffic = start == 0 ? first : passes.token
+            if let (way, computing) = device.bringing(rows) {
+                stage = stage + brought(traffic, way: way, computing: computing) + device.chunk(rows)
                 continue
             }
             let attention =
@@ -208,7 +225,7 @@ private struct Forecast {
             stage =
                 stage
                 + pass(
-                    start == 0 ? first : passes.token, ahead: passes.tokenAhead, memory: waiting,
+                    traffic, ahead: passes.tokenAhead, memory: waiting,
                     computing: products + attention + fixedSeconds) + device.chunk(rows)
         }
         return stage + lookups(count)

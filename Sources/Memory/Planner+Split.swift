@@ -3,10 +3,18 @@
 internal import Tensors
 
 extension Planner {
-    /// What bringing layers to a GPU may take of its memory: prompts are read once.
+    /// What bringing layers to a GPU may take of its memory: prompts are read once. Where layers pass from
+    /// the disk, one more of them on the GPU saves a token little.
     private static let passageShare = 6
+    private static let streamingPassageShare = 3
     /// What a longer chunk of a prompt may take of either memory.
     private static let chunkShare = 8
+    /// Where the process's memory is limited and layers are brought to a GPU, they may each time come from
+    /// the disk: a chunk is long then, and goes through a layer in parts of so many rows. The processor
+    /// computes fewer rows together, for more of them are the GPU's alone.
+    private static let broughtChunkChoices = [8192, 6144, 4096, 3072]
+    private static let layerTokens = 512
+    private static let unbroughtTokens = 128
     /// A page of keys and values has no more tokens.
     private static let mostPageTokens = 16
     /// The most bytes on their way to a GPU at once where the process's memory is limited.
@@ -45,27 +53,38 @@ extension Planner {
         return other
     }
 
-    /// With the longest chunk of a prompt that takes no more than an eighth of either memory: what is left
-    /// is layers.
+    /// With the longest chunk of a prompt that takes no more than its share of either memory: what is left is
+    /// layers.
     private func bestSplit(
         _ request: PlanRequest, context: Int, hasHostTower: Bool, hasPassage: Bool
     ) -> Plan? {
         let most = ModelSplit(
             layerCount: sizes.layerCount, hostLayerCount: sizes.layerCount, hasHostTower: hasHostTower)
+        let isBroughtFar = hasPassage && limit(.host, request) != nil
+        func activations(_ chunk: Int) -> ActivationLimits {
+            guard isBroughtFar else { return self.activations(request, chunkTokens: chunk) }
+            return self.activations(
+                request, chunkTokens: chunk, layerTokens: Self.layerTokens,
+                unbroughtTokens: Self.unbroughtTokens)
+        }
         func growth(_ chunk: Int, _ share: ModelShare, _ place: MemoryPlace) -> Int {
-            func bytes(_ chunk: Int) -> Int {
-                sizes.activations(context, activations(request, chunkTokens: chunk), share, place)
-            }
+            func bytes(_ chunk: Int) -> Int { sizes.activations(context, activations(chunk), share, place) }
             return bytes(chunk) - bytes(1)
         }
-        let choices = request.chunkTokens.map { [$0] } ?? chunkChoices
+        var lengths = chunkChoices
+        if isBroughtFar {
+            let all = Self.broughtChunkChoices + lengths
+            // One of all that there may be is as good as a longer one.
+            lengths = all.filter { length in !all.contains { $0 < length && $0 >= context } }
+        }
+        let choices = request.chunkTokens.map { [$0] } ?? lengths
         for (index, chunk) in choices.enumerated() {
             let isShort = [(most.host, MemoryPlace.host), (most.device, .device)].allSatisfy { share, place in
                 limit(place, request).map { growth(chunk, share, place) <= $0 / Self.chunkShare } ?? true
             }
             guard isShort || index == choices.count - 1 else { continue }
             let choice = Choice(
-                context: context, activations: activations(request, chunkTokens: chunk),
+                context: context, activations: activations(chunk),
                 featureTokens: featureTokens(request, context: context, limit: limit(.host, request)))
             let plan = fewestSplit(request, choice, hasHostTower: hasHostTower, hasPassage: hasPassage)
             if let plan { return plan }
@@ -94,6 +113,7 @@ extension Planner {
         // The more layers are the processor's, the less the GPU holds.
         var alone = request
         alone.limits = LedgerLimits(device: limit(.device, request))
+        alone.mayStream = request.mayStream && limit(.host, request) != nil
         func fitsDevice(_ count: Int) -> Bool {
             fit(alone, choice, [arrangement(count, mostFill: nil).device]) != nil
         }
@@ -151,13 +171,10 @@ extension Planner {
                 at: 0)
         }
         let hasPassage = shares.contains { $0.hasPassage }
-        // What is brought has to be there.
-        if hasPassage, let host = parts.first(where: { $0.place == .host }),
-            !host.residency.decoder.units.isEmpty
-        {
-            return nil
-        }
         guard let passes else { preconditionFailure("somebody computes the model") }
+        // Of a GPU's share alone it is not known yet.
+        let mayPass = passes.token.units > 0 || shares.count == 1 && request.mayStream
+        if hasPassage, !isWorthTaking(items, request, besideWeightsThatPass: mayPass) { return nil }
         return make(request, choice, parts, passes, hasPassage: hasPassage, items)
     }
 
@@ -189,8 +206,19 @@ extension Planner {
         return whole.byteCount(inventory) <= budget ? whole : nil
     }
 
-    /// What bringing the layers before `share` to it takes there: two places for a layer's weights, a layer's
-    /// keys and values, and what a chunk adds to those of all. Nil where that is more than it is worth.
+    /// Whether what bringing layers takes of a GPU's memory is within the share of it that this is worth.
+    private func isWorthTaking(
+        _ items: [Plan.Item], _ request: PlanRequest, besideWeightsThatPass: Bool
+    ) -> Bool {
+        guard let limit = limit(.device, request) else { return true }
+        let names = [Plan.layersOnTheirWay, Plan.keysOnTheirWay]
+        let taken = items.reduce(0) { $0 + (names.contains($1.name) ? $1.byteCount : 0) }
+        return taken <= limit / (besideWeightsThatPass ? Self.streamingPassageShare : Self.passageShare)
+    }
+
+    /// What bringing the layers before `share` to it takes there: two places for a layer's weights, keys and
+    /// values, a norm, and what a chunk adds to the keys and values of all. Nil where no number is
+    /// large enough.
     private func passage(
         to share: Arrangement, _ request: PlanRequest, _ choice: Choice
     ) -> [Plan.Item]? {
@@ -201,8 +229,7 @@ extension Planner {
         guard let visiting = sizes.keysAndValues(choice.context, 1),
             let fresh = sizes.keysAndValues(chunk, before.count)
         else { return nil }
-        let (layers, keys) = (2 * largest, visiting + fresh)
-        if let limit = limit(share.place, request), layers + keys > limit / Self.passageShare { return nil }
+        let (layers, keys) = (2 * largest + sizes.normBytes, 2 * visiting + fresh)
         return [(Plan.layersOnTheirWay, layers), (Plan.keysOnTheirWay, keys)].map {
             Plan.Item(name: $0.0, place: share.place, byteCount: $0.1)
         }

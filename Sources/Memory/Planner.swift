@@ -46,8 +46,11 @@ public struct Planner {
 
     /// The plan, or why there is none.
     public func plan(_ request: PlanRequest) throws(PlanRefusal) -> Plan {
-        // Refusals ask for plans again and again, of the same weights.
-        let ladder = ladder(request)
+        try plan(request, ladder(request))
+    }
+
+    /// The same with the ladder that the request has: many plans of one model need it made once.
+    func plan(_ request: PlanRequest, _ ladder: ResidencyLadder) throws(PlanRefusal) -> Plan {
         if let plan = bestWhole(request, ladder) ?? bestSplit(request) { return plan }
         throw refusal(request, ladder)
     }
@@ -78,8 +81,13 @@ public struct Planner {
     }
 
     /// Logits of one position at a time.
-    func activations(_ request: PlanRequest, chunkTokens: Int) -> ActivationLimits {
-        ActivationLimits(chunkTokens: chunkTokens, logitRows: 1, imageTokens: request.imageTokens)
+    func activations(
+        _ request: PlanRequest, chunkTokens: Int, layerTokens: Int? = nil, unbroughtTokens: Int? = nil
+    ) -> ActivationLimits {
+        func within(_ tokens: Int?) -> Int? { tokens.map { min($0, chunkTokens) } }
+        return ActivationLimits(
+            chunkTokens: chunkTokens, layerTokens: within(layerTokens),
+            unbroughtTokens: within(unbroughtTokens), logitRows: 1, imageTokens: request.imageTokens)
     }
 
     // MARK: What a plan takes

@@ -51,8 +51,14 @@ public struct ActivationPlan: Sendable {
         patchCapacity = share.hasTower ? patches : 0
         batchCapacity =
             patchCapacity > 0
-            ? max(patchCapacity, min(limits.chunkTokens, contextLength) * merge * merge) : 0
-        var regions = Self.decoder(configuration.text, limits, hasLogits: share.isLast)
+            ? max(patchCapacity, min(limits.imageBatchTokens, contextLength) * merge * merge) : 0
+        // More rows than that only enter here, and go on to be computed elsewhere.
+        let rows = share.isLast ? limits.chunkTokens : limits.unbroughtTokens ?? limits.chunkTokens
+        // Weights that pass come once for all rows of a pass.
+        let layerRows = share.isFirst ? rows : min(rows, limits.layerTokens ?? rows)
+        var regions = Self.decoder(
+            configuration.text, limits, rows: rows, layerRows: layerRows, hasLogits: share.isLast)
+        let productRows = max(layerRows, min(limits.logitRows, rows))
         var operations = [
             OperationShape.attention(
                 queryHeads: configuration.text.headCount, kvHeads: configuration.text.kvHeadCount,
@@ -75,7 +81,7 @@ public struct ActivationPlan: Sendable {
             for tensor in segment.entry.tensors where tensor.kind == .matrix {
                 operations.append(
                     .projection(
-                        rows: isVision ? batchCapacity : limits.chunkTokens, tensor.layout,
+                        rows: isVision ? batchCapacity : productRows, tensor.layout,
                         storesAttentionInputs: tensor.name == "qkv"))
             }
         }
@@ -84,19 +90,20 @@ public struct ActivationPlan: Sendable {
         arena = ArenaPlan(regions)
     }
 
-    /// Shapes: a chunk's tokens by the widths of the decoder.
+    /// Shapes: tokens that enter, or are computed, together in a chunk or in a layer, by the widths of the
+    /// decoder.
     private static func decoder(
-        _ text: TextConfiguration, _ limits: ActivationLimits, hasLogits: Bool
+        _ text: TextConfiguration, _ limits: ActivationLimits, rows: Int, layerRows: Int, hasLogits: Bool
     ) -> [ArenaRegion] {
-        let (rows, queryWidth) = (limits.chunkTokens, text.headCount * text.headSize)
+        let queryWidth = text.headCount * text.headSize
         let layers = Phase.decoder...Phase.decoder
         return [
-            floats("residual stream", rows, text.hiddenSize, Phase.decoder...Phase.logits),
+            floats("residual stream", limits.chunkTokens, text.hiddenSize, Phase.decoder...Phase.logits),
             floats("next residual stream", rows, text.hiddenSize, Phase.decoder...Phase.logits),
             floats("block output", rows, text.hiddenSize, Phase.decoder...Phase.logits),
-            floats("queries", rows, queryWidth, layers),
-            floats("attention output", rows, queryWidth, layers),
-            floats("MLP", rows, text.intermediateSize, layers),
+            floats("queries", layerRows, queryWidth, layers),
+            floats("attention output", layerRows, queryWidth, layers),
+            floats("MLP", layerRows, text.intermediateSize, layers),
             floats("rotary cosines", rows, text.rotaryPairs, layers),
             floats("rotary sines", rows, text.rotaryPairs, layers),
         ]

@@ -44,7 +44,8 @@ extension Glm4v {
         try sequence.reserve(end - sequence.length)
         defer { sequence.releaseReserve() }
         while sequence.length < end {
-            let chunk = sequence.length..<min(sequence.length + limits.chunkTokens, end)
+            let count = chunkCount(of: end - sequence.length)
+            let chunk = sequence.length..<sequence.length + count
             guard let stream = try run(inputs, chunk, sequence, shouldStop) else { return }
             switch rows {
             case .all:
@@ -63,6 +64,14 @@ extension Glm4v {
             sequence.confirm()
             sequence.share(as: inputs)
         }
+    }
+
+    /// How many of `count` inputs are computed together next: a prompt's first ones where the last part
+    /// computes them alone, and no more than each part has room for elsewhere.
+    private func chunkCount(of count: Int) -> Int {
+        let chunk = min(count, limits.chunkTokens)
+        if let passage, chunk >= passage.leastRows { return chunk }
+        return min(chunk, limits.unbroughtTokens ?? chunk)
     }
 
     /// One chunk through all layers. What the last MLP computed has yet to join the residual, in the last
@@ -116,12 +125,10 @@ extension Glm4v {
         _ positions: ArraySlice<Position>, at start: Int, _ sequence: KVSequence, by passage: LayerPassage,
         _ shouldStop: () -> Bool
     ) throws(ModelError) -> ResidualStream? {
-        let rows = 0..<positions.count
+        let entered = first.work.residuals.0.rows(0..<positions.count)
         var stream = ResidualStream(last.work, rows: positions.count)
-        try first.work.residuals.0.rows(rows).handOver(
-            from: first.backend, to: stream.residual, on: last.backend)
         angles.write(positions, into: last.work.rotary.prefix(positions.count), on: last.backend)
-        guard try passage.run(&stream, sequence, start: start, shouldStop),
+        guard try passage.run(entered, &stream, sequence, start: start, shouldStop),
             try last.run(&stream, sequence, start: start, shouldStop)
         else { return nil }
         try passage.takeBackKeys(sequence, start..<start + positions.count)

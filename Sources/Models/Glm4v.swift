@@ -70,8 +70,8 @@ public final class Glm4v {
     /// Lets prompts of at least `leastRows` rows be computed by the last part alone, which is brought the
     /// first one's weights, and their keys and values in `pool`.
     ///
-    /// Throws `backend` where memory is refused. Precondition: there are two parts, of which the first holds
-    /// all its layers; every sequence is of `pool`.
+    /// Throws `backend` where memory is refused. Precondition: there are two parts, the first in the host's
+    /// memory; every sequence is of `pool`.
     public func openPassage(
         of file: ModelFile, _ pool: KVPool, leastRows: Int
     ) throws(ModelError) {

@@ -8,39 +8,54 @@ internal import Tensors
 /// The way of the first part's layers to the last part, for prompts: a processor takes so much longer for
 /// many rows than a GPU does that bringing it the weights is worth it.
 ///
-/// Weights come layer by layer into two places in turn, so that one is filled while the other is computed
-/// with. Keys and values of the layer come along, and what is new of them goes back once all layers are done:
-/// they stay where decoding reads them.
+/// Weights and keys and values come layer by layer into two places in turn: one is filled, beside what is
+/// computed, while the other is computed with, and nothing of it makes the host wait for the GPU but the room
+/// that bytes take on their way. Where the GPU reaches the host's memory, it fetches weights that are held by
+/// itself; those that pass go on to it as the disk brings them. What is new of keys and values goes back once
+/// all layers are done: they stay where decoding reads them.
 final class LayerPassage {
     /// The fewest rows that are computed in this way.
     let leastRows: Int
     private let source: ModelPart
     private let target: ModelPart
-    private let places: [any BackendMemory]
+    private let places: [Place]
     /// Each as it lies in the place that it is brought to.
     private let layers: [ModelPart.DecoderLayer]
-    /// The raw images of the layers' segments, in the source's memory.
-    private let images: [any BackendMemory]
+    private let origins: [Origin]
     private let pool: KVPool
     private let plane: KVPlane
-    /// The pages of the layer at hand.
-    private let visiting: any BackendMemory
     /// Pages that a chunk has written to: `[layers, chunkPages]`.
     private let fresh: any BackendMemory
     private let chunkPages: Int
-    /// The most bytes of weights that go at once: a whole layer, unless the way is to take little memory.
-    private let mostFill: Int
+    /// `[hidden]`: the norm of what a layer has computed and has yet to join, which the next one does. The
+    /// layer's own may be overwritten by then.
+    private let exitNorm: Activation
+
+    /// Where a layer is computed with, in the target's memory.
+    private struct Place {
+        /// The raw image of the layer's segment.
+        let weights: any BackendMemory
+        /// The pages of the layer.
+        let keys: any BackendMemory
+    }
+
+    /// Where a layer's weights come from.
+    private enum Origin {
+        /// The host's memory, which the target reaches.
+        case reached(any BackendMemory)
+        case pieces([LoadedSegment.Piece])
+    }
 
     /// Layers that are on their way, or computed with.
     static let placeCount = 2
-    /// Bytes that go at once, few enough for a GPU's staging memory.
+    /// Bytes of keys and values that go at once.
     private static let mostAtOnce = 1 << 18
 
     /// Pages that a chunk of so many tokens writes to, at most.
     static func pageCount(ofChunk tokens: Int) -> Int { tokens / KVPool.pageTokens + 2 }
 
-    /// Throws `backend` where memory is refused. Precondition: all layers of `source` are resident, and
-    /// `pool` is that of both parts.
+    /// Throws `backend` where memory is refused. Precondition: `pool` is that of both parts; the memory of
+    /// `source` is the host's.
     init(
         from source: ModelPart, to target: ModelPart, of file: ModelFile, _ pool: KVPool, leastRows: Int
     ) throws(ModelError) {
@@ -50,71 +65,123 @@ final class LayerPassage {
         self.pool = pool
         plane = pool.planes[0]
         precondition(plane.layers == source.share.layers)
-        images = source.layers.map { layer in
-            guard case .resident(let memory, _, _) = layer.qkv.place else {
-                preconditionFailure("only layers that are held are brought")
-            }
-            return memory
-        }
-        mostFill = target.mostFill ?? .max
+        let segments = source.layerSegments
         chunkPages = Self.pageCount(ofChunk: target.activations.limits.chunkTokens)
-        let (placeBytes, pageBytes) = (images.map(\.byteCount).max() ?? 0, pool.layerPageByteCount)
-        let places: [any BackendMemory]
+        let (imageBytes, pageBytes) = (
+            segments.map(\.entry.imageByteCount).max() ?? 0, pool.layerPageByteCount
+        )
+        let places: [Place]
         do {
             let backend = target.backend
             places = try (0..<Self.placeCount).map { (_) throws(BackendError) in
-                try backend.makeMemory(byteCount: placeBytes, label: "layers on their way", use: .weights)
+                Place(
+                    weights: try backend.makeMemory(
+                        byteCount: imageBytes, label: "layers on their way", use: .weights),
+                    keys: try backend.makeMemory(
+                        byteCount: pool.pageCount * pageBytes, label: "keys and values on their way"))
             }
-            visiting = try backend.makeMemory(
-                byteCount: pool.pageCount * pageBytes, label: "keys and values on their way")
+            let hidden = file.configuration.text.hiddenSize
+            exitNorm = Activation(
+                try backend.makeMemory(
+                    byteCount: hidden * 4, label: "layers on their way", use: .weights),
+                rows: 1, columns: hidden)
             fresh = try backend.makeMemory(
                 byteCount: plane.layers.count * chunkPages * pageBytes,
                 label: "keys and values on their way")
+            origins = try segments.map { (segment) throws(BackendError) in
+                try Self.origin(of: segment, on: source.backend, reachedBy: backend)
+            }
         } catch { throw .backend(error) }
         self.places = places
-        var layers: [ModelPart.DecoderLayer] = []
-        for index in source.share.layers {
-            guard let segment = file.segments.first(where: { $0.entry.name == "layers.\(index)" }) else {
-                preconditionFailure("the schema was checked")
-            }
-            layers.append(
-                try ModelPart.DecoderLayer(
-                    LoadedSegment(segment.entry, in: places[index % places.count]), file.configuration.text))
+        let text = file.configuration.text
+        layers = try segments.enumerated().map { (index, segment) throws(ModelError) in
+            try ModelPart.DecoderLayer(
+                LoadedSegment(segment.entry, in: places[index % places.count].weights), text)
         }
-        self.layers = layers
     }
 
-    /// The rows of `stream`, in the target's memory, through the source's layers. False when the caller asked
-    /// to stop.
+    private static func origin(
+        of segment: LoadedSegment, on backend: any Backend, reachedBy target: any Backend
+    ) throws(BackendError) -> Origin {
+        guard let image = segment.image else { return .pieces(segment.pieces) }
+        var reached: (any BackendMemory)?
+        try unsafe backend.read(image, [0..<image.byteCount]) {
+            reached = unsafe target.reach($0, of: image)
+        }
+        return reached.map { .reached($0) } ?? .pieces(segment.pieces)
+    }
+
+    /// The rows of `entered`, in the source's memory, through the source's layers as those of `stream`, in
+    /// the target's. False when the caller asked to stop.
     func run(
-        _ stream: inout ResidualStream, _ sequence: KVSequence, start: Int, _ shouldStop: () -> Bool
+        _ entered: Activation, _ stream: inout ResidualStream, _ sequence: KVSequence, start: Int,
+        _ shouldStop: () -> Bool
     ) throws(ModelError) -> Bool {
         precondition(sequence.pool === pool)
+        let backend = target.backend
+        // Whatever becomes of it, what comes next waits for what is on its way.
+        defer { backend.joinAside() }
+        // By place: behind what has computed with it last.
+        var marks = [BackendMark](repeating: backend.mark(), count: places.count)
+        let residual = stream.residual
+        try carry(
+            entered.memory, at: entered.offset, to: residual.memory,
+            residual.offset..<residual.offset + entered.rows * entered.columns * 4, after: marks[0])
         var deltaNorm: Vector?
         for (index, layer) in layers.enumerated() {
             if shouldStop() { return false }
-            try bringWeights(index)
-            try bringKeys(index, sequence, before: start)
+            let place = places[index % places.count]
+            try bringWeights(index, to: place, after: marks[index % places.count])
+            try bringKeys(index, sequence, before: start, to: place, after: marks[index % places.count])
+            backend.joinAside()
             let kv = PagedKV(
-                memory: visiting, offset: 0, type: pool.type, kvHeads: pool.kvHeads, headSize: pool.headSize,
-                pageTokens: pool.pageTokens, blockTable: sequence.blockTable)
+                memory: place.keys, offset: 0, type: pool.type, kvHeads: pool.kvHeads,
+                headSize: pool.headSize, pageTokens: pool.pageTokens, blockTable: sequence.blockTable)
             try target.run(layer, &stream, joining: deltaNorm, kv, start: start)
-            keepKeys(index, sequence, start..<start + stream.delta.rows)
-            deltaNorm = layer.postMLPNorm
+            keepKeys(index, sequence, start..<start + stream.delta.rows, from: place)
+            let norm = layer.postMLPNorm
+            backend.copy(
+                Activation(norm.memory, offset: norm.offset, rows: 1, columns: norm.count), to: exitNorm)
+            deltaNorm = Vector(exitNorm.memory, offset: 0, count: norm.count)
+            marks[index % places.count] = backend.mark()
         }
+        source.store?.end()
         return true
     }
 
-    private func bringWeights(_ index: Int) throws(ModelError) {
-        let (image, place) = (images[index], places[index % places.count])
-        for start in stride(from: 0, to: image.byteCount, by: mostFill) {
-            let piece = start..<min(start + mostFill, image.byteCount)
-            do throws(BackendError) {
-                try unsafe source.backend.read(image, [piece]) { bytes in
-                    unsafe target.backend.fill(place, piece) { unsafe $0.copyMemory(from: bytes) }
+    private func bringWeights(
+        _ index: Int, to place: Place, after mark: BackendMark
+    ) throws(ModelError) {
+        switch origins[index] {
+        case .reached(let image): target.backend.copyAside(image, to: place.weights, after: mark)
+        case .pieces(let pieces):
+            for piece in pieces {
+                switch piece.place {
+                case .held(let memory, let offset):
+                    try carry(memory, at: offset, to: place.weights, piece.bytes, after: mark)
+                case .unit(let unit, let offset):
+                    guard let store = source.store else {
+                        preconditionFailure("what is in units comes by a store")
+                    }
+                    let base = try store.unit(unit)
+                    try carry(store.arena, at: base + offset, to: place.weights, piece.bytes, after: mark)
                 }
-            } catch { throw .backend(error) }
+            }
         }
+    }
+
+    /// Brings bytes of the source's memory, the first at `offset`, to some of the target's.
+    private func carry(
+        _ memory: any BackendMemory, at offset: Int, to place: any BackendMemory, _ bytes: Range<Int>,
+        after mark: BackendMark
+    ) throws(ModelError) {
+        do throws(BackendError) {
+            try unsafe target.backend.fillAside(place, bytes, after: mark) {
+                (within, piece) throws(BackendError) in
+                try unsafe source.backend.read(
+                    memory, offset + within.lowerBound..<offset + within.upperBound, into: piece)
+            }
+        } catch { throw .backend(error) }
     }
 
     // MARK: Keys and values
@@ -151,29 +218,27 @@ final class LayerPassage {
     private func planeOffset(_ index: Int) -> Int { index * pool.pageCount * pool.layerPageByteCount }
 
     /// Brings what a layer holds of the positions before `start`.
-    private func bringKeys(_ index: Int, _ sequence: KVSequence, before start: Int) throws(ModelError) {
+    private func bringKeys(
+        _ index: Int, _ sequence: KVSequence, before start: Int, to place: Place, after mark: BackendMark
+    ) throws(ModelError) {
         let offset = planeOffset(index)
         try forEachRun(pages(of: 0..<start), sequence.blockTable) { (_, slots) throws(ModelError) in
             let bytes = bytes(slots)
-            do throws(BackendError) {
-                try unsafe source.backend.read(
-                    plane.memory, [offset + bytes.lowerBound..<offset + bytes.upperBound]
-                ) { found in
-                    unsafe target.backend.fill(visiting, bytes) { unsafe $0.copyMemory(from: found) }
-                }
-            } catch { throw .backend(error) }
+            try carry(plane.memory, at: offset + bytes.lowerBound, to: place.keys, bytes, after: mark)
         }
     }
 
     /// Keeps the pages that a layer has written to until they are taken back.
-    private func keepKeys(_ index: Int, _ sequence: KVSequence, _ positions: Range<Int>) {
+    private func keepKeys(
+        _ index: Int, _ sequence: KVSequence, _ positions: Range<Int>, from place: Place
+    ) {
         let pages = pages(of: positions)
         do throws(ModelError) {
             try forEachRun(pages, sequence.blockTable) { (first, slots) throws(ModelError) in
                 let kept = index * chunkPages + first - pages.lowerBound
                 let columns = bytes(slots).count / 4
                 target.backend.copy(
-                    Activation(visiting, offset: bytes(slots).lowerBound, rows: 1, columns: columns),
+                    Activation(place.keys, offset: bytes(slots).lowerBound, rows: 1, columns: columns),
                     to: Activation(
                         fresh, offset: kept * pool.layerPageByteCount, rows: 1, columns: columns))
             }

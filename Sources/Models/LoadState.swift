@@ -106,6 +106,19 @@ internal import Threads
         return try result.get()
     }
 
+    /// Frees every unit before `sequence`, which nobody waits for yet.
+    func free(before sequence: Int) {
+        progress.withLock(waking: .all) { $0.position = max($0.position, sequence) }
+    }
+
+    /// Whether a unit is in memory that the threads have come to.
+    func isLoaded(_ sequence: Int) -> Bool {
+        progress.withLock { progress in
+            let unit = sequence % cycles[progress.phase].count
+            return sequence < progress.next && progress.offsets[progress.phase][unit] >= 0
+        }
+    }
+
     /// What a thread does until the store is closed.
     func work(_ scratch: borrowing RunScratch) {
         enum Step { case read(job: Job, run: Int), end }

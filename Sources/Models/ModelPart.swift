@@ -14,6 +14,8 @@ final class ModelPart {
     /// Nil where tokens do not enter here.
     let embedding: EmbeddingTable?
     let layers: [DecoderLayer]
+    /// Where the weights of each layer are.
+    let layerSegments: [LoadedSegment]
     /// The norm of what the last layer of the part before has computed, and has yet to join; nil in the first
     /// part.
     let entryNorm: Vector?
@@ -103,9 +105,9 @@ final class ModelPart {
         } else {
             embedding = nil
         }
-        var layers: [DecoderLayer] = []
-        for index in share.layers { layers.append(try DecoderLayer(try load("layers.\(index)"), text)) }
-        self.layers = layers
+        let segments = try share.layers.map { (index) throws(ModelError) in try load("layers.\(index)") }
+        layerSegments = segments
+        layers = try segments.map { (segment) throws(ModelError) in try DecoderLayer(segment, text) }
         if share.isLast {
             let segment = try load("head")
             let output = text.tiesEmbedding ? embedded ?? segment : segment
@@ -158,18 +160,39 @@ final class ModelPart {
             try run(layer, &stream, joining: deltaNorm, sequence.layer(index), start: start)
             deltaNorm = layer.postMLPNorm
         }
+        // While another part computes what comes next, this one's next pass is read.
+        if !share.isLast { store?.end() }
         return true
     }
 
-    /// The rows of `stream` through one layer, its own or one that was brought here. `deltaNorm` is that of
-    /// what the layer before has computed; nil for the first one.
+    /// The rows of `stream` through one layer, its own or one that was brought here: as many at a time as
+    /// there is room for. `deltaNorm` is that of what the layer before has computed; nil for the first one.
     func run(
         _ layer: DecoderLayer, _ stream: inout ResidualStream, joining deltaNorm: Vector?, _ kv: PagedKV,
         start: Int
     ) throws(ModelError) {
+        let (count, most) = (stream.delta.rows, work.queries.rows)
+        var first = 0
+        while first + most < count {
+            var rows = stream.rows(first..<first + most)
+            try run(layer, &rows, joining: deltaNorm, kv, start: start, from: first)
+            first += most
+        }
+        var last = stream.rows(first..<count)
+        try run(layer, &last, joining: deltaNorm, kv, start: start, from: first)
+        // All rows have gone from one place to the other alike.
+        stream.advance(like: last)
+    }
+
+    /// Some rows of a chunk that begins at `start`: those from `first` of it on.
+    private func run(
+        _ layer: DecoderLayer, _ stream: inout ResidualStream, joining deltaNorm: Vector?, _ kv: PagedKV,
+        start: Int, from first: Int
+    ) throws(ModelError) {
         let count = stream.delta.rows
         let (queries, attended) = (work.queries.rows(0..<count), work.attended.rows(0..<count))
-        let (mlp, rotary) = (work.mlp.rows(0..<count), work.rotary.prefix(count))
+        let (mlp, rotary) = (work.mlp.rows(0..<count), work.rotary.rows(first..<first + count))
+        let start = start + first
         backend.project(
             joined(&stream, deltaNorm, then: layer.inputNorm), try here(layer.qkv),
             .attentionInputs(queries: queries, bias: layer.qkvBias, rotary: rotary, kv: kv, start: start))

@@ -9,6 +9,8 @@ struct ResidualStream {
     private(set) var next: Activation
     /// What the block before has computed, and has yet to join.
     let delta: Activation
+    /// Whether the residual has come to lie where the next sum went when this was made.
+    private var isTurned = false
 
     init(_ work: DecoderWork, rows: Int) {
         residual = work.residuals.0.rows(0..<rows)
@@ -27,7 +29,15 @@ struct ResidualStream {
     }
 
     /// The sum has been asked for: it is the residual from now on.
-    mutating func advance() { swap(&residual, &next) }
+    mutating func advance() {
+        swap(&residual, &next)
+        isTurned.toggle()
+    }
+
+    /// Goes on as its rows have gone that `rows` are the last of.
+    mutating func advance(like rows: ResidualStream) {
+        if rows.isTurned { advance() }
+    }
 
     /// The stream in the memory of the part that follows. Throws `backend` for a fault of either device.
     func handedOver(from part: ModelPart, to other: ModelPart) throws(ModelError) -> ResidualStream {

@@ -159,6 +159,45 @@ struct LoadedSegment {
             vectors: any BackendMemory, offsets: [String: Int], units: [(index: Int, unit: WeightUnit)])
     }
 
+    /// A run of the segment's raw image, and where it is.
+    struct Piece {
+        /// Of the raw image.
+        let bytes: Range<Int>
+        let place: Place
+
+        enum Place {
+            /// From an offset of a memory that holds it.
+            case held(any BackendMemory, Int)
+            /// In a unit of the decoder's cycle, from an offset of that.
+            case unit(Int, Int)
+        }
+    }
+
+    /// The memory of the segment's raw image; nil where it is not held whole.
+    var image: (any BackendMemory)? {
+        if case .whole(let memory) = place { memory } else { nil }
+    }
+
+    /// All of the segment that has a meaning, each byte once, those in units in the order of their cycle.
+    var pieces: [Piece] {
+        switch place {
+        case .whole(let memory): return [Piece(bytes: 0..<entry.imageByteCount, place: .held(memory, 0))]
+        case .parted(let vectors, let offsets, let units):
+            let held = entry.tensors.filter { $0.kind == .vector }.compactMap { tensor -> Piece? in
+                let bytes = tensor.codesOffset..<tensor.codesOffset + tensor.codesByteCount
+                // One between the matrices of a unit comes with them.
+                if units.contains(where: { $0.unit.codes.overlaps(bytes) }) { return nil }
+                return Piece(bytes: bytes, place: .held(vectors, offsets[tensor.name] ?? 0))
+            }
+            return held
+                + units.flatMap { index, unit in
+                    [(unit.codes, 0), (unit.scales, unit.codes.count)].filter { !$0.0.isEmpty }.map {
+                        Piece(bytes: $0, place: .unit(index, $1))
+                    }
+                }
+        }
+    }
+
     /// The matrix of that name, which must be `rows` by `columns`.
     func matrix(_ name: String, rows: Int, columns: Int) throws(ModelError) -> WeightMatrix {
         let pieces = try pieces(of: name, rows: rows, columns: columns)

@@ -111,6 +111,15 @@ final class WeightStore {
         current = first - 1
     }
 
+    /// States that the unit asked for last is used no more: others are read into its room before the next
+    /// pass asks for them.
+    func end() {
+        if current >= first { state.free(before: current + 1) }
+    }
+
+    /// Whether the next pass need not wait for the first unit that the phase has.
+    var isNextPassBegun: Bool { state.isLoaded(first + state.cycles[phase.rawValue].count) }
+
     /// Waits until a unit of the phase is in memory; returns where it begins in the arena.
     ///
     /// Throws `file` for a fault of the file: the pass is over then, and the next one tries again.

@@ -123,6 +123,13 @@ public enum MemoryUse: Sendable {
     case working
 }
 
+/// A point in the order of what a backend is asked for; of meaning to that one alone.
+public struct BackendMark: Sendable {
+    public let position: UInt64
+
+    public init(_ position: UInt64) { self.position = position }
+}
+
 /// A processor that runs a model.
 ///
 /// Operations may be queued: they run in the order asked, and take no memory. Shapes are the caller's duty
@@ -149,8 +156,32 @@ public protocol Backend: AnyObject {
     func read(
         _ memory: any BackendMemory, _ runs: [Range<Int>], _ body: (UnsafeRawBufferPointer) -> Void
     ) throws(BackendError)
+    /// Waits until everything asked for has happened, and writes bytes of a memory to the host's, as fast as
+    /// can be. Precondition: they lie inside the memory, and `target` has as many.
+    func read(
+        _ memory: any BackendMemory, _ bytes: Range<Int>, into target: UnsafeMutableRawBufferPointer
+    ) throws(BackendError)
     /// Waits until everything asked for has happened.
     func synchronize() throws(BackendError)
+
+    /// A point behind everything asked for so far.
+    func mark() -> BackendMark
+    /// Fills bytes of a memory beside what is computed, once everything before `mark` has happened: what is
+    /// asked for sees them from the next `joinAside` on. `body` is lent pieces in order, with their bytes
+    /// counted from the first one; none after a fault.
+    func fillAside<E: Error>(
+        _ memory: any BackendMemory, _ bytes: Range<Int>, after mark: BackendMark,
+        _ body: (_ within: Range<Int>, UnsafeMutableRawBufferPointer) throws(E) -> Void
+    ) throws(E)
+    /// Bytes of the host's memory as a memory that `copyAside` takes; nil where they are to be copied by the
+    /// host. `owner` keeps them where they are.
+    ///
+    /// Precondition: they begin and end with pages of the host, the last of which may go on.
+    func reach(_ bytes: UnsafeRawBufferPointer, of owner: any BackendMemory) -> (any BackendMemory)?
+    /// Copies the whole of what `reach` has given to the start of a memory, as `fillAside` fills it.
+    func copyAside(_ reached: any BackendMemory, to memory: any BackendMemory, after mark: BackendMark)
+    /// Lets what is asked for from here on wait for all that is filled aside.
+    func joinAside()
 
     /// Resizes an image, given as red, green and blue bytes row by row without padding, normalises it and
     /// cuts it into patches, `[patchCount, patchElementCount]`. The pixels need to live as long as the call.

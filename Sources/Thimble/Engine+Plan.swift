@@ -53,6 +53,7 @@ extension Engine {
     ) throws(ThimbleError) -> (device: OpenDevice, plan: Plan) {
         try checkFeatureSizes(options)
         let opened = try OpenDevice(options.device, threadCount: threadCount, ledger, vulkan: vulkan)
+        (opened.backend as? VulkanBackend)?.reachesHost = options.reachesHost
         guard options.kvType == .f16 || opened.backend is CPUBackend else {
             throw ThimbleError(
                 .unsupported,

@@ -57,6 +57,8 @@ public struct EngineOptions: Sendable {
     /// The fewest rows that a GPU computes alone, layers of the processor included; nil asks what the
     /// machine's rates make of it.
     var passageRows: Int?
+    /// Whether a GPU may fetch the processor's weights from where they lie.
+    var reachesHost = true
 
     public init() {}
 

@@ -60,6 +60,8 @@ struct PredictionReport: Encodable {
     /// A page and a question, from the page on.
     var pageFirstToken: Stage?
     var load: Stage
+    /// The fewest tokens of a prompt that the GPU takes through the CPU's layers, too.
+    var broughtPromptTokens: Int?
     var rates: Rates
     var withMore: More?
     private let streamedBytes: Int
@@ -67,7 +69,7 @@ struct PredictionReport: Encodable {
 
     private enum CodingKeys: CodingKey {
         case tokensPerSecond, token, promptTokens, firstToken, prefill, prefillTokensPerSecond, pageTokens
-        case image, pageFirstToken, load, rates, withMore
+        case image, pageFirstToken, load, broughtPromptTokens, rates, withMore
     }
 
     init?(_ outlook: PlanOutlook) {
@@ -82,6 +84,7 @@ struct PredictionReport: Encodable {
         image = prediction.image.map(Stage.init)
         pageFirstToken = prediction.pageFirstToken.map(Stage.init)
         load = Stage(prediction.load)
+        broughtPromptTokens = prediction.broughtRows
         let rates = prediction.rates
         self.rates = Rates(
             memoryBytesPerSecond: rates.weightRate(of: outlook.plan.decodedByteCount),
@@ -114,6 +117,14 @@ struct PredictionReport: Encodable {
                     "of a page",
                     "after \(pageFirstToken.seconds.asFigure) s for \(pageTokens.of("visual token")) and a "
                         + "question; \(reason(pageFirstToken))"))
+        }
+        if let broughtPromptTokens {
+            let path = streamedBytes > 0 ? "brought to it, from the disk on" : "brought to it"
+            lines.append(
+                row(
+                    "prompts",
+                    "the GPU's alone from \(broughtPromptTokens.of("token")) on: the CPU's layers are \(path)"
+                ))
         }
         lines.append(row("loading", "\(load.seconds.asFigure) s"))
         if let withMore { lines.append(row("\(withMore.bytes.asBytes) more", gain(withMore))) }

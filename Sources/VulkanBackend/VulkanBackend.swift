@@ -14,6 +14,10 @@ public final class VulkanBackend: Backend {
     var library: PipelineLibrary
     private let staging: StagingRing
     private let windows = HostWindows()
+    /// The way of what comes beside what is computed; nil until something does.
+    private(set) var aside: AsideWay?
+    /// Whether the device copies from the host's memory in place, where it can.
+    public var reachesHost = true
     /// Host memory that activations are read through: as large as the largest ever read.
     var readback: DeviceBuffer
     private var scratch: (memory: any BackendMemory, bytes: Range<Int>)?
@@ -201,9 +205,18 @@ public final class VulkanBackend: Backend {
 
     func wait() throws(VulkanError) {
         do { try stream.wait() } catch { keep(error) }
+        do { try aside?.stream.throwFault() } catch { keep(error) }
         try throwFault()
         staging.releaseAll()
         windows.release()
+    }
+
+    /// The way aside, made when it is first asked for; nil after a fault, which is kept.
+    func openAside() -> AsideWay? {
+        if fault != nil { return nil }
+        if let aside { return aside }
+        do { aside = try AsideWay(device) } catch { keep(error) }
+        return aside
     }
 
     /// Keeps the first fault of what cannot throw.

@@ -8,12 +8,18 @@ internal import VulkanCompute
 /// Sendable, for it says no more than where it is; the backend that made it belongs to one thread at a time.
 final class VulkanMemory: BackendMemory, @unchecked Sendable {
     let buffer: DeviceBuffer
-    private let drawn: DrawnBytes
+    /// Nil where the memory is the host's, and the device only reaches it.
+    private let drawn: DrawnBytes?
     var byteCount: Int { buffer.byteCount }
 
     init(_ buffer: DeviceBuffer, _ drawn: consuming DrawnBytes) {
         self.buffer = buffer
-        self.drawn = drawn
+        self.drawn = consume drawn
+    }
+
+    init(reaching buffer: DeviceBuffer) {
+        self.buffer = buffer
+        drawn = nil
     }
 }
 

@@ -23,6 +23,8 @@ internal import CVulkan
     private var isIndependent = false
     /// Of the last submission.
     private var lastSubmission: UInt64 = 0
+    /// Submissions of copies that the next submission waits for.
+    private var awaitedCopies: UInt64?
     /// Submitting a run early lets the device start; each submission costs some microseconds.
     private static let commandsInRun = 64
     private static let bufferCount = 8
@@ -191,7 +193,8 @@ internal import CVulkan
             device.closeStream()
             try device.check(
                 unsafe device.functions.pointee.vkEndCommandBuffer(commands), "vkEndCommandBuffer")
-            lastSubmission = unsafe try device.submit(unsafe commands)
+            lastSubmission = unsafe try device.submit(unsafe commands, afterCopies: awaitedCopies)
+            awaitedCopies = nil
             unsafe buffers[next].submission = lastSubmission
             next = unsafe (next + 1) % buffers.count
         } catch { fault = error }
@@ -218,6 +221,12 @@ internal import CVulkan
             fault = error
             device.drain()
         }
+    }
+
+    /// Lets what comes from here on wait for all copies that were submitted beside it.
+    public func joinCopies() {
+        submitOpen()
+        awaitedCopies = device.copiesSubmitted
     }
 
     /// Submits what was recorded so far, and waits until all of it has run.
@@ -276,7 +285,9 @@ internal import CVulkan
     public func run(_ recorded: Recording, times: Int = 1) throws(VulkanError) -> UInt64 {
         precondition((1...64).contains(times))
         try submit()
-        lastSubmission = unsafe try device.submit(unsafe recorded.commands, repetitions: times)
+        lastSubmission = unsafe try device.submit(
+            unsafe recorded.commands, repetitions: times, afterCopies: awaitedCopies)
+        awaitedCopies = nil
         return lastSubmission
     }
 }

@@ -15,7 +15,9 @@ internal import CVulkan
     public let device: VulkanDevice
     let buffer: thimble_vulkan_buffer
     public let byteCount: Int
-    /// Where shaders find byte 0.
+    /// What keeps memory of the host's that the device reaches; nil where the memory is the buffer's.
+    private let owner: AnyObject?
+    /// Where shaders find byte 0; 0 where only copies do.
     public let address: UInt64
     /// Where the host finds it; nil where it cannot.
     public let mapped: UnsafeMutableRawBufferPointer?
@@ -26,6 +28,7 @@ internal import CVulkan
     public init(_ device: VulkanDevice, byteCount: Int, kind: Kind = .device) throws(VulkanError) {
         precondition(byteCount >= 0)
         self.device = device
+        owner = nil
         self.byteCount = byteCount
         // Whole words, for fills count in them.
         let size = max(byteCount + 3, 4) / 4 * 4
@@ -45,5 +48,32 @@ internal import CVulkan
         }
     }
 
-    deinit { unsafe device.retire(.buffer(buffer)) }
+    /// The host's own memory, for the device to copy from; `owner` keeps it where it is. Throws where the
+    /// device cannot reach it, or the driver will not have it.
+    ///
+    /// Precondition: the bytes begin and end with pages of the host, the last of which may go on.
+    public init(
+        _ device: VulkanDevice, reaching bytes: UnsafeRawBufferPointer, of owner: AnyObject
+    ) throws(VulkanError) {
+        let alignment = Int(clamping: device.physical.details.host_memory_alignment)
+        guard alignment > 0, alignment <= Self.hostPage, let start = unsafe bytes.baseAddress,
+            UInt(bitPattern: start) % UInt(alignment) == 0, !bytes.isEmpty
+        else { throw VulkanError(.unavailable, "the device does not reach the host's memory") }
+        self.device = device
+        self.owner = owner
+        byteCount = bytes.count
+        let size = (bytes.count + alignment - 1) / alignment * alignment
+        var buffer = unsafe thimble_vulkan_buffer()
+        try device.check(
+            unsafe thimble_vulkan_import_buffer(
+                device.functions, device.handle, UnsafeMutableRawPointer(mutating: start), UInt64(size),
+                &buffer), "reaching \(bytes.count) bytes of the host's memory")
+        unsafe self.buffer = buffer
+        address = 0
+        unsafe mapped = nil
+    }
+
+    private static let hostPage = 4096
+
+    deinit { unsafe device.retire(.buffer(buffer, of: owner)) }
 }

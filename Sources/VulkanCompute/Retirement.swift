@@ -4,13 +4,14 @@ internal import CVulkan
 
 /// A thing of the device that commands use.
 @safe enum Retired {
-    case buffer(thimble_vulkan_buffer)
+    /// With what owns its memory, where that is the host's.
+    case buffer(thimble_vulkan_buffer, of: AnyObject?)
     case pipeline(VkPipeline)
     case queries(VkQueryPool)
 
     func destroy(_ functions: UnsafeMutablePointer<thimble_vulkan>, _ device: VkDevice) {
         switch self {
-        case .buffer(var buffer): unsafe thimble_vulkan_destroy_buffer(functions, device, &buffer)
+        case .buffer(var buffer, _): unsafe thimble_vulkan_destroy_buffer(functions, device, &buffer)
         case .pipeline(let pipeline): unsafe functions.pointee.vkDestroyPipeline(device, pipeline, nil)
         case .queries(let queries): unsafe functions.pointee.vkDestroyQueryPool(device, queries, nil)
         }

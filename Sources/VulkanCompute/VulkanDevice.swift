@@ -1,4 +1,4 @@
-//! An opened device: its queue, its timeline, and the kinds of its memory.
+//! An opened device: its queues, their timelines, and the kinds of its memory.
 
 internal import CVulkan
 internal import Threads
@@ -16,6 +16,15 @@ internal import Threads
     private let timeline: VkSemaphore
     /// Submissions so far.
     private(set) var submitted: UInt64 = 0
+    /// Where copies run beside what `queue` does; `queue` itself where the device has no other.
+    private let copyQueue: VkQueue
+    /// Counts the submissions to it.
+    private let copyTimeline: VkSemaphore
+    /// Submissions of copies so far, and those that are known to be done.
+    private(set) var copiesSubmitted: UInt64 = 0
+    private var copiesFinished: UInt64 = 0
+    /// The last submission that waits for copies, and how many of theirs it waits for.
+    private var joined: (submission: UInt64, copies: UInt64) = (0, 0)
     /// Of the layout of every pipeline: push constants alone.
     static let pushByteCount = 128
     let layout: VkPipelineLayout
@@ -39,17 +48,21 @@ internal import Threads
         let functions = UnsafeMutablePointer<thimble_vulkan>.allocate(capacity: 1)
         unsafe functions.initialize(to: physical.instance.functions.pointee)
         var made = unsafe (
-            device: VkDevice?.none, queue: VkQueue?.none, timeline: VkSemaphore?.none,
-            layout: VkPipelineLayout?.none
+            device: VkDevice?.none, queue: VkQueue?.none, copyQueue: VkQueue?.none,
+            timeline: VkSemaphore?.none, copyTimeline: VkSemaphore?.none, layout: VkPipelineLayout?.none
         )
         do throws(VulkanError) {
             var details = physical.details
             try VulkanError.check(
                 unsafe thimble_vulkan_create_device(
-                    functions, physical.handle, &details, &made.device, &made.queue), "vkCreateDevice")
+                    functions, physical.handle, &details, &made.device, &made.queue, &made.copyQueue),
+                "vkCreateDevice")
             unsafe physical.instance.replace(functions)
             try VulkanError.check(
                 unsafe thimble_vulkan_create_timeline(functions, made.device, &made.timeline),
+                "vkCreateSemaphore")
+            try VulkanError.check(
+                unsafe thimble_vulkan_create_timeline(functions, made.device, &made.copyTimeline),
                 "vkCreateSemaphore")
             try VulkanError.check(
                 unsafe thimble_vulkan_create_layout(
@@ -68,8 +81,8 @@ internal import Threads
             if unsafe made.layout != nil {
                 unsafe functions.pointee.vkDestroyPipelineLayout(made.device, made.layout, nil)
             }
-            if unsafe made.timeline != nil {
-                unsafe functions.pointee.vkDestroySemaphore(made.device, made.timeline, nil)
+            for timeline in unsafe [made.timeline, made.copyTimeline] where unsafe timeline != nil {
+                unsafe functions.pointee.vkDestroySemaphore(made.device, timeline, nil)
             }
             if unsafe made.device != nil { unsafe functions.pointee.vkDestroyDevice(made.device, nil) }
             unsafe functions.deallocate()
@@ -80,6 +93,8 @@ internal import Threads
         unsafe handle = made.device!
         unsafe queue = made.queue!
         unsafe timeline = made.timeline!
+        unsafe copyQueue = made.copyQueue!
+        unsafe copyTimeline = made.copyTimeline!
         unsafe layout = made.layout!
     }
 
@@ -89,6 +104,7 @@ internal import Threads
         retirement.withLock { unsafe $0.destroyAll(functions, handle) }
         unsafe functions.pointee.vkDestroyPipelineLayout(handle, layout, nil)
         unsafe functions.pointee.vkDestroySemaphore(handle, timeline, nil)
+        unsafe functions.pointee.vkDestroySemaphore(handle, copyTimeline, nil)
         unsafe functions.pointee.vkDestroyDevice(handle, nil)
         unsafe functions.deallocate()
     }
@@ -143,15 +159,45 @@ internal import Threads
         try VulkanError.check(result, call)
     }
 
-    /// Queues `repetitions` runs of a command buffer. Returns what `wait(for:)` takes.
-    func submit(_ commands: VkCommandBuffer, repetitions: Int = 1) throws(VulkanError) -> UInt64 {
+    /// Queues `repetitions` runs of a command buffer, which begin when so many submissions of copies are
+    /// done. Returns what `wait(for:)` takes.
+    func submit(
+        _ commands: VkCommandBuffer, repetitions: Int = 1, afterCopies copies: UInt64? = nil
+    ) throws(VulkanError) -> UInt64 {
         if isLost { throw VulkanError("vkQueueSubmit", VK_ERROR_DEVICE_LOST) }
         retirement.withLock { $0.isBusy = true }
         try check(
             unsafe thimble_vulkan_submit(
-                functions, queue, commands, UInt32(repetitions), timeline, submitted + 1), "vkQueueSubmit")
+                functions, queue, commands, UInt32(repetitions), copies == nil ? nil : copyTimeline,
+                copies ?? 0, timeline, submitted + 1), "vkQueueSubmit")
         submitted += 1
+        if let copies { joined = (submitted, copies) }
         return submitted
+    }
+
+    /// Queues copies beside what `submit` has queued, once so many of that are done. Returns what
+    /// `wait(forCopies:)` takes.
+    func submitCopies(
+        _ commands: VkCommandBuffer, after submission: UInt64
+    ) throws(VulkanError) -> UInt64 {
+        if isLost { throw VulkanError("vkQueueSubmit", VK_ERROR_DEVICE_LOST) }
+        retirement.withLock { $0.isBusy = true }
+        try check(
+            unsafe thimble_vulkan_submit(
+                functions, copyQueue, commands, 1, timeline, submission, copyTimeline, copiesSubmitted + 1),
+            "vkQueueSubmit")
+        copiesSubmitted += 1
+        return copiesSubmitted
+    }
+
+    /// Waits until that many submissions of copies are done.
+    func wait(forCopies value: UInt64) throws(VulkanError) {
+        if isLost { throw VulkanError("vkWaitSemaphores", VK_ERROR_DEVICE_LOST) }
+        if value <= copiesFinished { return }
+        try check(
+            unsafe thimble_vulkan_wait(functions, handle, copyTimeline, value, UInt64.max),
+            "vkWaitSemaphores")
+        copiesFinished = value
     }
 
     /// Waits until that many submissions are done.
@@ -160,6 +206,7 @@ internal import Threads
         try check(
             unsafe thimble_vulkan_wait(functions, handle, timeline, value, UInt64.max), "vkWaitSemaphores")
         finished = max(finished, value)
+        if value >= joined.submission { copiesFinished = max(copiesFinished, joined.copies) }
         destroyRetiredIfIdle()
     }
 
@@ -170,8 +217,10 @@ internal import Threads
         let result = unsafe functions.pointee.vkDeviceWaitIdle(handle)
         if result != VK_SUCCESS, result != VK_ERROR_DEVICE_LOST {
             _ = unsafe thimble_vulkan_wait(functions, handle, timeline, submitted, UInt64.max)
+            _ = unsafe thimble_vulkan_wait(functions, handle, copyTimeline, copiesSubmitted, UInt64.max)
         }
         finished = submitted
+        copiesFinished = copiesSubmitted
         destroyRetiredIfIdle()
     }
 
@@ -187,7 +236,7 @@ internal import Threads
     func closeStream() { openStreams -= 1 }
 
     private func destroyRetiredIfIdle() {
-        guard openStreams == 0, finished == submitted else { return }
+        guard openStreams == 0, finished == submitted, copiesFinished == copiesSubmitted else { return }
         retirement.withLock { retirement in
             retirement.isBusy = false
             unsafe retirement.destroyAll(functions, handle)

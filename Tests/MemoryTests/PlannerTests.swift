@@ -49,11 +49,22 @@ private func check(_ plan: Plan, _ sizes: ModelSizes, _ request: PlanRequest) {
         #expect(part.residency.resident.isSubset(of: Set(inventory.all)))
     }
     if plan.parts.count > 1 {
+        checkPassage(plan, sizes)
         #expect(plan.parts.map(\.place) == [.host, .device])
-        #expect(!plan.hasPassage || plan.parts[0].residency.decoder.units.isEmpty)
         let asked = request.deviceLayerCount.map { sizes.layerCount - $0 }
         #expect(plan.offloadedLayerCount == asked ?? plan.offloadedLayerCount)
     }
+}
+
+/// What is brought has two places of the largest layer, and rooms for its keys and values; the processor has
+/// room for fewer rows of a prompt only where it need not compute more.
+private func checkPassage(_ plan: Plan, _ sizes: ModelSizes) {
+    let layers = sizes.inventory.decoder[plan.parts[0].share.layers]
+    let largest = layers.map { sizes.inventory.byteCount(of: [$0]) }.max() ?? 0
+    let items = plan.items.filter { $0.name == "layers on their way" }
+    let expected = plan.hasPassage ? [2 * largest + sizes.normBytes] : []
+    #expect(items.map(\.byteCount) == expected && items.allSatisfy { $0.place == .device })
+    #expect(plan.hasPassage || plan.activations.unbroughtTokens == nil)
 }
 
 @Suite struct PlannerTests {

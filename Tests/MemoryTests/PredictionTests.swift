@@ -8,7 +8,7 @@ import Testing
 @testable import Memory
 
 /// Rates so high that nothing takes time: a test lowers the one that it is about.
-private var boundless: MachineRates {
+var boundless: MachineRates {
     var rates = MachineRates(threadCount: 1)
     rates.weights = [.init(byteCount: 1, bytesPerSecond: 1e18)]
     rates.disk = 1e18
@@ -26,7 +26,7 @@ private var boundless: MachineRates {
     return rates
 }
 
-private func near(_ value: Double?, _ expected: Double) -> Bool {
+func near(_ value: Double?, _ expected: Double) -> Bool {
     value.map { abs($0 - expected) <= 1e-6 * abs(expected) + 1e-6 } ?? false
 }
 
@@ -244,11 +244,14 @@ private struct Planned {
         for planned in planned {
             let planner = Planner(planned.model.sizes())
             let all = planned.whole.byteCount(.host)
+            var limited = PlanRequest()
+            limited.limits.host = all
+            let ladder = planner.ladder(limited)
             for (context, chunk) in [(nil, nil), (700, nil), (nil, 64), (300, 32)] as [(Int?, Int?)] {
                 var request = PlanRequest()
                 request.contextLength = context
                 request.chunkTokens = chunk
-                try check(planned, planner, request, upTo: all * 4, rates + [Self.random(&generator)])
+                try check(planned, planner, ladder, request, upTo: all * 4, rates + [Self.random(&generator)])
             }
         }
     }
@@ -256,7 +259,8 @@ private struct Planned {
     /// Plans with rising limits: within each of them, none refused after one that was not, and none predicted
     /// slower than the one before on any of some machines.
     private func check(
-        _ planned: Planned, _ planner: Planner, _ asked: PlanRequest, upTo most: Int, _ rates: [MachineRates]
+        _ planned: Planned, _ planner: Planner, _ ladder: ResidencyLadder, _ asked: PlanRequest,
+        upTo most: Int, _ rates: [MachineRates]
     ) throws {
         var request = asked
         var last: [PlanPrediction] = []
@@ -264,7 +268,7 @@ private struct Planned {
         while limit < most {
             request.limits.host = limit
             defer { limit += limit / 12 + 1 }
-            guard let plan = try? planner.plan(request) else {
+            guard let plan = try? planner.plan(request, ladder) else {
                 #expect(last.isEmpty, "\(limit): what fits less fits more")
                 continue
             }

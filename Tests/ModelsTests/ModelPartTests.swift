@@ -18,6 +18,13 @@ private struct PartedModel {
     let inventory: WeightInventory
     var layerCount: Int { file.configuration.text.layerCount }
 
+    /// Tokens that go together: how many there are may show in the last bits.
+    static let longChunk = 40
+    static let shortChunk = 20
+
+    /// What the model gives in one part.
+    func expected(_ chunkTokens: Int) throws -> [Float] { try compute(whole, chunkTokens: chunkTokens) }
+
     init(_ name: String) throws {
         folder = try TemporaryDirectory()
         let path = folder.path("model.thimble")
@@ -49,9 +56,14 @@ private struct PartedModel {
 
     /// Features of two images, the logits of a prompt with them, of a fork that goes on in its last page, and
     /// of more tokens one by one, which read what the prompt has left. `passageRows` are the fewest rows that
-    /// the second part computes alone; nil for none.
-    func compute(_ plans: [PartPlan], passageRows: Int? = nil) throws -> [Float] {
-        let limits = ActivationLimits(chunkTokens: 40, logitRows: 16)
+    /// the second part computes alone, a short chunk of them at a time in each layer; nil for none.
+    func compute(
+        _ plans: [PartPlan], passageRows: Int? = nil, chunkTokens: Int = longChunk
+    ) throws -> [Float] {
+        let brought = passageRows.map { (layer: Self.shortChunk, unbrought: max($0, 9)) }
+        let limits = ActivationLimits(
+            chunkTokens: chunkTokens, layerTokens: brought?.layer, unbroughtTokens: brought?.unbrought,
+            logitRows: 10)
         let model = try Glm4v(
             file: file, contextLength: 512, activations: limits, parts: plans, threadCount: 2)
         let text = model.configuration.text
@@ -101,12 +113,15 @@ private struct PartedModel {
 @Test(arguments: ["two-images-head128", "text-head64", "resized-images"])
 func everyCutGivesWhatTheWholeDoes(name: String) throws {
     let parted = try PartedModel(name)
-    let expected = try parted.compute(parted.whole)
+    let (long, short) = (
+        try parted.expected(PartedModel.longChunk), try parted.expected(PartedModel.shortChunk)
+    )
     let towers = parted.inventory.vision.isEmpty ? [false] : [false, true]
     for (count, hasHostTower) in (1...parted.layerCount).flatMap({ count in towers.map { (count, $0) } }) {
         let split = ModelSplit(
             layerCount: parted.layerCount, hostLayerCount: count, hasHostTower: hasHostTower)
         for passageRows in [nil, 1, 21] as [Int?] {
+            let expected = passageRows == nil ? long : short
             let values = try parted.compute(parted.plans(split), passageRows: passageRows)
             let isSame = values == expected
             #expect(
@@ -122,7 +137,9 @@ func everyCutGivesWhatTheWholeDoes(name: String) throws {
 /// The first part's weights pass through memory that does not hold them.
 @Test func weightsPassInOnePartOfTwo() throws {
     let parted = try PartedModel("two-images-head128")
-    let expected = try parted.compute(parted.whole)
+    let (long, short) = (
+        try parted.expected(PartedModel.longChunk), try parted.expected(PartedModel.shortChunk)
+    )
     var passing = 0
     for hasHostTower in [false, true] {
         let split = ModelSplit(
@@ -131,11 +148,46 @@ func everyCutGivesWhatTheWholeDoes(name: String) throws {
         let all = Residency.whole(host).byteCount(host)
         let budgets = (1...32).map { all * $0 / 32 }.filter { Residency.best(host, budget: $0) != nil }
         for budget in budgets.prefix(6) {
-            let plans = try parted.plans(split, hostBudget: budget)
-            let isSame = try parted.compute(plans) == expected
-            #expect(isSame, "\(budget) of \(all) bytes")
-            if !plans[0].residency.decoder.passing.isEmpty { passing += 1 }
+            // Those of the last part's alone, too, to which they go on.
+            for passageRows in [nil, 1, 21] as [Int?] {
+                let plans = try parted.plans(split, hostBudget: budget)
+                let expected = passageRows == nil ? long : short
+                let isSame = try parted.compute(plans, passageRows: passageRows) == expected
+                #expect(isSame, "\(budget) of \(all) bytes, \(passageRows ?? 0) rows")
+                if !plans[0].residency.decoder.passing.isEmpty { passing += 1 }
+            }
         }
     }
-    #expect(passing > 1)
+    #expect(passing > 5)
+}
+
+/// While the second part computes, the first one's next pass is read already, even where the ring has room
+/// for one unit only.
+@Test func whatPassesIsReadAcrossATokensEnd() throws {
+    let parted = try PartedModel("text-head64")
+    let split = ModelSplit(
+        layerCount: parted.layerCount, hostLayerCount: parted.layerCount, hasHostTower: false)
+    let host = parted.inventory.part(split.host)
+    let all = Residency.whole(host).byteCount(host)
+    let budgets = (1...200).map { all * $0 / 200 }
+    let tightest = try #require(budgets.first { Residency.best(host, budget: $0) != nil })
+    for passageRows in [1, .max] {
+        let plans = try parted.plans(split, hostBudget: tightest)
+        let passing = plans[0].residency.decoder.passing
+        #expect(!passing.isEmpty)
+        #expect(plans[0].residency.decoder.ring.count < 2 * (passing.map(\.byteCount).max() ?? 0))
+        let model = try Glm4v(file: parted.file, contextLength: 64, parts: plans, threadCount: 1)
+        let pool = try KVPool(for: model.configuration.text, parts: plans, tokenCapacity: 64)
+        try model.openPassage(of: parted.file, pool, leastRows: passageRows)
+        let sequence = KVSequence(pool: pool, capacity: 64)
+        var inputs = InputSequence()
+        for token in textTokens(3) {
+            inputs.append(token)
+            try unsafe model.forward(inputs, into: sequence, logits: .last) { _ in }
+            let store = try #require(model.first.store)
+            let deadline = ContinuousClock.now + .seconds(60)
+            while !store.isNextPassBegun, ContinuousClock.now < deadline { usleep(1000) }
+            #expect(store.isNextPassBegun, "\(passageRows) rows")
+        }
+    }
 }

@@ -18,7 +18,7 @@ private let question = """
     """
 
 /// The first lines of a page of prose.
-private func page(_ engine: Engine) throws -> RGBImage {
+func page(_ engine: Engine) throws -> RGBImage {
     let folder = try TemporaryDirectory()
     let text = NeedlePages(seed: 3, charactersPerPage: 320).pages[0]
     var settings = try engine.pageSettings()
@@ -28,7 +28,7 @@ private func page(_ engine: Engine) throws -> RGBImage {
 }
 
 /// What is written on the page, as far as `count` tokens go.
-private func transcription(_ page: RGBImage, by session: Session, _ count: Int = 24) throws -> String {
+func transcription(_ page: RGBImage, by session: Session, _ count: Int = 24) throws -> String {
     var options = GenerationOptions()
     options.maximumTokens = count
     options.showsSpecialTokens = true
@@ -79,13 +79,16 @@ extension VulkanModelTests {
         let expected = try reference.logits()
         let images = try reference.images().map { try loadImage(path: $0.path) }
         let layerCount = try ModelDevice.cpu.engine(path).model.configuration.text.layerCount
-        for (deviceLayers, passes) in (0..<layerCount).flatMap({ [($0, false), ($0, true)] }) {
+        // By the device alone, to which weights are brought that it fetches by itself or the host copies, or
+        // never.
+        let ways: [(passes: Bool, reaches: Bool)] = [(false, false), (true, false), (true, true)]
+        for (deviceLayers, way) in (0..<layerCount).flatMap({ count in ways.map { (count, $0) } }) {
             // Chunks that prompts are longer than, so that what is handed over comes in several.
             let engine = try device.engine(path) {
                 $0.deviceLayerCount = deviceLayers
                 $0.chunkTokens = 24
-                // By the device alone, or never.
-                $0.passageRows = passes ? 1 : .max
+                $0.passageRows = way.passes ? 1 : .max
+                $0.reachesHost = way.reaches
             }
             #expect(engine.plan.hasPassage)
             var values: [Float] = []
@@ -94,8 +97,8 @@ extension VulkanModelTests {
             }
             let agreement = LogitsAgreement(
                 values, from: expected.floats(), vocabulary: expected.shape[1], nearTie: 0.02)
-            #expect(agreement.meanDivergence < 1e-4, "\(deviceLayers) layers: \(agreement)")
-            #expect(agreement.disagreements.isEmpty, "\(deviceLayers) layers: \(agreement)")
+            #expect(agreement.meanDivergence < 1e-4, "\(deviceLayers) layers, \(way): \(agreement)")
+            #expect(agreement.disagreements.isEmpty, "\(deviceLayers) layers, \(way): \(agreement)")
         }
     }
 

@@ -88,13 +88,14 @@ final class FaultyVulkan {
 
     func engine(
         _ device: DeviceChoice = .vulkan(nil), deviceLayers: Int? = nil, passageRows: Int? = nil,
-        progress: (Double) -> Void = { _ in }
+        reachesHost: Bool = true, progress: (Double) -> Void = { _ in }
     ) throws -> Engine {
         var options = EngineOptions()
         options.device = device
         options.threadCount = 1
         options.deviceLayerCount = deviceLayers
         options.passageRows = passageRows
+        options.reachesHost = reachesHost
         return try Engine(modelPath: model, options: options, vulkan: access, progress: progress)
     }
 

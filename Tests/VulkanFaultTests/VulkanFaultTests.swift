@@ -72,10 +72,17 @@ struct VulkanFaultTests {
 
     /// The first layer is the processor's, which a prompt's rows go through here or there: what fails on the
     /// device is borne by the same engine, whose sessions answer as before.
-    @Test(arguments: ["vkQueueSubmit", "vkWaitSemaphores", "vkAllocateMemory", "vkBeginCommandBuffer"])
+    @Test(arguments: [
+        "vkQueueSubmit", "vkWaitSemaphores", "vkAllocateMemory", "vkBeginCommandBuffer", "vkEndCommandBuffer",
+        "vkCreateCommandPool", "vkAllocateCommandBuffers", "vkCreateBuffer", "vkMapMemory",
+    ])
     func callsBesideTheProcessorMayFail(name: String) throws {
-        for passageRows in [1, .max] {
-            let whole = { try self.vulkan.engine(deviceLayers: 1, passageRows: passageRows) }
+        // Its weights are fetched by the device, copied by the host, or stay.
+        for (passageRows, reachesHost) in [(1, true), (1, false), (.max, true)] {
+            let whole = {
+                try self.vulkan.engine(
+                    deviceLayers: 1, passageRows: passageRows, reachesHost: reachesHost)
+            }
             #expect(try whole().plan.offloadedLayerCount > 0)
             let none = try VulkanFault(name)
             let calls = try vulkan.calls(of: none.function, with: whole()) {

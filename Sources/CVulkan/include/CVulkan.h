@@ -79,8 +79,11 @@ struct thimble_vulkan {
     PFN_vkCreateInstance vkCreateInstance;
     PFN_vkEnumerateInstanceVersion vkEnumerateInstanceVersion;
     PFN_vkEnumerateInstanceLayerProperties vkEnumerateInstanceLayerProperties;
-    /// Of an extension; null where no device has it.
+    /// Of extensions; null where no device, or this one, has them.
     void *vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR;
+    PFN_vkGetMemoryHostPointerPropertiesEXT vkGetMemoryHostPointerPropertiesEXT;
+    /// The families whose queues use a device's buffers.
+    uint32_t queue_families[2], queue_family_count;
 #define X(name) PFN_##name name;
     THIMBLE_VULKAN_INSTANCE_FUNCTIONS(X)
     THIMBLE_VULKAN_DEVICE_FUNCTIONS(X)
@@ -132,6 +135,10 @@ struct thimble_vulkan_description {
     uint32_t processor_count;
     /// The family for compute, and its timestamps' valid bits; `UINT32_MAX` without one.
     uint32_t queue_family;
+    /// The family that copies beside it; the same where no other does.
+    uint32_t copy_family;
+    /// What the host's memory must be a multiple of for the device to use it in place; 0 where it cannot.
+    uint64_t host_memory_alignment;
     uint32_t timestamp_bits;
     bool buffer_device_address, int64, int16, float16, int8, storage8, storage16, scalar_layout;
     bool timeline_semaphore, subgroup_size_control, full_subgroups, integer_dot_product;
@@ -145,12 +152,12 @@ VkResult thimble_vulkan_describe(
     const struct thimble_vulkan *vulkan, VkPhysicalDevice device,
     struct thimble_vulkan_description *description);
 
-/// Makes a device with one queue of the family described and every feature described, and finds its
-/// functions. On failure nothing is left behind.
+/// Makes a device with a queue of each family described and every feature described, and finds its
+/// functions. `copy_queue` is `queue` where one family does both. On failure nothing is left behind.
 VkResult thimble_vulkan_create_device(
     struct thimble_vulkan *vulkan, VkPhysicalDevice physical,
     const struct thimble_vulkan_description *description,
-    VkDevice *device, VkQueue *queue);
+    VkDevice *device, VkQueue *queue, VkQueue *copy_queue);
 
 struct thimble_vulkan_buffer {
     VkBuffer buffer;
@@ -165,6 +172,14 @@ struct thimble_vulkan_buffer {
 VkResult thimble_vulkan_create_buffer(
     const struct thimble_vulkan *vulkan, VkDevice device, uint64_t byte_count, uint32_t memory_type,
     bool is_mapped,
+    struct thimble_vulkan_buffer *buffer);
+
+/// Makes a buffer to copy from of `byte_count` bytes of the host's memory at `host`, where they stay as long
+/// as it lives. On failure nothing is left behind.
+///
+/// Both are multiples of the alignment described, which is not 0.
+VkResult thimble_vulkan_import_buffer(
+    const struct thimble_vulkan *vulkan, VkDevice device, void *host, uint64_t byte_count,
     struct thimble_vulkan_buffer *buffer);
 
 /// The memory types that a buffer may lie in, as bits. Zero on failure, with `result` saying which.
@@ -188,10 +203,11 @@ VkResult thimble_vulkan_create_pipeline(
 VkResult thimble_vulkan_create_timeline(
     const struct thimble_vulkan *vulkan, VkDevice device, VkSemaphore *timeline);
 
-/// Submits `repetitions` times the command buffer; the timeline reaches `value` when all have run.
+/// Submits `repetitions` times the command buffer; the timeline reaches `value` when all have run. They begin
+/// when `awaited`, another timeline unless it is null, has reached `awaited_value`.
 VkResult thimble_vulkan_submit(
     const struct thimble_vulkan *vulkan, VkQueue queue, VkCommandBuffer commands, uint32_t repetitions,
-    VkSemaphore timeline, uint64_t value);
+    VkSemaphore awaited, uint64_t awaited_value, VkSemaphore timeline, uint64_t value);
 
 /// Waits until the timeline reaches `value`.
 VkResult thimble_vulkan_wait(
@@ -202,6 +218,9 @@ VkResult thimble_vulkan_wait(
 /// stage that is not named costs less.
 void thimble_vulkan_barrier(
     const struct thimble_vulkan *vulkan, VkCommandBuffer commands, bool after_transfer, bool before_transfer);
+
+/// Makes later copies wait for earlier ones, on a queue that may do nothing else.
+void thimble_vulkan_copy_barrier(const struct thimble_vulkan *vulkan, VkCommandBuffer commands);
 
 /// Makes the host see what earlier commands wrote, once they are known to be done.
 void thimble_vulkan_host_barrier(const struct thimble_vulkan *vulkan, VkCommandBuffer commands);

@@ -1,0 +1,136 @@
+//! Copies to a device beside what it computes.
+
+internal import CVulkan
+
+/// Copies that run beside a device's commands, on a queue of their own where there is one: each after the
+/// copies before it, and after as many of the commands as it is asked to wait for.
+///
+/// A fault is kept like that of a `CommandStream`, and thrown once by `wait` or `throwFault`.
+@safe public final class CopyStream {
+    public let device: VulkanDevice
+    private let pool: VkCommandPool
+    /// Taken in turn; each with the submission of copies that last used it.
+    private var buffers: [(commands: VkCommandBuffer, submission: UInt64)] = unsafe []
+    private var next = 0
+    /// Being recorded; nil between submissions.
+    private var open: VkCommandBuffer?
+    /// Bytes that the open buffer copies, and the submission of commands that it waits for.
+    private var openByteCount = 0
+    private var awaited: UInt64 = 0
+    private var fault: VulkanError?
+    /// So many bytes are a submission: copying begins while more is recorded.
+    private static let bytesInRun = 4 << 20
+    private static let bufferCount = 8
+
+    public init(_ device: VulkanDevice) throws(VulkanError) {
+        self.device = device
+        var information = unsafe VkCommandPoolCreateInfo()
+        unsafe information.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO
+        unsafe information.flags = VkCommandPoolCreateFlags(
+            VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT.rawValue)
+        unsafe information.queueFamilyIndex = device.physical.details.copy_family
+        var pool: VkCommandPool?
+        try device.check(
+            unsafe device.functions.pointee.vkCreateCommandPool(device.handle, &information, nil, &pool),
+            "vkCreateCommandPool")
+        unsafe self.pool = pool!
+        var made = unsafe [VkCommandBuffer?](repeating: nil, count: Self.bufferCount)
+        var allocation = unsafe VkCommandBufferAllocateInfo()
+        unsafe allocation.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO
+        unsafe allocation.commandPool = pool
+        unsafe allocation.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY
+        unsafe allocation.commandBufferCount = UInt32(made.count)
+        try device.check(
+            unsafe device.functions.pointee.vkAllocateCommandBuffers(device.handle, &allocation, &made),
+            "vkAllocateCommandBuffers")
+        unsafe buffers = made.map { unsafe ($0!, 0) }
+    }
+
+    deinit {
+        if unsafe open != nil { device.closeStream() }
+        device.drain()
+        unsafe device.functions.pointee.vkDestroyCommandPool(device.handle, pool, nil)
+    }
+
+    /// Copies bytes of one buffer to another once that many submissions of commands are done. Precondition:
+    /// both ranges lie inside, and are not empty.
+    public func copy(
+        from source: DeviceBuffer, at sourceOffset: Int, to target: DeviceBuffer, at targetOffset: Int,
+        byteCount: Int, after submission: UInt64
+    ) {
+        precondition(byteCount > 0 && sourceOffset >= 0 && targetOffset >= 0)
+        precondition(
+            sourceOffset + byteCount <= source.byteCount && targetOffset + byteCount <= target.byteCount)
+        guard let commands = unsafe openBuffer() else { return }
+        awaited = max(awaited, submission)
+        var region = VkBufferCopy(
+            srcOffset: UInt64(sourceOffset), dstOffset: UInt64(targetOffset), size: UInt64(byteCount))
+        unsafe device.functions.pointee.vkCmdCopyBuffer(
+            commands, source.buffer.buffer, target.buffer.buffer, 1, &region)
+        openByteCount += byteCount
+        if openByteCount >= Self.bytesInRun { submit() }
+    }
+
+    private func openBuffer() -> VkCommandBuffer? {
+        if fault != nil { return nil }
+        if let open = unsafe open { return unsafe open }
+        do throws(VulkanError) {
+            let (commands, submission) = unsafe buffers[next]
+            try device.wait(forCopies: submission)
+            var information = unsafe VkCommandBufferBeginInfo()
+            unsafe information.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO
+            unsafe information.flags = VkCommandBufferUsageFlags(
+                VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT.rawValue)
+            try device.check(
+                unsafe device.functions.pointee.vkBeginCommandBuffer(commands, &information),
+                "vkBeginCommandBuffer")
+            // A place may still be written to by copies of a pass that was given up.
+            unsafe thimble_vulkan_copy_barrier(device.functions, commands)
+            device.openStream()
+            unsafe open = commands
+            (openByteCount, awaited) = (0, 0)
+            return unsafe commands
+        } catch {
+            fault = error
+            return nil
+        }
+    }
+
+    /// Starts the copies that were asked for so far. Returns what `wait(for:)` takes for the last of them.
+    @discardableResult
+    public func submit() -> UInt64 {
+        guard fault == nil, let commands = unsafe open else { return device.copiesSubmitted }
+        unsafe open = nil
+        device.closeStream()
+        do throws(VulkanError) {
+            try device.check(
+                unsafe device.functions.pointee.vkEndCommandBuffer(commands), "vkEndCommandBuffer")
+            let submission = unsafe try device.submitCopies(unsafe commands, after: awaited)
+            unsafe buffers[next].submission = submission
+            next = unsafe (next + 1) % buffers.count
+        } catch { fault = error }
+        return device.copiesSubmitted
+    }
+
+    /// What `wait(for:)` will take for copies that are asked for now.
+    public var nextSubmission: UInt64 { device.copiesSubmitted + 1 }
+
+    /// Waits until that many submissions of copies are done, the open one begun if it is among them; a fault
+    /// is kept.
+    public func wait(for submission: UInt64) {
+        if submission > device.copiesSubmitted { submit() }
+        guard fault == nil else { return }
+        do { try device.wait(forCopies: min(submission, device.copiesSubmitted)) } catch { fault = error }
+    }
+
+    /// Throws the fault that was kept, once. What was being recorded before it is dropped.
+    public func throwFault() throws(VulkanError) {
+        guard let fault else { return }
+        self.fault = nil
+        if unsafe open != nil {
+            unsafe open = nil
+            device.closeStream()
+        }
+        throw fault
+    }
+}
