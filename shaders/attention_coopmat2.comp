@@ -101,7 +101,8 @@ void fetch(uint first, uint end) {
         values[f] = uvec4(0);
         if (position < end) {
             uint64_t key = cached_row(
-                p.pages, p.block_table, 0, gl_WorkGroupID.y, position, p.kv_heads, PAGE_TOKENS, HEAD_SIZE);
+                THIMBLE_PAGES_F16, p.pages, p.block_table, 0, gl_WorkGroupID.y, position, p.kv_heads,
+                PAGE_TOKENS, HEAD_SIZE).codes;
             keys[f] = Quads(key).at[octet];
             values[f] = Quads(key + p.kv_heads * PAGE_TOKENS * (2 * HEAD_SIZE)).at[octet];
         }

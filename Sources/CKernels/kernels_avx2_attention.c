@@ -48,7 +48,7 @@ static void store_outputs(const query_block *q) {
         int64_t token = row_token(q, row), head = row_head(q, row);
         f32x8 inverse = _mm256_set1_ps(q->total[row] == 0 ? 0 : 1 / q->total[row]);
         float *out = a->out + token * a->out_stride + head * a->head_size;
-        if (a->kv_type == THIMBLE_KV_INT4) rotate(q->sums + row * q->width, a->head_size);
+        if (a->kv_type == THIMBLE_KV_INT5) rotate(q->sums + row * q->width, a->head_size);
         for (int64_t d = 0; d < a->head_size; d += lanes) {
             f32x8 mean = _mm256_mul_ps(_mm256_loadu_ps(q->sums + row * q->width + d), inverse);
             store_part(out + d, a->head_size - d, mean);

@@ -49,7 +49,7 @@ public struct ActivationPlan: Sendable {
         var operations = [
             OperationShape.attention(
                 queryHeads: configuration.text.headCount, kvHeads: configuration.text.kvHeadCount,
-                headSize: configuration.text.headSize, pageTokens: KVPool.pageTokens)
+                headSize: configuration.text.headSize)
         ]
         if let vision = configuration.vision, share.hasTower {
             let imageScratch = backend.scratchByteCount(of: .patches(Self.hardestCut(vision)))
@@ -57,8 +57,7 @@ public struct ActivationPlan: Sendable {
                 vision, patches: patchCapacity, imageScratch: imageScratch, handsOver: !share.isFirst)
             operations.append(
                 .attention(
-                    queryHeads: vision.headCount, kvHeads: vision.headCount, headSize: vision.headSize,
-                    pageTokens: Self.visionPageTokens))
+                    queryHeads: vision.headCount, kvHeads: vision.headCount, headSize: vision.headSize))
         }
         let inventory = WeightInventory(model)
         // Layers before these may be brought here, to be computed like its own.

@@ -37,7 +37,7 @@ final class LayerPassage {
     private static let mostAtOnce = 1 << 18
 
     /// Pages that a chunk of so many tokens writes to, at most.
-    static func pageCount(ofChunk tokens: Int) -> Int { tokens / KVPool.pageTokens + 2 }
+    static func pageCount(ofChunk tokens: Int, pageTokens: Int) -> Int { tokens / pageTokens + 2 }
 
     /// Throws `backend` where memory is refused. Precondition: all layers of `source` are resident, and
     /// `pool` is that of both parts.
@@ -57,7 +57,8 @@ final class LayerPassage {
             return memory
         }
         mostFill = target.mostFill ?? .max
-        chunkPages = Self.pageCount(ofChunk: target.activations.limits.chunkTokens)
+        chunkPages = Self.pageCount(
+            ofChunk: target.activations.limits.chunkTokens, pageTokens: pool.pageTokens)
         let (placeBytes, pageBytes) = (images.map(\.byteCount).max() ?? 0, pool.layerPageByteCount)
         let places: [any BackendMemory]
         do {

@@ -31,11 +31,12 @@ extension VulkanBackend {
         parameters.key_count = UInt32(length)
         parameters.is_causal = isCausal ? 1 : 0
         parameters.scale = scale
-        if attendByMatrices(parameters, headSize: kv.headSize) { return }
+        if kv.type == .f16, attendByMatrices(parameters, headSize: kv.headSize) { return }
         let rows = queries.rows * (queries.columns / kv.headSize / kv.kvHeads)
         let tileRows = Int(THIMBLE_ATTENTION_TILE_ROWS)
         dispatch(
-            "attention", workgroup: Int(THIMBLE_ATTENTION_THREADS), constants: [UInt32(kv.headSize)],
+            "attention", workgroup: Int(THIMBLE_ATTENTION_THREADS),
+            constants: [UInt32(kv.headSize), kv.type.constant],
             parameters,
             groups: ((rows + tileRows - 1) / tileRows, kv.kvHeads, 1),
             shape: "\(queries.rows) behind \(start)")

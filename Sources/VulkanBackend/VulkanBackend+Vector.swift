@@ -74,6 +74,11 @@ extension VulkanBackend {
         case .add(let y):
             epilogue = THIMBLE_EPILOGUE_ADD
             parameters.y = y.address
+        case .attentionInputs(_, let bias, _, let kv, _) where kv.type != .f16:
+            // Codes are made of whole heads, of which a workgroup here has a part.
+            epilogue = THIMBLE_EPILOGUE_STORE
+            parameters.y = recordingState?.product?.address ?? 0
+            parameters.bias = bias?.address ?? 0
         case .attentionInputs(let queries, let bias, let rotary, let kv, _):
             epilogue = THIMBLE_EPILOGUE_ATTENTION_INPUTS
             parameters.y = queries.address
@@ -100,13 +105,17 @@ extension VulkanBackend {
             parameters.link = link
             return parameters
         }
+        if case .attentionInputs(let queries, _, let rotary, let kv, let start) = output, kv.type != .f16 {
+            storeAttentionInputs(
+                parameters.y, queries: queries, rotary: rotary, kv: kv, start: start, step: recordingState)
+        }
         return true
     }
 
     private func attentionCut(_ shape: StepShape) -> VectorTuning.AttentionCut? {
         vectorTuning.attentionCut(
             queryHeads: shape.queryHeads, kvHeads: shape.kvHeads, headSize: shape.headSize,
-            pageTokens: shape.pageTokens)
+            pageTokens: shape.pageTokens, kvType: shape.kvType)
     }
 
     /// Queues the attention of a recorded step. What becomes of `y` is left to the projection of it.
@@ -128,7 +137,7 @@ extension VulkanBackend {
             cut.shader, workgroup: cut.threads,
             constants: [
                 UInt32(heads), UInt32(kv.kvHeads), UInt32(kv.headSize), UInt32(kv.pageTokens),
-                UInt32(cut.leastRange),
+                UInt32(cut.leastRange), kv.type.constant,
             ],
             groups: (kv.kvHeads, state.splits, 1)
         ) { link in

@@ -16,6 +16,7 @@
 #include "step.glsl"
 #include "half.glsl"
 #include "attention_parts.glsl"
+#include "quotient.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint group_size = 256;

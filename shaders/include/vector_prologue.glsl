@@ -79,14 +79,6 @@ vec4 joined(vec4 x, vec4 delta) {
     return y;
 }
 
-// a / b to the nearest float32.
-float quotient(float a, float b) {
-    precise float q = a / b;
-    precise float rest = fma(-q, b, a);
-    precise float refined = fma(rest, 1 / b, q);
-    return isinf(refined) || isnan(refined) ? q : refined;
-}
-
 #if TYPE > 8
 // Four inputs from column k on: those of a narrow enough input lie in shared memory.
 vec4 input_at(uint k) { return capacity != 0 ? inputs[k / 4] : load_activation(p.x, k); }

@@ -9,7 +9,7 @@
 //   0 workgroup size: a multiple of the subgroup size, at least 64
 //   1 subgroup size (required of the pipeline): 4...128
 //   2 query heads   3 kv heads   4 head size (at most 256)   5 page tokens
-//   6 positions that a range has at least, but for the last
+//   6 positions that a range has at least, but for the last   7 THIMBLE_PAGES_*
 // Workgroups: (kv heads, splits, 1). Any number of splits serves any length: a workgroup finds its range of
 // positions from the length, and some may have none.
 //
@@ -19,7 +19,7 @@
 // Ranges that become one part, at most: splits are no more than the product of both.
 #define THIMBLE_ATTENTION_PARTS 16
 
-// attention_vector runs on any device. attention_vector_coopmat is faster where there are cooperative
+// attention_vector runs on any device. attention_vector_coopmat is faster where pages hold float16 and there are cooperative
 // matrices of 16 x 16 x 16 float16 that sum up in float32, for a subgroup of 32. It wants a head size that is
 // a power of two from 16 on, page tokens that are a multiple of 16, at most 16 query heads a kv head, and
 // workgroups of 256 (128 for heads of 256, so that they fit 48 KiB of shared memory). Those that end in
