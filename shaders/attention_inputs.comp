@@ -166,7 +166,8 @@ uint int5_word(uint w, uint quads) {
 // invocations call it, four elements each.
 void store_codes(uint token, uint head) {
     uint columns = (p.query_heads + 2 * p.kv_heads) * p.head_size;
-    Floats values = Floats(p.product + (uint64_t(token) * columns + (p.query_heads + head) * p.head_size) * 4);
+    uint64_t first = uint64_t(token) * columns + (p.query_heads + head) * p.head_size;
+    Floats values = Floats(p.product + first * 4);
     uint quads = (p.head_size + 3) / 4, i = gl_LocalInvocationID.x;
     bool is_key = head < p.kv_heads, is_nan = false;
     vec4 x = vec4(0);
@@ -183,7 +184,9 @@ void store_codes(uint token, uint head) {
     if (i < quads) {
         x = elements[i];
         vec2 own = vec2(x.x, x.x);
-        for (uint j = 1; j < 4 && 4 * i + j < p.head_size; j++) own = vec2(min(own.x, x[j]), max(own.y, x[j]));
+        for (uint j = 1; j < 4 && 4 * i + j < p.head_size; j++) {
+            own = vec2(min(own.x, x[j]), max(own.y, x[j]));
+        }
         // An end that is not a number says that one of the four is none.
         ends[i] = is_nan ? vec2(uintBitsToFloat(0x7fc00000u)) : own;
     }

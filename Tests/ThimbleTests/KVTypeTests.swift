@@ -130,3 +130,41 @@ private let readerPath = Fixtures.packageRoot.appending(path: "Models/reader.thi
         #expect(whole.meanDivergence > 0, "\(type) is not what was asked for")
     }
 }
+
+extension VulkanModelTests {
+    /// Wherever the model is cut: the device has all layers, or the processor the first.
+    @Test(arguments: ReferenceCase.all)
+    static func logitsOfPackedKeysAndValuesStayNearThoseOfFloat16(reference: ReferenceCase) throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("model.thimble")
+        var conversion = ConversionOptions()
+        conversion.weights = .f16
+        _ = try convert(.folder(reference.folder.path), to: path, conversion)
+        let images = try reference.images().map { try loadImage(path: $0.path) }
+        let tokens = try reference.tokens().map { Int32($0) }
+        let float16 = try device.engine(path)
+        let expected = try logits(float16, tokens, images)
+        let vocabulary = float16.description.configuration.text.vocabularySize
+        for (type, layers) in packedTypes.flatMap({ [($0, nil), ($0, 1)] }) as [(KVType, Int?)] {
+            let engine = try device.engine(path) {
+                ($0.kvType, $0.deviceLayerCount, $0.passageRows) = (type, layers, 1)
+            }
+            let agreement = LogitsAgreement(
+                try logits(engine, tokens, images), from: expected, vocabulary: vocabulary)
+            #expect(agreement.meanDivergence < divergenceLimit(type), "\(type): \(agreement)")
+            #expect(agreement.meanDivergence > 0, "\(type) is not what was asked for")
+        }
+    }
+
+    /// By steps that the device takes itself.
+    @Test static func theReaderReadsPackedKeysAndValuesAsOnTheCPU() throws {
+        let float16 = try engine(readerPath, .f16, contextLength: 4096)
+        let settings = try float16.pageSettings()
+        let tests = try [100, 103].prefix(caseCount(2)).map { try ReadingTest(seed: $0, settings) }
+        for type in packedTypes {
+            let packed = try device.engine(readerPath, contextLength: 4096) { $0.kvType = type }
+            #expect(packed.stepDecoder != nil)
+            for test in tests { #expect(try test.answer(packed) == test.needle.answer, "\(type)") }
+        }
+    }
+}

@@ -40,7 +40,8 @@ vec4 values_of(uint type, uint codes, uint word) {
     return uintBitsToFloat(word & 0xffff0000u) + uintBitsToFloat(word << 16) * levels;
 }
 
-// What elements of codes are held within, 2^48; and the bits of 2^-120, below which a step or a scale is zero.
+// What elements of codes are held within, 2^48; and the bits of 2^-120, below which a step or a scale is
+// zero.
 #define KV_LIMIT uintBitsToFloat(0x57800000u)
 #define SMALLEST_BITS 0x03800000u
 
