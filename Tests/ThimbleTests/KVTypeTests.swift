@@ -155,16 +155,4 @@ extension VulkanModelTests {
             #expect(agreement.meanDivergence > 0, "\(type) is not what was asked for")
         }
     }
-
-    /// By steps that the device takes itself.
-    @Test static func theReaderReadsPackedKeysAndValuesAsOnTheCPU() throws {
-        let float16 = try engine(readerPath, .f16, contextLength: 4096)
-        let settings = try float16.pageSettings()
-        let tests = try [100, 103].prefix(caseCount(2)).map { try ReadingTest(seed: $0, settings) }
-        for type in packedTypes {
-            let packed = try device.engine(readerPath, contextLength: 4096) { $0.kvType = type }
-            #expect(packed.stepDecoder != nil)
-            for test in tests { #expect(try test.answer(packed) == test.needle.answer, "\(type)") }
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 import Memory
 import Models
+import SessionFiles
 import TestSupport
 import Testing
 
@@ -61,6 +62,28 @@ private func talk(_ engine: Engine) throws -> [String] {
     let error = #expect(throws: ThimbleError.self) { try other.restoreSession(from: folder.path("s")) }
     #expect(error?.code == .unsupported && error?.message.contains("kv.page-tokens") == true)
     #expect(other.pool.freePageCount == other.pool.pageCount)
+}
+
+/// Forms of keys and values that are no more, and those that never were.
+@Test func aSessionOfAnotherFormIsRefused() throws {
+    let reader = try RandomReader(contextLength: 512)
+    let folder = try TemporaryDirectory()
+    for (form, code, word) in [(2, .unsupported, "int4"), (4, .corrupt, "form 4")]
+        as [(UInt32, ThimbleError.Code, String)]
+    {
+        let pool = reader.engine.pool
+        let head = SessionHead(
+            form: form, model: reader.engine.savedIdentity, savedAt: 0, pageTokens: pool.pageTokens,
+            positionCount: 0, pageByteCount: pool.pageByteCount)
+        var writer = try SessionFileWriter(
+            SessionClaim(path: folder.path("s")), head, SavedConversation(modelName: "m", messages: []))
+        try writer.appendInputs([])
+        _ = try writer.commit()
+        let error = #expect(throws: ThimbleError.self) {
+            try reader.engine.restoreSession(from: folder.path("s"))
+        }
+        #expect(error?.code == code && error?.message.contains(word) == true)
+    }
 }
 
 extension VulkanModelTests {
