@@ -91,14 +91,11 @@ struct VectorTuning {
     }
 
     /// The first that fits a step of that shape; nil where heads are too long.
-    func attentionCut(
-        queryHeads: Int, kvHeads: Int, headSize: Int, pageTokens: Int, kvType: KVType
-    ) -> AttentionCut? {
+    func attentionCut(queryHeads: Int, kvHeads: Int, headSize: Int, pageTokens: Int) -> AttentionCut? {
         let ratio = queryHeads / kvHeads
         let shares = min(ratio, 16) * (Int(THIMBLE_ATTENTION_PARTS) + 1) * 8 + 64
         let isPowerOfTwo = headSize & (headSize - 1) == 0
-        if kvType == .f16, attendsByMatrices, headSize >= 16, isPowerOfTwo, pageTokens % 16 == 0, ratio <= 16
-        {
+        if attendsByMatrices, headSize >= 16, isPowerOfTwo, pageTokens % 16 == 0, ratio <= 16 {
             for threads in [256, 128] {
                 let positions = threads / 2
                 let (staged, words) = (positions * 2 * (headSize + 8), max(positions + 4, headSize / 2 + 4))

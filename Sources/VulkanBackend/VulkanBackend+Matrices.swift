@@ -171,16 +171,19 @@ extension VulkanBackend {
     }
 
     /// Queues attention of many queries; false where matrices do not fit its shape.
-    func attendByMatrices(_ parameters: thimble_attention, headSize: Int) -> Bool {
+    func attendByMatrices(_ parameters: thimble_attention, headSize: Int, _ type: KVType) -> Bool {
         let pageTokens = Int(parameters.page_tokens)
+        // A lane rotates eight elements of a head.
         guard attendsByMatrices(headSize: headSize, pageTokens: pageTokens), parameters.queries % 16 == 0,
-            parameters.y % 16 == 0
+            parameters.y % 16 == 0, type != .int5 || headSize <= 8 * subgroupSize
         else { return false }
         let (rows, keys) = Self.attentionTile
         let count = Int(parameters.tokens) * Int(parameters.heads / parameters.kv_heads)
         dispatch(
             "attention_coopmat2", workgroup: rows / 16 * subgroupSize,
-            constants: [UInt32(headSize), UInt32(rows), UInt32(keys), 16, 16, UInt32(pageTokens)], parameters,
+            constants: [
+                UInt32(headSize), UInt32(rows), UInt32(keys), 16, 16, UInt32(pageTokens), type.constant,
+            ], parameters,
             groups: ((count + rows - 1) / rows, Int(parameters.kv_heads), 1),
             shape: "\(parameters.tokens) behind \(parameters.start)")
         return true

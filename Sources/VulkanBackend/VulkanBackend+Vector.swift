@@ -115,7 +115,7 @@ extension VulkanBackend {
     private func attentionCut(_ shape: StepShape) -> VectorTuning.AttentionCut? {
         vectorTuning.attentionCut(
             queryHeads: shape.queryHeads, kvHeads: shape.kvHeads, headSize: shape.headSize,
-            pageTokens: shape.pageTokens, kvType: shape.kvType)
+            pageTokens: shape.pageTokens)
     }
 
     /// Queues the attention of a recorded step. What becomes of `y` is left to the projection of it.

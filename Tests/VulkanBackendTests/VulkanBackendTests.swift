@@ -58,8 +58,7 @@ enum VulkanBackendTests {
 
     /// Whether attention of many queries goes by cooperative matrices.
     static func attendsByMatrices(_ shape: AttentionShape) throws -> Bool {
-        try shape.type == .f16
-            && backend.attendsByMatrices(headSize: shape.headSize, pageTokens: shape.pageTokens)
+        try backend.attendsByMatrices(headSize: shape.headSize, pageTokens: shape.pageTokens)
     }
 
     /// What a product by cooperative matrices is off by, of the largest in its row. An activation is off by

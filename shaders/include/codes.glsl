@@ -1,6 +1,7 @@
 //! Keys and values as pages hold them, Tensors.PagedKV: how many bytes they take, and what codes stand for.
 #ifndef THIMBLE_CODES_GLSL
 #define THIMBLE_CODES_GLSL
+#extension GL_EXT_control_flow_attributes : enable
 #include "parameters/kinds.h"
 
 // A block of int5: elements, and bytes. Its first word has the fifth bits.
@@ -55,6 +56,23 @@ uint rotation_width(uint head_size) { return head_size & (~head_size + 1); }
 
 // x within +-limit; what is not a number stays so, by its bits: a device's clamp() may make it a limit.
 float bounded(float x, float limit) { return is_no_number(x) ? x : clamp(x, -limit, limit); }
+
+// Eight codes that are on their way: of int8 their two words, of int5 the word of low bits and from the first
+// one's on the fifth bits; and the row's word.
+struct EightCodes { uint first, second, word; };
+
+// What they stand for, as float16, where it saturates as pages of float16 do.
+uvec4 halves_of(uint type, EightCodes codes) {
+    bool is_int8 = type == THIMBLE_PAGES_INT8;
+    uint low = is_int8 ? codes.first : int5_codes(codes.first, codes.second, 0);
+    uint high = is_int8 ? codes.second : int5_codes(codes.first, codes.second, 4);
+    vec4 a = values_of(type, low, codes.word), b = values_of(type, high, codes.word);
+    [[unroll]] for (uint i = 0; i < 4; ++i) {
+        a[i] = bounded(a[i], 65504);
+        b[i] = bounded(b[i], 65504);
+    }
+    return uvec4(packHalf2x16(a.xy), packHalf2x16(a.zw), packHalf2x16(b.xy), packHalf2x16(b.zw));
+}
 
 // A rotation's steps within four elements.
 vec4 rotated_within(vec4 x, uint width) {

@@ -19,8 +19,8 @@
 // Ranges that become one part, at most: splits are no more than the product of both.
 #define THIMBLE_ATTENTION_PARTS 16
 
-// attention_vector runs on any device. attention_vector_coopmat is faster, of pages of float16, where there are
-// cooperative matrices of 16 x 16 x 16 float16 that sum up in float32, for a subgroup of 32. It wants a head size that is
+// attention_vector runs on any device. attention_vector_coopmat is faster where there are cooperative
+// matrices of 16 x 16 x 16 float16 that sum up in float32, for a subgroup of 32. It wants a head size that is
 // a power of two from 16 on, page tokens that are a multiple of 16, at most 16 query heads a kv head, and
 // workgroups of 256 (128 for heads of 256, so that they fit 48 KiB of shared memory). Those that end in
 // _linked wait as project_vector's do.
