@@ -147,7 +147,7 @@ extension VulkanModelTests {
         let vocabulary = float16.description.configuration.text.vocabularySize
         for (type, layers) in packedTypes.flatMap({ [($0, nil), ($0, 1)] }) as [(KVType, Int?)] {
             let engine = try device.engine(path) {
-                ($0.kvType, $0.deviceLayerCount, $0.passageRows) = (type, layers, 1)
+                ($0.kvType, $0.deviceLayerCount, $0.passageRows) = (type, layers, .max)
             }
             let agreement = LogitsAgreement(
                 try logits(engine, tokens, images), from: expected, vocabulary: vocabulary)
