@@ -135,12 +135,11 @@ uint int8_codes(vec4 x, float inverse) {
 
 // The codes of the nearest levels of int5: see kv_code in the CPU's kernels.
 uint nearest_codes(vec4 levels) {
-    precise vec4 t = levels * 8192;
-    t -= 126976;
+    precise vec4 t = levels * 2048;
     uvec4 codes = uvec4(0);
     for (uint bit = 16; bit > 0; bit /= 2) {
-        vec4 e = 2 * vec4(codes + bit) - 32;
-        precise vec4 bound = e * (e * e + 3138);
+        vec4 c = vec4(codes + bit);
+        precise vec4 bound = c * (3105 + c * (2 * c - 96)) - 1552;
         codes += uvec4(greaterThanEqual(t, bound)) * bit;
     }
     return in_bytes(codes);

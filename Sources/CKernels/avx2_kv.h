@@ -10,19 +10,19 @@ TEMPLATE f32x8 load_int8(const uint8_t *codes) {
 
 // The eight int5 elements from `channel`, a multiple of 8, on.
 TEMPLATE f32x8 load_int5(kv_row row, int64_t channel) {
+    const uint8_t *low_bits = kv_low_bits(row, channel);
     int32_t packed;
-    memcpy(&packed, kv_low_bits(row, channel), sizeof packed);
+    memcpy(&packed, low_bits, sizeof packed);
     const i32x8 shifts = _mm256_setr_epi32(0, 8, 16, 24, 4, 12, 20, 28);
-    const i32x8 lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     i32x8 low = _mm256_and_si256(_mm256_srlv_epi32(_mm256_set1_epi32(packed), shifts), _mm256_set1_epi32(15));
-    i32x8 fifth = _mm256_srlv_epi32(_mm256_set1_epi32((int32_t)(kv_fifth_bits(row, channel) << 4)), lane);
+    // Every byte has the eight fifth bits, so that one of them comes to lie above the lane's low bits.
+    i32x8 all = _mm256_set1_epi8((char)*kv_fifth_bits(row, channel));
+    i32x8 fifth = _mm256_srlv_epi32(all, _mm256_setr_epi32(4, 5, 6, 7, 8, 9, 10, 11));
     i32x8 codes = _mm256_or_si256(low, _mm256_and_si256(fifth, _mm256_set1_epi32(16)));
-    // Levels over 8192, about the middle one.
-    f32x8 k = _mm256_fmadd_ps(_mm256_cvtepi32_ps(codes), _mm256_set1_ps(2), _mm256_set1_ps(-31));
-    f32x8 level = _mm256_mul_ps(k, _mm256_fmadd_ps(k, k, _mm256_set1_ps(3135)));
-    float step = kv_step(*row.scales);
-    f32x8 middle = _mm256_set1_ps(kv_least(*row.scales) + step * 15.5f);
-    return _mm256_fmadd_ps(level, _mm256_set1_ps(step / 8192), middle);
+    f32x8 c = _mm256_cvtepi32_ps(codes);
+    f32x8 level = _mm256_fmadd_ps(c, _mm256_set1_ps(2), _mm256_set1_ps(-93));
+    level = _mm256_mul_ps(c, _mm256_fmadd_ps(c, level, _mm256_set1_ps(3009)));
+    return _mm256_fmadd_ps(level, _mm256_set1_ps(row.unit), _mm256_set1_ps(row.least));
 }
 
 // The elements from `channel`, a multiple of 8, on; of int8 only their codes. Where there are fewer than a

@@ -5,24 +5,23 @@
 #if defined(__x86_64__)
 
 // Sixteen int5 elements from `channel` on, the first of them real. Each lane of eight shifts its code down
-// and picks its value from those that the row knows: the 16 of codes without a fifth bit, or the others.
+// and picks its level: of the 16 of codes without a fifth bit, or of the others.
 TEMPLATE f32x16 load_int5(kv_row row, int64_t channel, __mmask16 real) {
     const i32x16 word_of_lane = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
     const i32x16 shifts = _mm512_setr_epi32(0, 8, 16, 24, 4, 12, 20, 28, 0, 8, 16, 24, 4, 12, 20, 28);
-    // Levels over 8192, without the fifth bit and with it.
-    const f32x16 lower = _mm512_setr_ps(0, 11672, 22648, 32976, 42704, 51880, 60552, 68768, //
-                                        76576, 84024, 91160, 98032, 104688, 111176, 117544, 123840);
-    const f32x16 upper = _mm512_setr_ps(130112, 136408, 142776, 149264, 155920, 162792, 169928, 177376, //
-                                        185184, 193400, 202072, 211248, 220976, 231304, 242280, 253952);
+    // Levels over 2048, without the fifth bit and with it.
+    const f32x16 lower = _mm512_setr_ps(0, 2918, 5662, 8244, 10676, 12970, 15138, 17192, //
+                                        19144, 21006, 22790, 24508, 26172, 27794, 29386, 30960);
+    const f32x16 upper = _mm512_setr_ps(32528, 34102, 35694, 37316, 38980, 40698, 42482, 44344, //
+                                        46296, 48350, 50518, 52812, 55244, 57826, 60570, 63488);
     __mmask8 words = (__mmask8)(1 | (real >> 7 & 2));
     __m128i packed = _mm_maskz_loadu_epi32(words, kv_low_bits(row, channel));
     i32x16 of_lanes = _mm512_permutexvar_epi32(word_of_lane, _mm512_castsi128_si512(packed));
     i32x16 low = _mm512_srlv_epi32(of_lanes, shifts);
-    f32x16 step = _mm512_set1_ps(kv_step(*row.scales) / 8192), least = _mm512_set1_ps(kv_least(*row.scales));
-    f32x16 without = _mm512_fmadd_ps(lower, step, least), with = _mm512_fmadd_ps(upper, step, least);
-    __mmask16 fifth = (__mmask16)kv_fifth_bits(row, channel);
-    f32x16 v = _mm512_maskz_permutexvar_ps(real, low, without);
-    return _mm512_mask_permutexvar_ps(v, real & fifth, low, with);
+    uint16_t fifth;  // there is a word of them
+    memcpy(&fifth, kv_fifth_bits(row, channel), sizeof fifth);
+    f32x16 level = _mm512_mask_permutexvar_ps(_mm512_permutexvar_ps(low, lower), fifth, low, upper);
+    return _mm512_maskz_fmadd_ps(real, level, _mm512_set1_ps(row.unit), _mm512_set1_ps(row.least));
 }
 
 // The elements from `channel`, a multiple of 16, on; of int8 only their codes. Lanes that are not `real` are

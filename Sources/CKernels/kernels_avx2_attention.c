@@ -3,7 +3,8 @@
 #if defined(__x86_64__)
 
 // Up to this many rows, keys are multiplied as floats: making codes of them costs more than it saves.
-enum { few_rows = 20 };
+// Fewer are few where each panel of rows would unpack int5 anew.
+enum { few_rows = 20, few_rows_of_int5 = 8 };
 
 static query_block block_in(float *scratch, const thimble_attention *a, int64_t kv_head) {
     int64_t width = (a->head_size + quantum - 1) / quantum * quantum;
@@ -68,7 +69,7 @@ void thimble_avx2_attention(const thimble_attention *a, int64_t kv_head, int64_t
     for (int64_t row = token_begin * group; row < token_end * group; row += most_rows) {
         q.first_row = row;
         q.rows = token_end * group - row < most_rows ? token_end * group - row : most_rows;
-        int few = q.rows <= few_rows;
+        int few = q.rows <= (a->kv_type == THIMBLE_KV_INT5 ? few_rows_of_int5 : few_rows);
         clear_sums(&q);
         few ? thimble_avx2_load_floats(&q) : thimble_avx2_load_codes(&q);
         int64_t end = row_key_end(&q, q.rows - 1);  // the last row sees the most: later keys are left out

@@ -39,13 +39,14 @@ void thimble_avx2_store_int8(const float *x, int64_t count, int8_t *codes, float
 // Codes of the first `count` of eight elements: their low bits as a word, and the fifth.
 TEMPLATE uint32_t codes_of(f32x8 x, int64_t count, f32x8 least, f32x8 inverse, uint32_t *fifth) {
     f32x8 level = _mm256_mul_ps(_mm256_sub_ps(x, least), inverse), found = _mm256_setzero_ps();
-    f32x8 t = _mm256_sub_ps(_mm256_mul_ps(level, _mm256_set1_ps(8192)), _mm256_set1_ps(126976));
+    f32x8 t = _mm256_mul_ps(level, _mm256_set1_ps(2048));
     // As kv_code does.
     for (float bit = 16; bit >= 1; bit /= 2) {
-        f32x8 next = _mm256_add_ps(found, _mm256_set1_ps(bit));
-        f32x8 e = _mm256_sub_ps(_mm256_add_ps(next, next), _mm256_set1_ps(32));
-        f32x8 bound = _mm256_mul_ps(e, _mm256_add_ps(_mm256_mul_ps(e, e), _mm256_set1_ps(3138)));
-        found = _mm256_blendv_ps(found, next, _mm256_cmp_ps(t, bound, _CMP_GE_OQ));
+        f32x8 c = _mm256_add_ps(found, _mm256_set1_ps(bit));
+        f32x8 bound = _mm256_fmadd_ps(c, _mm256_set1_ps(2), _mm256_set1_ps(-96));
+        bound = _mm256_fmadd_ps(c, bound, _mm256_set1_ps(3105));
+        bound = _mm256_fmadd_ps(c, bound, _mm256_set1_ps(-1552));
+        found = _mm256_blendv_ps(found, c, _mm256_cmp_ps(t, bound, _CMP_GE_OQ));
     }
     i32x8 codes = _mm256_cvtps_epi32(found);
     if (count < 8) codes = _mm256_and_si256(codes, lanes_below(count));

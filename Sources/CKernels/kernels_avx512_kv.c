@@ -32,13 +32,14 @@ void thimble_avx512_store_int8(const float *x, int64_t count, int8_t *codes, flo
 // The low bits of the codes of the elements that are `real` into one word or two; returns the fifth bits.
 TEMPLATE uint32_t store_codes(f32x16 x, __mmask16 real, f32x16 least, f32x16 inverse, uint32_t *words) {
     f32x16 level = _mm512_mul_ps(_mm512_sub_ps(x, least), inverse), found = _mm512_setzero_ps();
-    f32x16 t = _mm512_sub_ps(_mm512_mul_ps(level, _mm512_set1_ps(8192)), _mm512_set1_ps(126976));
+    f32x16 t = _mm512_mul_ps(level, _mm512_set1_ps(2048));
     // As kv_code does.
     for (float bit = 16; bit >= 1; bit /= 2) {
-        f32x16 next = _mm512_add_ps(found, _mm512_set1_ps(bit));
-        f32x16 e = _mm512_sub_ps(_mm512_add_ps(next, next), _mm512_set1_ps(32));
-        f32x16 bound = _mm512_mul_ps(e, _mm512_add_ps(_mm512_mul_ps(e, e), _mm512_set1_ps(3138)));
-        found = _mm512_mask_mov_ps(found, _mm512_cmp_ps_mask(t, bound, _CMP_GE_OQ), next);
+        f32x16 c = _mm512_add_ps(found, _mm512_set1_ps(bit));
+        f32x16 bound = _mm512_fmadd_ps(c, _mm512_set1_ps(2), _mm512_set1_ps(-96));
+        bound = _mm512_fmadd_ps(c, bound, _mm512_set1_ps(3105));
+        bound = _mm512_fmadd_ps(c, bound, _mm512_set1_ps(-1552));
+        found = _mm512_mask_mov_ps(found, _mm512_cmp_ps_mask(t, bound, _CMP_GE_OQ), c);
     }
     i32x16 codes = _mm512_maskz_cvtps_epi32(real, found);
     __m128i bytes = _mm512_cvtepi32_epi8(_mm512_and_si512(codes, _mm512_set1_epi32(15)));

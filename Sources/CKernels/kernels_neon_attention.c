@@ -90,7 +90,7 @@ TEMPLATE float32x4_t load_row(const thimble_kv_type type, kv_row row, int64_t ch
     }
     if (count <= 0) return vdupq_n_f32(0);
     uint32_t packed;  // codes come in whole words
-    memcpy(&packed, type == THIMBLE_KV_INT8 ? row.codes + channel : kv_low_bits(row, channel / 8 * 8),
+    memcpy(&packed, type == THIMBLE_KV_INT8 ? row.codes + channel : kv_low_bits(row, channel),
            sizeof packed);
     if (type == THIMBLE_KV_INT8) {
         int16x8_t codes = vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(packed)));
@@ -100,13 +100,13 @@ TEMPLATE float32x4_t load_row(const thimble_kv_type type, kv_row row, int64_t ch
     static const uint32_t bit_of_lane[4] = {1, 2, 4, 8};
     packed = (channel % 8 == 0 ? packed : packed >> 4) & 0x0f0f0f0f;
     uint16x8_t low = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(packed)));
-    uint32x4_t has_fifth = vtstq_u32(vdupq_n_u32(kv_fifth_bits(row, channel)), vld1q_u32(bit_of_lane));
+    uint32x4_t bits = vdupq_n_u32((uint32_t)*kv_fifth_bits(row, channel) >> channel % 8);
+    uint32x4_t has_fifth = vtstq_u32(bits, vld1q_u32(bit_of_lane));
     uint32x4_t codes = vorrq_u32(vmovl_u16(vget_low_u16(low)), vandq_u32(has_fifth, vdupq_n_u32(16)));
-    // Levels over 8192, about the middle one.
-    float32x4_t k = vfmaq_n_f32(vdupq_n_f32(-31), vcvtq_f32_u32(codes), 2);
-    float32x4_t level = vmulq_f32(k, vfmaq_f32(vdupq_n_f32(3135), k, k));
-    float step = kv_step(*row.scales);
-    float32x4_t v = vfmaq_n_f32(vdupq_n_f32(kv_least(*row.scales) + step * 15.5f), level, step / 8192);
+    float32x4_t c = vcvtq_f32_u32(codes);
+    float32x4_t level = vfmaq_n_f32(vdupq_n_f32(-93), c, 2);
+    level = vmulq_f32(c, vfmaq_f32(vdupq_n_f32(3009), c, level));
+    float32x4_t v = vfmaq_n_f32(vdupq_n_f32(row.least), level, row.unit);
     return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), lanes_below(count)));
 }
 

@@ -8,6 +8,9 @@
 typedef struct {
     const uint8_t *codes;
     const uint32_t *scales;  // a float32 or int5's word, as the type has it
+    // int5, where kv_rows holds it: a 2048th of the step, which is what levels count in, and the least
+    // element.
+    float unit, least;
 } kv_row;
 
 // The rows of one part (0: keys, 1: values) of a kv head in a page.
@@ -16,7 +19,7 @@ static inline kv_row kv_first_row(const thimble_attention *a, int64_t kv_head, i
     int64_t scales = a->page_tokens * thimble_kv_scale_bytes(a->kv_type);
     const uint8_t *start = (const uint8_t *)a->pages + page * a->page_stride;
     start += (part * a->kv_heads + kv_head) * (codes + scales);
-    return (kv_row){start, (const uint32_t *)(start + codes)};
+    return (kv_row){.codes = start, .scales = (const uint32_t *)(start + codes)};
 }
 
 static inline kv_row kv_next_rows(const thimble_attention *a, kv_row row, int64_t count) {
@@ -37,41 +40,39 @@ static inline float kv_least(uint32_t word) { return float_from_bits(word & 0xff
 
 // The level that an int5 code stands for, in steps above the least element. All its numbers are exact.
 static inline float kv_level(uint32_t code) {
-    float k = 2 * (float)code - 31;
-    return (126976 + k * (k * k + 3135)) / 8192;
+    float c = (float)code;
+    return c * (3009 + c * (2 * c - 93)) / 2048;
 }
 
-// The code of the nearest level, the higher one of two. Between the levels of c - 1 and of c lies
-// (126976 + e * (e * e + 3138)) / 8192 of e = 2 * c - 32, exactly.
+// The code of the nearest level, the higher one of two. Halfway between the levels of c - 1 and of c lies
+// (c * (3105 + c * (2 * c - 96)) - 1552) / 2048, exactly.
 static inline uint32_t kv_code(float level) {
-    float t = level * 8192 - 126976;
+    float t = level * 2048;
     uint32_t code = 0;
     for (uint32_t bit = 16; bit > 0; bit /= 2) {
-        float e = 2 * (float)(code + bit) - 32;
-        if (t >= e * (e * e + 3138)) code += bit;
+        float c = (float)(code + bit);
+        if (t >= c * (3105 + c * (2 * c - 96)) - 1552) code += bit;
     }
     return code;
 }
 
-// The fifth bits of the int5 codes from `channel`, a multiple of 4, to the end of its block.
-static inline uint32_t kv_fifth_bits(kv_row row, int64_t channel) {
-    uint32_t bits;
-    memcpy(&bits, row.codes + channel / THIMBLE_KV_BLOCK * THIMBLE_KV_BLOCK_BYTES, sizeof bits);
-    return bits >> channel % THIMBLE_KV_BLOCK;
+// The bytes of the fifth bits of eight int5 codes each, from that of `channel` on.
+static inline const uint8_t *kv_fifth_bits(kv_row row, int64_t channel) {
+    return row.codes + channel / THIMBLE_KV_BLOCK * THIMBLE_KV_BLOCK_BYTES + channel % THIMBLE_KV_BLOCK / 8;
 }
 
-// The words of the other bits, from that of `channel`, a multiple of 8, on.
+// The words of the other bits, from that of `channel` on.
 static inline const uint8_t *kv_low_bits(kv_row row, int64_t channel) {
     const uint8_t *block = row.codes + channel / THIMBLE_KV_BLOCK * THIMBLE_KV_BLOCK_BYTES;
-    return block + 4 + channel % THIMBLE_KV_BLOCK / 2;
+    return block + 4 + channel % THIMBLE_KV_BLOCK / 8 * 4;
 }
 
 // An element of a row; of int5 it is one of the rotated row's.
 static inline float kv_element(thimble_kv_type type, kv_row row, int64_t i) {
     if (type == THIMBLE_KV_F16) return float_from_half(((const uint16_t *)row.codes)[i]);
     if (type == THIMBLE_KV_INT8) return float_from_bits(*row.scales) * (float)(int8_t)row.codes[i];
-    uint8_t byte = kv_low_bits(row, i / 8 * 8)[i % 4];
-    uint32_t code = (i % 8 < 4 ? byte & 15u : byte >> 4) | (kv_fifth_bits(row, i / 4 * 4) >> i % 4 & 1) << 4;
+    uint8_t byte = kv_low_bits(row, i)[i % 4];
+    uint32_t code = (i % 8 < 4 ? byte & 15u : byte >> 4) | (*kv_fifth_bits(row, i) >> i % 8 & 1u) << 4;
     float grown = kv_step(*row.scales) * kv_level(code);
     return kv_least(*row.scales) + grown;
 }

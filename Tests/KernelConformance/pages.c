@@ -114,7 +114,7 @@ void pages_read(const pages *p, int64_t part, int64_t kv_head, int64_t position,
             const uint8_t *block = codes + i / 32 * 20;
             int code = block[4 + i % 32 / 8 * 4 + i % 4] >> (i % 8 < 4 ? 0 : 4) & 15;
             code += (block[i % 32 / 8] >> i % 8 & 1) * 16;
-            double k = 2 * code - 31, level = (126976 + k * (k * k + 3135)) / 8192;
+            double level = code * (3009. + code * (2. * code - 93)) / 2048;
             rotated[i] = (double)float_of(word & 0xffff0000) + (double)float_of(word << 16) * level;
         }
     }

@@ -124,8 +124,8 @@ extension VulkanBackendTests {
                         let low =
                             bytes[block + 4 + within / 8 * 4 + within % 4] >> (within % 8 < 4 ? 0 : 4) & 15
                         let fifth = bytes[block + within / 8] >> (within % 8) & 1
-                        let k = 2 * Float(low + 16 * fifth) - 31
-                        return least + step * (126_976 + k * (k * k + 3135)) / 8192
+                        let c = Float(low + 16 * fifth)
+                        return least + step * c * (3009 + c * (2 * c - 93)) / 2048
                     }
                     return (elements, 1.43 * step)
                 }

@@ -36,8 +36,8 @@ vec4 values_of(uint type, uint codes, uint word) {
         return uintBitsToFloat(word) * vec4(signed_codes);
     }
     // Levels, as the CPU's kernels have them.
-    vec4 k = 2 * vec4(uvec4(codes, codes >> 8, codes >> 16, codes >> 24) & 255) - 31;
-    vec4 levels = (126976 + k * (k * k + 3135)) * (1.0 / 8192);
+    vec4 c = vec4(uvec4(codes, codes >> 8, codes >> 16, codes >> 24) & 255);
+    vec4 levels = c * (3009 + c * (2 * c - 93)) * (1.0 / 2048);
     return uintBitsToFloat(word & 0xffff0000u) + uintBitsToFloat(word << 16) * levels;
 }
 

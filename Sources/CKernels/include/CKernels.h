@@ -43,8 +43,8 @@ typedef struct {
 // int5: elements are rotated (see store_int5). A block is a word of its codes' fifth bits, element 0's in the
 // lowest, then words of 8 codes' other four bits: the low halves of a word's bytes, then the high ones. The
 // last block has as many words as its elements need. The row's word holds two bfloat16, a step and, in the
-// upper half, the least element: an element is least + step * level, of the code's level in 0...31, which is
-// (126976 + k * (k * k + 3135)) / 8192 of k = 2 * code - 31.
+// upper half, the least element: an element is least + step * level, the level of a code c in 0...31 being
+// c * (3009 + c * (2 * c - 93)) / 2048, which is in 0...31 too.
 // Elements of int8 and int5 saturate at +-THIMBLE_KV_LIMIT. One that is NaN makes NaN of its row.
 typedef enum { THIMBLE_KV_F16, THIMBLE_KV_INT8, THIMBLE_KV_INT5 } thimble_kv_type;
 
