@@ -6,6 +6,7 @@
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 2) const uint HEAD_SIZE = 128;
+layout(constant_id = 3) const uint TYPE = THIMBLE_PAGES_F16;
 layout(push_constant, scalar) uniform Parameters { thimble_attention p; };
 
 // A row is a token with one of the heads that share a key head, heads first. A workgroup takes a tile of rows
@@ -28,8 +29,10 @@ const float SCORE_LIMIT = 3e38;
 
 // A quad more a row, so that rows begin in different banks.
 shared vec4 queries[ROWS][QUADS + 1];
-// Of keys, then of values: four float16 each.
+// Of keys, then of values: four float16 each, or four codes in the first word.
 shared uvec2 cached[KEYS][QUADS + 1];
+// What codes are worth, a row.
+shared uint words[KEYS];
 // Scores, then weights.
 shared float scores[ROWS][KEYS + 1];
 shared float parts[ROWS][ROW_THREADS];
@@ -37,6 +40,8 @@ shared float parts[ROWS][ROW_THREADS];
 shared float factors[ROWS];
 
 layout(buffer_reference, scalar, buffer_reference_align = 8) readonly buffer Quads { uvec2 at[]; };
+
+const bool IS_ROTATED = TYPE == THIMBLE_PAGES_INT5;
 
 uint group() { return p.heads / p.kv_heads; }
 
@@ -50,37 +55,67 @@ void load_queries(uint tile, uint first_token, uint row_count) {
             uint head = gl_WorkGroupID.y * group() + index % group();
             Floats x = Floats(p.queries + (uint64_t(token) * p.heads + head) * (4 * HEAD_SIZE));
             [[unroll]] for (uint j = 0; j < 4; j++) {
-                if (quad * 4 + j < HEAD_SIZE) q[j] = x.at[quad * 4 + j] * p.scale;
+                if (quad * 4 + j >= HEAD_SIZE) continue;
+                float element = x.at[quad * 4 + j];
+                q[j] = (IS_ROTATED ? bounded(element, ROTATED_LIMIT) : element) * p.scale;
             }
         }
         queries[row][quad] = q;
     }
 }
 
+// Rotates all rows of `queries`, as int5 is. All invocations call it, each having put the same elements there
+// as load_queries does.
+void rotate_rows() {
+    const uint width = rotation_width(HEAD_SIZE);
+    const float scale = 1 / sqrt(float(width));
+    for (uint i = gl_LocalInvocationID.x; i < ROWS * QUADS; i += THREADS) {
+        queries[i / QUADS][i % QUADS] = rotated_within(queries[i / QUADS][i % QUADS] * scale, width);
+    }
+    // Quads that are `apart` from each other.
+    for (uint apart = 1; 4 * apart < width; apart *= 2) {
+        barrier();
+        for (uint i = gl_LocalInvocationID.x; i < ROWS * QUADS / 2; i += THREADS) {
+            uint row = i / (QUADS / 2), pair = i % (QUADS / 2);
+            uint first = pair / apart * 2 * apart + pair % apart;
+            vec4 a = queries[row][first], b = queries[row][first + apart];
+            queries[row][first] = a + b;
+            queries[row][first + apart] = a - b;
+        }
+    }
+    barrier();
+}
+
 // Keys (part 0) or values (part 1) of positions from `first` on, zeros from `end` on.
 void load_cached(uint part, uint first, uint end) {
     for (uint i = gl_LocalInvocationID.x; i < KEYS * QUADS; i += THREADS) {
         uint key = i / QUADS, quad = i % QUADS;
-        uvec2 halves = uvec2(0);
+        uvec2 held = uvec2(0);
+        uint word = 0;
         if (first + key < end) {
-            uint64_t row = cached_row(
-                p.pages, p.block_table, part, gl_WorkGroupID.y, first + key, p.kv_heads, p.page_tokens,
+            CachedRow row = cached_row(
+                TYPE, p.pages, p.block_table, part, gl_WorkGroupID.y, first + key, p.kv_heads, p.page_tokens,
                 HEAD_SIZE);
-            if (HEAD_SIZE % 4 == 0) {
-                halves = Quads(row).at[quad];
+            if (TYPE != THIMBLE_PAGES_F16) {
+                held.x = codes_at(TYPE, row, 4 * quad);
+                if (quad == 0) word = Words(row.word).at[0];
+            } else if (HEAD_SIZE % 4 == 0) {
+                held = Quads(row.codes).at[quad];
             } else {
                 [[unroll]] for (uint j = 0; j < 4; j++) {
                     if (quad * 4 + j >= HEAD_SIZE) continue;
-                    halves[j / 2] |= (uint(Shorts(row).at[quad * 4 + j]) & 0xffffu) << (16 * (j % 2));
+                    held[j / 2] |= (uint(Shorts(row.codes).at[quad * 4 + j]) & 0xffffu) << (16 * (j % 2));
                 }
             }
         }
-        cached[key][quad] = halves;
+        cached[key][quad] = held;
+        if (TYPE != THIMBLE_PAGES_F16 && quad == 0) words[key] = word;
     }
 }
 
 vec4 cached_quad(uint key, uint quad) {
     uvec2 halves = cached[key][quad];
+    if (TYPE != THIMBLE_PAGES_F16) return values_of(TYPE, halves.x, words[key]);
     return vec4(unpackHalf2x16(halves.x), unpackHalf2x16(halves.y));
 }
 
@@ -145,6 +180,7 @@ void main() {
         }
         float largest = -SCORE_LIMIT, total = 0;
         load_queries(tile, first_token, row_count);
+        if (IS_ROTATED) rotate_rows();
 
         for (uint first = first_key; first < tile_end_key; first += KEYS) {
             load_cached(0, first, tile_end_key);
@@ -196,6 +232,17 @@ void main() {
         // A query that sees no key gets zeros.
         if (softmax_part == 0) factors[softmax_row] = total == 0 ? 0 : 1 / total;
         barrier();
+        if (IS_ROTATED) {
+            // Means go to the place of the queries, which no one needs any more, and are rotated back there.
+            [[unroll]] for (uint r = 0; r < LANE_ROWS; r++) {
+                [[unroll]] for (uint j = 0; j < LANE_QUADS; j++) {
+                    uint quad = lane + LANES * j;
+                    if (quad < QUADS) queries[first_row + r][quad] = sums[r][j] * factors[first_row + r];
+                }
+            }
+            barrier();
+            rotate_rows();
+        }
         [[unroll]] for (uint r = 0; r < LANE_ROWS; r++) {
             uint index = tile * ROWS + first_row + r;
             if (index >= row_count) continue;
@@ -204,9 +251,11 @@ void main() {
             Floats y = Floats(p.y + (uint64_t(token) * p.heads + head) * (4 * HEAD_SIZE));
             float inverse = factors[first_row + r];
             [[unroll]] for (uint j = 0; j < LANE_QUADS; j++) {
+                uint quad = lane + LANES * j;
+                vec4 mean = sums[r][j] * inverse;
+                if (IS_ROTATED) mean = queries[first_row + r][min(quad, QUADS - 1)];
                 [[unroll]] for (uint d = 0; d < 4; d++) {
-                    uint column = (lane + LANES * j) * 4 + d;
-                    if (column < HEAD_SIZE) y.at[column] = sums[r][j][d] * inverse;
+                    if (4 * quad + d < HEAD_SIZE) y.at[4 * quad + d] = mean[d];
                 }
             }
         }

@@ -9,6 +9,7 @@
 #extension GL_NV_cooperative_matrix2 : require
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
 #extension GL_KHR_shader_subgroup_vote : require
 #include "include/pages.glsl"
 #include "parameters/attention.h"
@@ -24,6 +25,7 @@ layout(constant_id = 5) const uint M = 16;
 layout(constant_id = 6) const uint N = 16;
 // Must be p.page_tokens; known in advance, it divides by itself.
 layout(constant_id = 7) const uint PAGE_TOKENS = 16;
+layout(constant_id = 8) const uint TYPE = THIMBLE_PAGES_F16;
 layout(push_constant, scalar) uniform Parameters { thimble_attention p; };
 
 layout(buffer_reference, scalar, buffer_reference_align = 16) buffer Quads { uvec4 at[]; };
@@ -38,6 +40,8 @@ const uint KEY_BLOCKS = KEYS / N;
 const uint SLICES = HEAD_SIZE / N;
 // What an invocation fetches of a tile's keys, and of its values.
 const uint FETCHES = (KEYS * OCTETS + THREADS - 1) / THREADS;
+// What a lane holds of a row of queries.
+const uint LANE_OCTETS = (OCTETS + SUBGROUP - 1) / SUBGROUP;
 
 // What a row's scale is held within. A product is below 2^39, so that a score, which may be minus infinity,
 // is never infinity.
@@ -48,6 +52,8 @@ shared uvec4 staged[ROWS > 2 * KEYS ? ROWS * PITCH : 2 * KEYS * PITCH];
 // By how much a row's queries were divided, times the scale of scores.
 shared float row_scales[ROWS];
 shared float out_strips[ROWS * N];
+
+const bool IS_ROTATED = TYPE == THIMBLE_PAGES_INT5;
 
 #define Queries coopmat<float16_t, gl_ScopeSubgroup, M, N, gl_MatrixUseA>
 #define Cached coopmat<float16_t, gl_ScopeSubgroup, N, N, gl_MatrixUseB>
@@ -63,6 +69,9 @@ float element_larger(const in uint row, const in uint column, const in float a, 
 // The scale of a subgroup's row.
 float element_scale(const in uint row, const in uint column, const in float a, const in uint first) {
     return row_scales[first + row];
+}
+float element_scaled(const in uint row, const in uint column, const in float a, const in float factor) {
+    return a * factor;
 }
 float element_product(const in uint row, const in uint column, const in float a, const in float b) {
     return a * b;
@@ -92,6 +101,22 @@ float element_seen(
 
 uvec4 keys[FETCHES], values[FETCHES];
 
+// Eight elements of a row; of codes, what becomes them.
+uvec4 load_octet(CachedRow row, uint octet) {
+    if (TYPE == THIMBLE_PAGES_F16) return Quads(row.codes).at[octet];
+    uint word = Words(row.word).at[0], d = 8 * octet;
+    if (TYPE == THIMBLE_PAGES_INT8) {
+        return uvec4(Words(row.codes + d).at[0], Words(row.codes + d).at[1], word, 0);
+    }
+    uint fifth = Words(row.codes + d / INT5_BLOCK * INT5_BLOCK_BYTES).at[0];
+    return uvec4(Words(row.codes + low_bits_at(d)).at[0], fifth >> d % INT5_BLOCK, word, 0);
+}
+
+// An octet as float16.
+uvec4 halves(uvec4 octet) {
+    return TYPE == THIMBLE_PAGES_F16 ? octet : halves_of(TYPE, EightCodes(octet.x, octet.y, octet.z));
+}
+
 // Zeros from `end` on: what lies there may not even be numbers.
 void fetch(uint first, uint end) {
     [[unroll]] for (uint f = 0; f < FETCHES; ++f) {
@@ -100,10 +125,12 @@ void fetch(uint first, uint end) {
         keys[f] = uvec4(0);
         values[f] = uvec4(0);
         if (position < end) {
-            uint64_t key = cached_row(
-                p.pages, p.block_table, 0, gl_WorkGroupID.y, position, p.kv_heads, PAGE_TOKENS, HEAD_SIZE);
-            keys[f] = Quads(key).at[octet];
-            values[f] = Quads(key + p.kv_heads * PAGE_TOKENS * (2 * HEAD_SIZE)).at[octet];
+            CachedRow key = cached_row(
+                TYPE, p.pages, p.block_table, 0, gl_WorkGroupID.y, position, p.kv_heads, PAGE_TOKENS,
+                HEAD_SIZE);
+            uint64_t part = p.kv_heads * PAGE_TOKENS * (code_bytes(TYPE, HEAD_SIZE) + scale_bytes(TYPE));
+            keys[f] = load_octet(key, octet);
+            values[f] = load_octet(CachedRow(key.codes + part, key.word + part), octet);
         }
     }
 }
@@ -112,8 +139,8 @@ void keep() {
     [[unroll]] for (uint f = 0; f < FETCHES; ++f) {
         uint i = f * THREADS + gl_LocalInvocationIndex;
         if (KEYS * OCTETS % THREADS != 0 && i >= KEYS * OCTETS) break;
-        staged[i / OCTETS * PITCH + i % OCTETS] = keys[f];
-        staged[VALUES_AT + i / OCTETS * PITCH + i % OCTETS] = values[f];
+        staged[i / OCTETS * PITCH + i % OCTETS] = halves(keys[f]);
+        staged[VALUES_AT + i / OCTETS * PITCH + i % OCTETS] = halves(values[f]);
     }
 }
 
@@ -123,16 +150,44 @@ uint64_t row_address(uint64_t matrix, uint first_token, uint index) {
     return matrix + (uint64_t(token) * p.heads + head) * (4 * HEAD_SIZE);
 }
 
+// Rotates a head of which a lane holds eight elements, and its neighbours the rest: all lanes call it.
+void rotate_eight(inout vec4 a, inout vec4 b) {
+    const uint width = rotation_width(HEAD_SIZE);
+    const float scale = 1 / sqrt(float(width));
+    [[unroll]] for (uint i = 0; i < 4; ++i) {
+        a[i] = bounded(a[i], ROTATED_LIMIT) * scale;
+        b[i] = bounded(b[i], ROTATED_LIMIT) * scale;
+    }
+    a = rotated_within(a, width);
+    b = rotated_within(b, width);
+    vec4 sum = a + b;
+    b = a - b;
+    a = sum;
+    for (uint other = 1; 8 * other < width; other *= 2) {
+        vec4 x = subgroupShuffleXor(a, other), y = subgroupShuffleXor(b, other);
+        bool is_second = (gl_SubgroupInvocationID & other) != 0;
+        a = is_second ? x - a : a + x;
+        b = is_second ? y - b : b + y;
+    }
+}
+
 // A subgroup's rows of queries, each over a power of two that puts its largest below 2^15.
 void stage_queries(uint first_token, uint first_index, uint row_count) {
     uint first_row = gl_SubgroupID * M;
     for (uint row = first_row; row < first_row + M; ++row) {
         uint index = first_index + row;
         Vectors x = Vectors(row_address(p.queries, first_token, min(index, row_count - 1)));
+        vec4 low[LANE_OCTETS], high[LANE_OCTETS];
         float top = 0;
-        for (uint i = gl_SubgroupInvocationID; i < 2 * OCTETS; i += SUBGROUP) {
-            vec4 v = abs(x.at[i]);
-            top = max(top, max(max(v.x, v.y), max(v.z, v.w)));
+        [[unroll]] for (uint j = 0; j < LANE_OCTETS; ++j) {
+            uint i = min(j * SUBGROUP + gl_SubgroupInvocationID, OCTETS - 1);
+            low[j] = x.at[2 * i];
+            high[j] = x.at[2 * i + 1];
+            // There is one octet a lane where heads are rotated.
+            if (IS_ROTATED) rotate_eight(low[j], high[j]);
+            vec4 v = max(abs(low[j]), abs(high[j]));
+            bool is_own = j * SUBGROUP + gl_SubgroupInvocationID < OCTETS;
+            if (is_own) top = max(top, max(max(v.x, v.y), max(v.z, v.w)));
         }
         // Exponents that leave both the scale and its inverse normal numbers.
         uint exponent = clamp(floatBitsToUint(subgroupMax(top)) >> 23, 30u, 252u);
@@ -141,10 +196,12 @@ void stage_queries(uint first_token, uint first_index, uint row_count) {
             float scale = uintBitsToFloat((exponent - 14) << 23) * p.scale * LOG2_E;
             row_scales[row] = min(scale, SCALE_LIMIT);
         }
-        for (uint i = gl_SubgroupInvocationID; i < OCTETS; i += SUBGROUP) {
-            f16vec4 low = f16vec4(x.at[2 * i] * inverse), high = f16vec4(x.at[2 * i + 1] * inverse);
-            staged[row * PITCH + i] = uvec4(packFloat2x16(low.xy), packFloat2x16(low.zw),
-                packFloat2x16(high.xy), packFloat2x16(high.zw));
+        [[unroll]] for (uint j = 0; j < LANE_OCTETS; ++j) {
+            uint i = j * SUBGROUP + gl_SubgroupInvocationID;
+            if (i >= OCTETS) continue;
+            f16vec4 a = f16vec4(low[j] * inverse), b = f16vec4(high[j] * inverse);
+            staged[row * PITCH + i] = uvec4(packFloat2x16(a.xy), packFloat2x16(a.zw), packFloat2x16(b.xy),
+                packFloat2x16(b.zw));
         }
     }
     subgroupBarrier();
@@ -204,18 +261,50 @@ void attend(uint first, uint end, uint index, bool is_edge) {
     }
 }
 
+// A rotation's steps between slices of means, back to where they were.
+void rotate_slices() {
+    const uint width = rotation_width(HEAD_SIZE);
+    const float scale = 1 / sqrt(float(width));
+    [[unroll]] for (uint d = 0; d < SLICES; ++d) {
+        coopMatPerElementNV(sums[d], sums[d], element_scaled, scale);
+    }
+    [[unroll]] for (uint apart = 1; N * apart < HEAD_SIZE; apart *= 2) {
+        if (N * apart >= width) break;
+        [[unroll]] for (uint d = 0; d < SLICES; ++d) {
+            if ((d & apart) != 0) continue;
+            Sums a = sums[d], b = sums[d + apart];
+            sums[d] = a + b;
+            sums[d + apart] = a - b;
+        }
+    }
+}
+
+// Its steps within the 16 elements of a slice's row, of which a lane and its neighbours hold four each.
+vec4 rotated_strip(vec4 v, uint lane) {
+    v = rotated_within(v, N);
+    [[unroll]] for (uint other = 1; 4 * other < N; other *= 2) {
+        vec4 x = subgroupShuffleXor(v, other);
+        v = (lane & other) != 0 ? x - v : v + x;
+    }
+    return v;
+}
+
 void store_sums(uint first_token, uint first_index, uint row_count) {
     coopMatReduceNV(weight_sums, weight_sums, gl_CooperativeMatrixReduceRowNV, plus);
     coopMatPerElementNV(weight_sums, weight_sums, element_inverse);
     uint strip = gl_SubgroupID * M * N;
     [[unroll]] for (uint d = 0; d < SLICES; ++d) {
         coopMatPerElementNV(sums[d], sums[d], element_product, weight_sums);
+    }
+    if (IS_ROTATED) rotate_slices();
+    [[unroll]] for (uint d = 0; d < SLICES; ++d) {
         coopMatStore(sums[d], out_strips, strip, N, gl_CooperativeMatrixLayoutRowMajor);
         subgroupBarrier();
         for (uint i = gl_SubgroupInvocationID; i < M * N / 4; i += SUBGROUP) {
             uint index = first_index + gl_SubgroupID * M + i / (N / 4), at = strip + i * 4;
+            vec4 v = vec4(out_strips[at], out_strips[at + 1], out_strips[at + 2], out_strips[at + 3]);
+            if (IS_ROTATED) v = rotated_strip(v, i);
             if (index < row_count) {
-                vec4 v = vec4(out_strips[at], out_strips[at + 1], out_strips[at + 2], out_strips[at + 3]);
                 Vectors(row_address(p.y, first_token, index)).at[d * N / 4 + i % (N / 4)] = v;
             }
         }

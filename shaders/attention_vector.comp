@@ -13,6 +13,7 @@
 layout(buffer_reference, scalar, buffer_reference_align = 2) buffer Halves { WRITTEN float16_t at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer Halves8 { WRITTEN uvec4 at; };
 layout(buffer_reference, std430, buffer_reference_align = 8) buffer Halves4 { WRITTEN uvec2 at; };
+layout(buffer_reference, scalar, buffer_reference_align = 4) buffer Codes { WRITTEN uint at[]; };
 
 // Keys that are scored at once, by four lanes each.
 const uint keys = group_size / 4;
@@ -27,38 +28,81 @@ shared float largest[rows], total[rows], shrink[rows];
 shared float outputs[rows * columns * 4];
 shared uint page_of[keys];
 
+const bool is_rotated = type == THIMBLE_PAGES_INT5;
+
+// The key or value of a position; `word` is of no meaning where pages hold float16.
+struct CachedRow {
+    uint64_t codes;
+    uint64_t word;
+};
+
 // Where the key (part 0) or value (part 1) of a position lies.
-uint64_t cached_row(uint page, uint kv_head, uint position, uint part) {
-    uint64_t page_elements = 2 * kv_heads * page_tokens * head_size;
-    uint row = (part * kv_heads + kv_head) * page_tokens + position % page_tokens;
-    return p.pages + 2 * (page * page_elements + row * head_size);
+CachedRow cached_row(uint page, uint kv_head, uint position, uint part) {
+    uint row_bytes = code_bytes(type, head_size), slot = position % page_tokens;
+    uint64_t head = (uint64_t(page) * 2 + part) * kv_heads + kv_head;
+    uint64_t start = p.pages + head * (page_tokens * (row_bytes + scale_bytes(type)));
+    return CachedRow(start + slot * row_bytes, start + page_tokens * row_bytes + 4 * slot);
+}
+
+// What four codes from d on stand for, d being a multiple of 4 within the head. What lies beyond the head
+// meets queries that are zero, or is not stored.
+vec4 load_codes(CachedRow row, uint d) {
+    uint word = Codes(row.word).at[0];
+    if (type == THIMBLE_PAGES_INT8) return values_of(type, Codes(row.codes + d).at[0], word);
+    uint fifth = Codes(row.codes + d / INT5_BLOCK * INT5_BLOCK_BYTES).at[0];
+    return values_of(type, int5_codes(Codes(row.codes + low_bits_at(d)).at[0], fifth, d), word);
 }
 
 // Eight dimensions of a key from `d` on; zero beyond the head.
-void load_key(uint64_t row, uint d, out vec4 a, out vec4 b) {
+void load_key(CachedRow row, uint d, out vec4 a, out vec4 b) {
     a = vec4(0);
     b = vec4(0);
     if (d >= head_size) return;
-    if (head_size % 8 == 0) {
-        uvec4 bits = Halves8(row + 2 * d).at;
+    if (type != THIMBLE_PAGES_F16) {
+        a = load_codes(row, d);
+        if (d + 4 < head_size) b = load_codes(row, d + 4);
+    } else if (head_size % 8 == 0) {
+        uvec4 bits = Halves8(row.codes + 2 * d).at;
         a = vec4(unpackHalf2x16(bits.x), unpackHalf2x16(bits.y));
         b = vec4(unpackHalf2x16(bits.z), unpackHalf2x16(bits.w));
     } else {
         for (uint i = 0; i < 8 && d + i < head_size; ++i) {
-            float value = float(Halves(row).at[d + i]);
+            float value = float(Halves(row.codes).at[d + i]);
             if (i < 4) a[i] = value; else b[i - 4] = value;
         }
     }
 }
 
-vec4 load_value(uint64_t row, uint d) {
+vec4 load_value(CachedRow row, uint d) {
+    if (type != THIMBLE_PAGES_F16) return load_codes(row, d);
     if (head_size % 4 == 0) {
-        uvec2 bits = Halves4(row + 2 * d).at;
+        uvec2 bits = Halves4(row.codes + 2 * d).at;
         return vec4(unpackHalf2x16(bits.x), unpackHalf2x16(bits.y));
     }
     vec4 v = vec4(0);
-    for (uint i = 0; i < 4 && d + i < head_size; ++i) v[i] = float(Halves(row).at[d + i]);
+    for (uint i = 0; i < 4 && d + i < head_size; ++i) v[i] = float(Halves(row.codes).at[d + i]);
     return v;
+}
+
+// Rotates what `queries` holds, as int5 is. All invocations call it.
+void rotate_rows() {
+    const uint quads = padded_size / 4, pairs = head_size / 8, width = rotation_width(head_size);
+    const float scale = 1 / sqrt(float(width));
+    barrier();
+    for (uint i = gl_LocalInvocationIndex; i < rows * quads; i += group_size)
+        queries[i] = rotated_within(queries[i] * scale, width);
+    // Quads that are `apart` from each other.
+    for (uint apart = 1; 4 * apart < width; apart *= 2) {
+        barrier();
+        for (uint i = gl_LocalInvocationIndex; i < rows * pairs; i += group_size) {
+            uint pair = i % pairs;
+            uint first = i / pairs * quads + pair / apart * 2 * apart + pair % apart;
+            vec4 a = queries[first], b = queries[first + apart];
+            queries[first] = a + b;
+            queries[first + apart] = a - b;
+        }
+    }
+    barrier();
 }
 
 float limited(float score) {
@@ -74,7 +118,7 @@ void score_keys(uint kv_head, uint first, uint end) {
     float sums[rows];
     [[unroll]] for (uint r = 0; r < rows; ++r) sums[r] = 0;
     if (position < end) {
-        uint64_t row = cached_row(page_of[team], kv_head, position, 0);
+        CachedRow row = cached_row(page_of[team], kv_head, position, 0);
         [[unroll]] for (uint j = 0; j < padded_size / 32; ++j) {
             uint d = (4 * j + quarter) * 8;
             vec4 a, b;
@@ -124,10 +168,14 @@ void attend(uint kv_head, uint row_begin, uint begin, uint end, Table table) {
         uint r = row_begin + 4 * i / padded_size, d = 4 * i % padded_size;
         uint at = (kv_head * ratio + r) * head_size + d;
         vec4 q = vec4(0);
-        [[unroll]] for (uint j = 0; j < 4; ++j)
-            if (r < ratio && d + j < head_size) q[j] = Floats(p.queries).at[at + j] * p.scale;
+        [[unroll]] for (uint j = 0; j < 4; ++j) {
+            if (r >= ratio || d + j >= head_size) continue;
+            float element = Floats(p.queries).at[at + j];
+            q[j] = (is_rotated ? bounded(element, ROTATED_LIMIT) : element) * p.scale;
+        }
         queries[i] = q;
     }
+    if (is_rotated) rotate_rows();
     if (index < rows) {
         largest[index] = -SCORE_LIMIT;
         total[index] = 0;
@@ -164,6 +212,18 @@ void attend(uint kv_head, uint row_begin, uint begin, uint end, Table table) {
         }
         barrier();
     }
+    if (!is_rotated) return;
+    // Sums are rotated back in the place of the queries.
+    for (uint i = index; i < rows * columns; i += group_size) {
+        queries[i / columns * (padded_size / 4) + i % columns] =
+            vec4(outputs[4 * i], outputs[4 * i + 1], outputs[4 * i + 2], outputs[4 * i + 3]);
+    }
+    rotate_rows();
+    for (uint i = index; i < rows * columns * 4; i += group_size) {
+        uint d = i % (4 * columns);
+        outputs[i] = queries[i / (4 * columns) * (padded_size / 4) + d / 4][d % 4];
+    }
+    barrier();
 }
 
 void attend_range(uint length, uint share, uint ranges) {

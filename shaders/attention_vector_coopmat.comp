@@ -13,6 +13,7 @@
 #include "include/attention_vector.glsl"
 
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer Units { WRITTEN uvec4 at[]; };
+layout(buffer_reference, scalar, buffer_reference_align = 4) buffer Codes { WRITTEN uint at[]; };
 
 // Units of 16 bytes of a row of keys or values; and from one to the next in shared memory, so that they
 // begin in different banks.
@@ -39,6 +40,26 @@ shared float query_scales[16];
 shared float factors[256];
 shared float largest[16], total[16];
 
+// Rotates a head of which an invocation holds eight elements, and its neighbours the rest.
+void rotate_eight(inout vec4 a, inout vec4 b, uint lane) {
+    const float scale = 1 / sqrt(float(head_size));
+    [[unroll]] for (uint i = 0; i < 4; ++i) {
+        a[i] = bounded(a[i], ROTATED_LIMIT) * scale;
+        b[i] = bounded(b[i], ROTATED_LIMIT) * scale;
+    }
+    a = rotated_within(a, head_size);
+    b = rotated_within(b, head_size);
+    vec4 sum = a + b;
+    b = a - b;
+    a = sum;
+    [[unroll]] for (uint other = 1; 8 * other < head_size; other *= 2) {
+        vec4 x = subgroupShuffleXor(a, other), y = subgroupShuffleXor(b, other);
+        bool is_second = (lane & other) != 0;
+        a = is_second ? x - a : a + x;
+        b = is_second ? y - b : b + y;
+    }
+}
+
 // Queries as float16, each row over a power of two, an invocation each 8 of them.
 void put_queries(uint kv_head) {
     const uint row_lanes = head_size / 8;
@@ -50,6 +71,7 @@ void put_queries(uint kv_head) {
             a = Floats4(at).at[0] * p.scale;
             b = Floats4(at).at[1] * p.scale;
         }
+        if (type == THIMBLE_PAGES_INT5) rotate_eight(a, b, lane);
         vec4 most = max(abs(a), abs(b));
         float top = max(max(most.x, most.y), max(most.z, most.w));
         [[unroll]] for (uint other = 1; other < row_lanes; other *= 2)
@@ -68,11 +90,34 @@ void put_queries(uint kv_head) {
     }
 }
 
-// What a lane brings of a tile: its units of the 16 rows from a position on, whose page is known.
-void load_rows(uint64_t kv, uint page, uint first, uint offset, out uvec4 units[lane_units]) {
-    uint64_t page_bytes = 4 * kv_heads * page_tokens * head_size;
-    Units from = Units(kv + page * page_bytes + 2 * (first % page_tokens * head_size) + offset);
-    [[unroll]] for (uint i = 0; i < lane_units; ++i) units[i] = from.at[32 * i + gl_SubgroupInvocationID];
+// What a lane brings of a tile: its units of the 16 rows of keys (part 0) or values (part 1) from a position
+// on, whose page is known. Of codes, what becomes a unit.
+void load_rows(uint kv_head, uint part, uint page, uint first, out uvec4 units[lane_units]) {
+    uint row_bytes = code_bytes(type, head_size), slot = first % page_tokens;
+    uint64_t head = (uint64_t(page) * 2 + part) * kv_heads + kv_head;
+    uint64_t start = p.pages + head * (page_tokens * (row_bytes + scale_bytes(type)));
+    if (type == THIMBLE_PAGES_F16) {
+        Units from = Units(start + slot * row_bytes);
+        [[unroll]] for (uint i = 0; i < lane_units; ++i) units[i] = from.at[32 * i + gl_SubgroupInvocationID];
+        return;
+    }
+    [[unroll]] for (uint i = 0; i < lane_units; ++i) {
+        uint unit = 32 * i + gl_SubgroupInvocationID, d = unit % row_units * 8;
+        uint row = slot + unit / row_units;
+        uint64_t codes = start + row * row_bytes;
+        uint word = Codes(start + page_tokens * row_bytes + 4 * row).at[0];
+        if (type == THIMBLE_PAGES_INT8) {
+            units[i] = uvec4(Codes(codes + d).at[0], Codes(codes + d).at[1], word, 0);
+        } else {
+            uint fifth = Codes(codes + d / INT5_BLOCK * INT5_BLOCK_BYTES).at[0];
+            units[i] = uvec4(Codes(codes + low_bits_at(d)).at[0], fifth >> d % INT5_BLOCK, word, 0);
+        }
+    }
+}
+
+// A unit as float16.
+uvec4 halves(uvec4 unit) {
+    return type == THIMBLE_PAGES_F16 ? unit : halves_of(type, EightCodes(unit.x, unit.y, unit.z));
 }
 
 // Puts what the lanes hold of 16 rows into the subgroup's part of `staged`.
@@ -80,7 +125,7 @@ void stage(uint at, uvec4 units[lane_units], int real_rows) {
     [[unroll]] for (uint i = 0; i < lane_units; ++i) {
         uint unit = 32 * i + gl_SubgroupInvocationID, row = unit / row_units;
         // What lies beyond the last position may not even be numbers.
-        staged[at + row * width + unit % row_units] = int(row) < real_rows ? units[i] : uvec4(0);
+        staged[at + row * width + unit % row_units] = int(row) < real_rows ? halves(units[i]) : uvec4(0);
     }
 }
 
@@ -119,27 +164,45 @@ void weigh(uint first, uint end, inout float top[own_rows], inout float sum[own_
     }
 }
 
+// Rotates back the sums that lie in `staged`. All invocations call it.
+void rotate_sums() {
+    const uint quads = head_size / 4;
+    const float scale = 1 / sqrt(float(head_size));
+    for (uint i = gl_LocalInvocationIndex; i < 16 * quads; i += group_size) {
+        staged[i] = floatBitsToUint(rotated_within(uintBitsToFloat(staged[i]) * scale, head_size));
+    }
+    // Quads that are `apart` from each other.
+    for (uint apart = 1; apart < quads; apart *= 2) {
+        barrier();
+        for (uint i = gl_LocalInvocationIndex; i < 8 * quads; i += group_size) {
+            uint first = i / apart * 2 * apart + i % apart;
+            vec4 a = uintBitsToFloat(staged[first]), b = uintBitsToFloat(staged[first + apart]);
+            staged[first] = floatBitsToUint(a + b);
+            staged[first + apart] = floatBitsToUint(a - b);
+        }
+    }
+    barrier();
+}
+
 void attend_range(uint length, uint share, uint ranges) {
     uint kv_head = gl_WorkGroupID.x, subgroup = gl_SubgroupID;
     Table table = Table(Step(p.step).step.block_table);
     uint begin = gl_WorkGroupID.y * share, end = min(begin + share, length), last_tile = (end - 1) / 16 * 16;
     uint staged_at = subgroup * 16 * width;
-    uint values_offset = 2 * kv_heads * page_tokens * head_size;
-    uint64_t kv = p.pages + 2 * (kv_head * page_tokens * head_size);
 
     // Tiles are on their way before they are needed, and the page of the one after is known.
     uint tile = min(begin + 16 * subgroup, last_tile);
     uint next = min(begin + 16 * subgroup + block_positions, last_tile);
     uint page = uint(table.at[tile / page_tokens]), next_page = uint(table.at[next / page_tokens]);
     uvec4 keys[lane_units], values[lane_units];
-    load_rows(kv, page, tile, 0, keys);
-    load_rows(kv, page, tile, values_offset, values);
+    load_rows(kv_head, 0, page, tile, keys);
+    load_rows(kv_head, 1, page, tile, values);
     if (waits) {
         wait_for_link(p.link);
         // The newest position's key and value are just there.
         if (tile + 16 >= length) {
-            load_rows(kv, page, tile, 0, keys);
-            load_rows(kv, page, tile, values_offset, values);
+            load_rows(kv_head, 0, page, tile, keys);
+            load_rows(kv_head, 1, page, tile, values);
         }
     }
     put_queries(kv_head);
@@ -168,11 +231,11 @@ void attend_range(uint length, uint share, uint ranges) {
         }
         coopMatStore(scores, rows_of_words, 16 * subgroup, row_words, gl_CooperativeMatrixLayoutRowMajor);
         bool more = first + block_positions < end;
-        if (more) load_rows(kv, next_page, next, 0, keys);
+        if (more) load_rows(kv_head, 0, next_page, next, keys);
         subgroupMemoryBarrierShared();
         subgroupBarrier();
         stage(staged_at, values, real_rows);
-        if (more) load_rows(kv, next_page, next, values_offset, values);
+        if (more) load_rows(kv_head, 1, next_page, next, values);
         next = min(next + block_positions, last_tile);
         next_page = uint(table.at[next / page_tokens]);
         barrier();
@@ -214,6 +277,7 @@ void attend_range(uint length, uint share, uint ranges) {
         }
     }
     barrier();
+    if (type == THIMBLE_PAGES_INT5) rotate_sums();
     for (uint i = gl_LocalInvocationIndex; i < ratio * head_size / 4; i += group_size) {
         uint r = 4 * i / head_size, d = 4 * i % head_size, head = kv_head * ratio + r;
         Floats4(part_sums(gl_WorkGroupID.y, head) + 4 * d).at[0] = uintBitsToFloat(staged[i]);

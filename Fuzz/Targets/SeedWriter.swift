@@ -214,7 +214,7 @@ extension SeedWriter {
             #""sources" = [ 'a', "\u00e9\U0001F600\n", # y"#, "]", "memory.device = 0x40_00",
             #"memory . host = "1.5GiB""#,
             #"run = { context = 1_000, device = "vulkan:1", offload = "none" }"#,
-            "[kv]", #"type = "int4""#, "page-tokens = 0b1000", "[spill]", #"folder = "/x""#,
+            "[kv]", #"type = "int5""#, "page-tokens = 0b1000", "[spill]", #"folder = "/x""#,
             "written-a-day = 0", "[sessions]", "days = 0o44",
             "[pages]", "dpi = 72", "font-size = -1.5e1", "auto-crop-width = false", "font-fallback = []",
             "[thermal]", #"zone = "/sys/class/thermal/thermal_zone0""#, "ceiling-celsius = 80.5",

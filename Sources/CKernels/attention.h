@@ -31,9 +31,14 @@ typedef struct {
 static inline void kv_rows_add(const thimble_attention *a, kv_row first, int64_t key, int64_t count,
                                kv_rows *rows) {
     int64_t codes = thimble_kv_code_bytes(a->kv_type, a->head_size);
-    int64_t scales = thimble_kv_scale_bytes(a->kv_type, a->head_size) / 4;
+    int64_t scales = thimble_kv_scale_bytes(a->kv_type) / 4;
     for (int64_t i = 0; i < count; i++) {
-        rows->rows[key + i] = (kv_row){first.codes + i * codes, first.scales + i * scales};
+        kv_row row = {.codes = first.codes + i * codes, .scales = first.scales + i * scales};
+        if (a->kv_type == THIMBLE_KV_INT5) {
+            row.unit = kv_step(*row.scales) / 2048;
+            row.least = kv_least(*row.scales);
+        }
+        rows->rows[key + i] = row;
     }
     if (a->kv_type == THIMBLE_KV_INT8) {
         memcpy(rows->worth + key, first.scales, (size_t)count * sizeof *rows->worth);
@@ -58,5 +63,5 @@ static inline void attention_find_keys(const thimble_attention *a, int64_t kv_he
     switch ((a)->kv_type) {                                                                                  \
         case THIMBLE_KV_F16: function(THIMBLE_KV_F16, __VA_ARGS__); break;                                   \
         case THIMBLE_KV_INT8: function(THIMBLE_KV_INT8, __VA_ARGS__); break;                                 \
-        case THIMBLE_KV_INT4: function(THIMBLE_KV_INT4, __VA_ARGS__); break;                                 \
+        case THIMBLE_KV_INT5: function(THIMBLE_KV_INT5, __VA_ARGS__); break;                                 \
     }

@@ -1,4 +1,4 @@
-//! Keys and values out of pages with AVX2: eight elements of a row as floats; and the rotation of int4.
+//! Keys and values out of pages with AVX2: eight elements of a row as floats; and the rotation of int5.
 #pragma once
 #include "kv.h"
 #include "avx2.h"
@@ -8,25 +8,29 @@ TEMPLATE f32x8 load_int8(const uint8_t *codes) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)codes)));
 }
 
-// The eight int4 elements of a word.
-TEMPLATE f32x8 load_int4(kv_row row, int64_t channel) {
+// The eight int5 elements from `channel`, a multiple of 8, on.
+TEMPLATE f32x8 load_int5(kv_row row, int64_t channel) {
+    const uint8_t *low_bits = kv_low_bits(row, channel);
     int32_t packed;
-    memcpy(&packed, row.codes + channel / 2, sizeof packed);
+    memcpy(&packed, low_bits, sizeof packed);
     const i32x8 shifts = _mm256_setr_epi32(0, 8, 16, 24, 4, 12, 20, 28);
-    i32x8 codes = _mm256_srlv_epi32(_mm256_set1_epi32(packed), shifts);
-    codes = _mm256_and_si256(codes, _mm256_set1_epi32(15));
-    i32x8 word = _mm256_set1_epi32((int32_t)row.scales[channel / THIMBLE_KV_GROUP]);
-    f32x8 step = _mm256_castsi256_ps(_mm256_slli_epi32(word, 16));
-    f32x8 least = _mm256_castsi256_ps(_mm256_and_si256(word, _mm256_set1_epi32((int32_t)0xffff0000)));
-    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(codes), step, least);
+    i32x8 low = _mm256_and_si256(_mm256_srlv_epi32(_mm256_set1_epi32(packed), shifts), _mm256_set1_epi32(15));
+    // Every byte has the eight fifth bits, so that one of them comes to lie above the lane's low bits.
+    i32x8 all = _mm256_set1_epi8((char)*kv_fifth_bits(row, channel));
+    i32x8 fifth = _mm256_srlv_epi32(all, _mm256_setr_epi32(4, 5, 6, 7, 8, 9, 10, 11));
+    i32x8 codes = _mm256_or_si256(low, _mm256_and_si256(fifth, _mm256_set1_epi32(16)));
+    f32x8 c = _mm256_cvtepi32_ps(codes);
+    f32x8 level = _mm256_fmadd_ps(c, _mm256_set1_ps(2), _mm256_set1_ps(-93));
+    level = _mm256_mul_ps(c, _mm256_fmadd_ps(c, level, _mm256_set1_ps(3009)));
+    return _mm256_fmadd_ps(level, _mm256_set1_ps(row.unit), _mm256_set1_ps(row.least));
 }
 
 // The elements from `channel`, a multiple of 8, on; of int8 only their codes. Where there are fewer than a
 // vector, lanes from `count`, which is positive, on are zero, and their memory is not touched.
 TEMPLATE f32x8 load_row(const thimble_kv_type type, kv_row row, int64_t channel, int64_t count) {
     if (type == THIMBLE_KV_F16) return load_part_of_halves((const uint16_t *)row.codes + channel, count);
-    if (type == THIMBLE_KV_INT4) {
-        f32x8 v = load_int4(row, channel);
+    if (type == THIMBLE_KV_INT5) {
+        f32x8 v = load_int5(row, channel);
         return count >= 8 ? v : _mm256_and_ps(v, _mm256_castsi256_ps(lanes_below(count)));
     }
     if (count >= 8) return load_int8(row.codes + channel);

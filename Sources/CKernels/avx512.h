@@ -89,7 +89,7 @@ void thimble_avx512_matmul_f32(const thimble_weights *w, const float *x, int64_t
 void thimble_avx2_matmul_f16(const thimble_weights *w, const float *x, int64_t x_stride, int64_t tokens,
                              int64_t tile_begin, int64_t tile_end, float *y, int64_t y_stride);
 void thimble_avx512_store_int8(const float *x, int64_t count, int8_t *codes, float *scale);
-void thimble_avx512_store_int4(const float *x, int64_t count, uint32_t *codes, uint32_t *scales);
+void thimble_avx512_store_int5(const float *x, int64_t count, uint32_t *codes, uint32_t *word);
 void thimble_avx512_attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin,
                               int64_t token_end, float *scratch);
 #endif

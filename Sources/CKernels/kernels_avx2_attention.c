@@ -3,7 +3,8 @@
 #if defined(__x86_64__)
 
 // Up to this many rows, keys are multiplied as floats: making codes of them costs more than it saves.
-enum { few_rows = 20 };
+// Fewer are few where each panel of rows would unpack int5 anew.
+enum { few_rows = 20, few_rows_of_int5 = 8 };
 
 static query_block block_in(float *scratch, const thimble_attention *a, int64_t kv_head) {
     int64_t width = (a->head_size + quantum - 1) / quantum * quantum;
@@ -48,7 +49,7 @@ static void store_outputs(const query_block *q) {
         int64_t token = row_token(q, row), head = row_head(q, row);
         f32x8 inverse = _mm256_set1_ps(q->total[row] == 0 ? 0 : 1 / q->total[row]);
         float *out = a->out + token * a->out_stride + head * a->head_size;
-        if (a->kv_type == THIMBLE_KV_INT4) rotate(q->sums + row * q->width, a->head_size);
+        if (a->kv_type == THIMBLE_KV_INT5) rotate(q->sums + row * q->width, a->head_size);
         for (int64_t d = 0; d < a->head_size; d += lanes) {
             f32x8 mean = _mm256_mul_ps(_mm256_loadu_ps(q->sums + row * q->width + d), inverse);
             store_part(out + d, a->head_size - d, mean);
@@ -68,7 +69,7 @@ void thimble_avx2_attention(const thimble_attention *a, int64_t kv_head, int64_t
     for (int64_t row = token_begin * group; row < token_end * group; row += most_rows) {
         q.first_row = row;
         q.rows = token_end * group - row < most_rows ? token_end * group - row : most_rows;
-        int few = q.rows <= few_rows;
+        int few = q.rows <= (a->kv_type == THIMBLE_KV_INT5 ? few_rows_of_int5 : few_rows);
         clear_sums(&q);
         few ? thimble_avx2_load_floats(&q) : thimble_avx2_load_codes(&q);
         int64_t end = row_key_end(&q, q.rows - 1);  // the last row sees the most: later keys are left out

@@ -55,7 +55,7 @@ static void store_outputs(const query_block *q) {
         float total = q->total[row] == 0 ? 0 : q->total[row] + q->poison[row];
         f32x16 inverse = _mm512_set1_ps(total == 0 ? 0 : 1 / total);
         float *out = a->out + row_token(q, row) * a->out_stride + row_head(q, row) * a->head_size;
-        if (a->kv_type == THIMBLE_KV_INT4) rotate(q->sums + row * q->width, a->head_size);
+        if (a->kv_type == THIMBLE_KV_INT5) rotate(q->sums + row * q->width, a->head_size);
         for (int64_t i = 0; i < q->width; i += lanes) {
             f32x16 mean = _mm512_mul_ps(_mm512_loadu_ps(q->sums + row * q->width + i), inverse);
             store_part(out + i, a->head_size - i, mean);

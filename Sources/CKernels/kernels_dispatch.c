@@ -67,10 +67,8 @@ int32_t thimble_kernels_available(const thimble_kernels *tables[], int32_t capac
     return count;
 }
 
-int64_t thimble_attention_scratch_count(int64_t q_heads, int64_t kv_heads, int64_t head_size,
-                                        int64_t page_tokens) {
+int64_t thimble_attention_scratch_count(int64_t head_size) {
     // Rows and keys come in steps of their own size, whatever the heads' grouping and the pages' size are.
-    (void)q_heads, (void)kv_heads, (void)page_tokens;
     int64_t width = (head_size + 15) / 16 * 16;  // the longest vectors that a variant keeps heads in
     int64_t queries = ATTENTION_ROWS * width, sums = ATTENTION_ROWS * width;
     int64_t scores = ATTENTION_ROWS * ATTENTION_KEYS, keys_and_values = 2 * ATTENTION_KEYS * width;

@@ -192,7 +192,7 @@ static void store_f16(const float *x, int64_t count, uint16_t *y) {
     .gather_row = thimble_scalar_gather_row, .rms_norm = rms_norm, .add_rms_norm = add_rms_norm,             \
     .layer_norm = layer_norm, .add = add, .add_scaled = add_scaled, .swiglu = swiglu, .gelu = gelu,          \
     .rope_interleaved = rope_interleaved, .rope_half = rope_half, .store_f16 = store_f16,                    \
-    .store_int8 = thimble_scalar_store_int8, .store_int4 = thimble_scalar_store_int4,                        \
+    .store_int8 = thimble_scalar_store_int8, .store_int5 = thimble_scalar_store_int5,                        \
     .attention = thimble_neon_attention, .resample_row = thimble_neon_resample_row,                          \
     .blend_rows = thimble_neon_blend_rows
 

@@ -90,17 +90,23 @@ TEMPLATE float32x4_t load_row(const thimble_kv_type type, kv_row row, int64_t ch
     }
     if (count <= 0) return vdupq_n_f32(0);
     uint32_t packed;  // codes come in whole words
-    memcpy(&packed, row.codes + (type == THIMBLE_KV_INT8 ? channel : channel / 8 * 4), sizeof packed);
+    memcpy(&packed, type == THIMBLE_KV_INT8 ? row.codes + channel : kv_low_bits(row, channel),
+           sizeof packed);
     if (type == THIMBLE_KV_INT8) {
         int16x8_t codes = vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(packed)));
         float32x4_t v = vcvtq_f32_s32(vmovl_s16(vget_low_s16(codes)));
         return vmulq_n_f32(v, float_from_bits(*row.scales));
     }
+    static const uint32_t bit_of_lane[4] = {1, 2, 4, 8};
     packed = (channel % 8 == 0 ? packed : packed >> 4) & 0x0f0f0f0f;
-    uint16x8_t codes = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(packed)));
-    uint32_t word = row.scales[channel / THIMBLE_KV_GROUP];
-    float32x4_t v = vcvtq_f32_u32(vmovl_u16(vget_low_u16(codes)));
-    v = vfmaq_n_f32(vdupq_n_f32(kv_group_least(word)), v, kv_group_step(word));
+    uint16x8_t low = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(packed)));
+    uint32x4_t bits = vdupq_n_u32((uint32_t)*kv_fifth_bits(row, channel) >> channel % 8);
+    uint32x4_t has_fifth = vtstq_u32(bits, vld1q_u32(bit_of_lane));
+    uint32x4_t codes = vorrq_u32(vmovl_u16(vget_low_u16(low)), vandq_u32(has_fifth, vdupq_n_u32(16)));
+    float32x4_t c = vcvtq_f32_u32(codes);
+    float32x4_t level = vfmaq_n_f32(vdupq_n_f32(-93), c, 2);
+    level = vmulq_f32(c, vfmaq_f32(vdupq_n_f32(3009), c, level));
+    float32x4_t v = vfmaq_n_f32(vdupq_n_f32(row.least), level, row.unit);
     return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), lanes_below(count)));
 }
 
@@ -262,7 +268,7 @@ static void store_outputs(const query_block *q) {
     for (int64_t row = 0; row < q->rows; row++) {
         int64_t token = row_token(q, row), head = row_head(q, row);
         float inverse = q->total[row] == 0 ? 0 : 1 / q->total[row];
-        if (a->kv_type == THIMBLE_KV_INT4) kv_rotate(q->sums + row * q->width, a->head_size);
+        if (a->kv_type == THIMBLE_KV_INT5) kv_rotate(q->sums + row * q->width, a->head_size);
         float *out = a->out + token * a->out_stride + head * a->head_size;
         for (int64_t i = 0; i < q->width; i += 4) {
             float32x4_t mean = vmulq_n_f32(vld1q_f32(q->sums + row * q->width + i), inverse);

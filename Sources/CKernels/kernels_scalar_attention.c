@@ -24,47 +24,38 @@ void thimble_scalar_store_int8(const float *x, int64_t count, int8_t *codes, flo
     *scale = has_nan ? NAN : zero ? 0 : largest / 127;
 }
 
-// Codes of up to 32 elements into the words that hold them; returns the group's word.
-static uint32_t store_group(const float *x, int64_t count, uint32_t *codes) {
-    float least = x[0], most = x[0];
-    int has_nan = 0;
-    for (int64_t i = 0; i < count; i++) {
-        has_nan |= isnan(x[i]);
-        if (x[i] < least) least = x[i];
-        if (x[i] > most) most = x[i];
-    }
-    for (int64_t i = 0; i < (count + 7) / 8; i++) codes[i] = 0;
-    if (has_nan) return KV_GROUP_NAN;
-    uint32_t word = kv_group_word(least, most);
-    float step = kv_group_step(word), inverse = step == 0 ? 0 : 1 / step;
-    for (int64_t i = 0; i < count; i++) {
-        float code = rintf((x[i] - kv_group_least(word)) * inverse);
-        code = code < 0 ? 0 : code > 15 ? 15 : code;
-        codes[i / 8] |= (uint32_t)code << (i % 4 * 8 + i % 8 / 4 * 4);
-    }
-    return word;
-}
-
-// Codes between a group's own least and most element, and not about zero: rotation makes elements look drawn
-// from a normal distribution, of which 32 span 4.1 deviations but reach 2.35 to one side, so that a step is
-// 12 % shorter at the same 16 levels. Relative squared error of rotated rows, in dB, against codes
-// about zero with a float32 scale, which take as many bits, and against those of 16 levels whose ends differ:
+// Codes between a row's own least and most element, and not about zero: rotation makes elements look drawn
+// from a normal distribution, and the ends of a few such numbers differ. Most lie in the middle, so that
+// levels are closest there. Relative squared error of rotated rows, in dB, with levels as they are, with 32
+// that are equally far apart, and with 4 bits and ends for each 32 elements, which take about as much room:
 //
-//                                 least and most   about zero   -8...7
-//   normal                             -22.1          -20.9       -21.3
-//   Student's t, 3 degrees             -22.3          -21.1       -21.6     (unrotated: -20.3)
-//   some channels 20 times as large    -23.4          -22.6       -22.9     (unrotated: -18.6)
-//   the bundled model's keys           -22.0          -20.8       -21.3
-//   its values                         -22.1          -20.9       -21.3
+//                                            as they are   even     4 bits
+//   normal, heads of 16                         -30.3      -30.0
+//   normal, heads of 128                        -27.1      -26.3     -22.1
+//   the bundled model's keys, heads of 64       -28.0      -27.4     -22.0
+//   its values                                  -27.9      -27.3     -22.1
 //
-// bfloat16 for the two numbers costs less than 0.01 dB of that, and has float32's range.
-void thimble_scalar_store_int4(const float *x, int64_t count, uint32_t *codes, uint32_t *scales) {
+void thimble_scalar_store_int5(const float *x, int64_t count, uint32_t *codes, uint32_t *word) {
     float rotated[THIMBLE_MAX_HEAD_SIZE];
     for (int64_t i = 0; i < count; i++) rotated[i] = kv_bounded(x[i], THIMBLE_KV_LIMIT);
     kv_rotate(rotated, count);
-    for (int64_t i = 0; i < count; i += THIMBLE_KV_GROUP) {
-        int64_t left = count - i < THIMBLE_KV_GROUP ? count - i : THIMBLE_KV_GROUP;
-        *scales++ = store_group(rotated + i, left, codes + i / 8);
+    float least = rotated[0], most = rotated[0];
+    int has_nan = 0;
+    for (int64_t i = 0; i < count; i++) {
+        has_nan |= isnan(rotated[i]);
+        if (rotated[i] < least) least = rotated[i];
+        if (rotated[i] > most) most = rotated[i];
+    }
+    memset(codes, 0, (size_t)thimble_kv_code_bytes(THIMBLE_KV_INT5, count));
+    *word = has_nan ? KV_WORD_NAN : kv_word(least, most);
+    if (has_nan) return;
+    float step = kv_step(*word), inverse = step == 0 ? 0 : 1 / step;
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t *block = codes + i / THIMBLE_KV_BLOCK * (THIMBLE_KV_BLOCK_BYTES / 4);
+        int64_t within = i % THIMBLE_KV_BLOCK;
+        uint32_t code = kv_code((rotated[i] - kv_least(*word)) * inverse);
+        block[0] |= (code >> 4) << within;
+        block[1 + within / 8] |= (code & 15) << (i % 4 * 8 + i % 8 / 4 * 4);
     }
 }
 
@@ -100,7 +91,7 @@ static void attend(const thimble_attention *a, int64_t kv_head, const float *q, 
         total += weight;
     }
     for (int64_t i = 0; i < a->head_size; i++) out[i] = total == 0 ? 0 : out[i] / total;
-    if (a->kv_type == THIMBLE_KV_INT4) kv_rotate(out, a->head_size);
+    if (a->kv_type == THIMBLE_KV_INT5) kv_rotate(out, a->head_size);
     if (share) {
         share[0] = largest;
         share[1] = total;

@@ -31,7 +31,7 @@ void thimble_scalar_rope_interleaved(float *x, const float *cosines, const float
 void thimble_scalar_rope_half(float *x, const float *cosines, const float *sines, int64_t pairs);
 void thimble_scalar_store_f16(const float *x, int64_t count, uint16_t *y);
 void thimble_scalar_store_int8(const float *x, int64_t count, int8_t *codes, float *scale);
-void thimble_scalar_store_int4(const float *x, int64_t count, uint32_t *codes, uint32_t *scales);
+void thimble_scalar_store_int5(const float *x, int64_t count, uint32_t *codes, uint32_t *word);
 void thimble_scalar_attention(const thimble_attention *a, int64_t kv_head, int64_t token_begin,
                               int64_t token_end, float *scratch);
 void thimble_scalar_resample_row(const thimble_taps *taps, const uint8_t *row, uint8_t *out);

@@ -72,7 +72,7 @@ extension CPUBackend {
             tokens: queries.rows, group: heads / kv.kvHeads, kvHeads: kv.kvHeads,
             length: keys.count, threads: pool.threadCount)
         let layout = AttentionScratch(
-            queryHeads: heads, kvHeads: kv.kvHeads, headSize: kv.headSize, pageTokens: kv.pageTokens,
+            queryHeads: heads, kvHeads: kv.kvHeads, headSize: kv.headSize,
             threadCount: pool.threadCount)
         let scratch = unsafe takeScratch(layout.byteCount)
         let pages = unsafe UnsafeRawPointer(hostBase(kv.memory) + kv.offset)
@@ -108,7 +108,7 @@ extension KVType {
         switch self {
         case .f16: THIMBLE_KV_F16
         case .int8: THIMBLE_KV_INT8
-        case .int4: THIMBLE_KV_INT4
+        case .int5: THIMBLE_KV_INT5
         }
     }
 }

@@ -203,8 +203,8 @@ extension CPUBackend {
             unsafe kernels.pointee.store_int8(
                 x, count, codes.assumingMemoryBound(to: Int8.self),
                 scales.assumingMemoryBound(to: Float.self))
-        case .int4:
-            unsafe kernels.pointee.store_int4(
+        case .int5:
+            unsafe kernels.pointee.store_int5(
                 x, count, codes.assumingMemoryBound(to: UInt32.self),
                 scales.assumingMemoryBound(to: UInt32.self))
         }

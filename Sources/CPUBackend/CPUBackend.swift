@@ -61,10 +61,9 @@ public import Tensors
                 rows: rows, layout, storesAttentionInputs: storesAttentionInputs,
                 threadCount: pool.threadCount
             ).byteCount
-        case .attention(let queryHeads, let kvHeads, let headSize, let pageTokens):
+        case .attention(let queryHeads, let kvHeads, let headSize):
             AttentionScratch(
-                queryHeads: queryHeads, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens,
-                threadCount: pool.threadCount
+                queryHeads: queryHeads, kvHeads: kvHeads, headSize: headSize, threadCount: pool.threadCount
             ).byteCount
         }
     }

@@ -69,10 +69,8 @@ struct AttentionScratch {
     let shares: Int
     let byteCount: Int
 
-    init(queryHeads: Int, kvHeads: Int, headSize: Int, pageTokens: Int, threadCount: Int) {
-        perWorker = Int(
-            thimble_attention_scratch_count(
-                Int64(queryHeads), Int64(kvHeads), Int64(headSize), Int64(pageTokens)))
+    init(queryHeads: Int, kvHeads: Int, headSize: Int, threadCount: Int) {
+        perWorker = Int(thimble_attention_scratch_count(Int64(headSize)))
         let rows = threadCount * max(Int(THIMBLE_ATTENTION_ROWS), queryHeads / kvHeads)
         var scratch = ScratchLayout()
         _ = scratch.add(perWorker * threadCount, of: Float.self)

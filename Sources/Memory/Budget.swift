@@ -99,6 +99,10 @@ extension Budget {
         public var type: KVType?
         /// Tokens of a page: a power of two.
         public var pageTokens: Int?
+        /// What that may be.
+        public static var pageTokenChoices: [Int] {
+            MemoryLimits.pageTokenCount.filter { $0.nonzeroBitCount == 1 }
+        }
 
         /// Nothing is said.
         public init() {}

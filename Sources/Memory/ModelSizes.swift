@@ -23,6 +23,8 @@ public struct ModelSizes {
     public let reading: (_ mostFill: Int?) -> Int
     /// What the way of keys and values to disk and back takes.
     public let spilling: Int
+    /// Tokens of a page of keys and values.
+    public let pageTokens: Int
     /// Keys and values of so many layers of a context; nil where no number is large enough.
     public let keysAndValues: (_ contextLength: Int, _ layerCount: Int) -> Int?
     /// Activations of a share of the model.
@@ -40,7 +42,7 @@ public struct ModelSizes {
     public init(
         inventory: WeightInventory, layerCount: Int, place: MemoryPlace, maximumContext: Int,
         maximumImageTokens: Int, program: Int, reserve: Int, reading: @escaping (Int?) -> Int,
-        spilling: Int = 0,
+        spilling: Int = 0, pageTokens: Int = 16,
         keysAndValues: @escaping (Int, Int) -> Int?,
         activations: @escaping (Int, ActivationLimits, ModelShare, MemoryPlace) -> Int,
         normBytes: Int, featureTokenBytes: Int, pageTokenBytes: Int
@@ -54,6 +56,7 @@ public struct ModelSizes {
         self.reserve = reserve
         self.reading = reading
         self.spilling = spilling
+        self.pageTokens = pageTokens
         self.keysAndValues = keysAndValues
         self.activations = activations
         self.normBytes = normBytes

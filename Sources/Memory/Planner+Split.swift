@@ -15,8 +15,6 @@ extension Planner {
     private static let broughtChunkChoices = [8192, 6144, 4096, 3072]
     private static let layerTokens = 512
     private static let unbroughtTokens = 128
-    /// A page of keys and values has no more tokens.
-    private static let mostPageTokens = 16
     /// The most bytes on their way to a GPU at once where the process's memory is limited.
     private static let mostFill = 16 << 20
 
@@ -225,7 +223,7 @@ extension Planner {
         let before = 0..<share.share.layers.lowerBound
         let largest = sizes.inventory.decoder[before].map { sizes.inventory.byteCount(of: [$0]) }.max() ?? 0
         // A chunk begins and ends within pages.
-        let chunk = choice.activations.chunkTokens + 2 * Self.mostPageTokens
+        let chunk = choice.activations.chunkTokens + 2 * sizes.pageTokens
         guard let visiting = sizes.keysAndValues(choice.context, 1),
             let fresh = sizes.keysAndValues(chunk, before.count)
         else { return nil }

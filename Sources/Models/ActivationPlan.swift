@@ -62,7 +62,7 @@ public struct ActivationPlan: Sendable {
         var operations = [
             OperationShape.attention(
                 queryHeads: configuration.text.headCount, kvHeads: configuration.text.kvHeadCount,
-                headSize: configuration.text.headSize, pageTokens: KVPool.pageTokens)
+                headSize: configuration.text.headSize)
         ]
         if let vision = configuration.vision, share.hasTower {
             let imageScratch = backend.scratchByteCount(of: .patches(Self.hardestCut(vision)))
@@ -70,8 +70,7 @@ public struct ActivationPlan: Sendable {
                 vision, patches: batchCapacity, imagePatches: patchCapacity, imageScratch: imageScratch)
             operations.append(
                 .attention(
-                    queryHeads: vision.headCount, kvHeads: vision.headCount, headSize: vision.headSize,
-                    pageTokens: Self.visionPageTokens))
+                    queryHeads: vision.headCount, kvHeads: vision.headCount, headSize: vision.headSize))
         }
         let inventory = WeightInventory(model)
         // Layers before these may be brought here, to be computed like its own.

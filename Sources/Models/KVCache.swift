@@ -90,7 +90,8 @@ public final class KVPool {
     /// Bytes of a pool for `tokenCapacity` tokens of a decoder, or of so many of its layers; nil where no
     /// number is large enough.
     public static func byteCount(
-        for text: TextConfiguration, type: KVType, layerCount: Int? = nil, tokenCapacity: Int
+        for text: TextConfiguration, type: KVType, layerCount: Int? = nil, tokenCapacity: Int,
+        pageTokens: Int = KVPool.pageTokens
     ) -> Int? {
         byteCount(
             type: type, layerCount: layerCount ?? text.layerCount, kvHeads: text.kvHeadCount,
@@ -104,13 +105,15 @@ public final class KVPool {
 
     /// Room for at least `tokenCapacity` tokens of a decoder, its layers where they are computed.
     public convenience init(
-        for text: TextConfiguration, type: KVType = .f16, parts: [PartPlan], tokenCapacity: Int
+        for text: TextConfiguration, type: KVType = .f16, parts: [PartPlan], tokenCapacity: Int,
+        pageTokens: Int = KVPool.pageTokens
     ) throws(ModelError) {
         do {
             try self.init(
                 type: type,
                 layers: parts.filter { !$0.share.layers.isEmpty }.map { ($0.share.layers.count, $0.backend) },
-                kvHeads: text.kvHeadCount, headSize: text.headSize, tokenCapacity: tokenCapacity)
+                kvHeads: text.kvHeadCount, headSize: text.headSize, tokenCapacity: tokenCapacity,
+                pageTokens: pageTokens)
         } catch { throw .backend(error) }
     }
 

@@ -78,7 +78,7 @@ extension KVPool {
     /// Zeroes what a copy of a page has from token `first` on.
     func clear(_ bytes: UnsafeMutableRawBufferPointer, from first: Int) {
         let codes = type.codeByteCount(headSize: headSize)
-        let scales = type.scaleByteCount(headSize: headSize)
+        let scales = type.scaleByteCount
         var start = 0
         // Each head of each layer has the codes of all tokens, then their scales.
         for _ in 0..<layerCount * 2 * kvHeads {

@@ -52,7 +52,7 @@ final class LayerPassage {
     private static let mostAtOnce = 1 << 18
 
     /// Pages that a chunk of so many tokens writes to, at most.
-    static func pageCount(ofChunk tokens: Int) -> Int { tokens / KVPool.pageTokens + 2 }
+    static func pageCount(ofChunk tokens: Int, pageTokens: Int) -> Int { tokens / pageTokens + 2 }
 
     /// Throws `backend` where memory is refused. Precondition: `pool` is that of both parts; the memory of
     /// `source` is the host's.
@@ -66,7 +66,8 @@ final class LayerPassage {
         plane = pool.planes[0]
         precondition(plane.layers == source.share.layers)
         let segments = source.layerSegments
-        chunkPages = Self.pageCount(ofChunk: target.activations.limits.chunkTokens)
+        chunkPages = Self.pageCount(
+            ofChunk: target.activations.limits.chunkTokens, pageTokens: pool.pageTokens)
         let (imageBytes, pageBytes) = (
             segments.map(\.entry.imageByteCount).max() ?? 0, pool.layerPageByteCount
         )

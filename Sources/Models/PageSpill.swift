@@ -72,8 +72,10 @@ extension KVPool {
     }
 
     /// Bytes of the process's memory that `spill(to:account:)` takes for pages of this decoder.
-    public static func spillByteCount(for text: TextConfiguration, type: KVType) -> Int? {
-        byteCount(for: text, type: type, tokenCapacity: pageTokens)
+    public static func spillByteCount(
+        for text: TextConfiguration, type: KVType, pageTokens: Int = KVPool.pageTokens
+    ) -> Int? {
+        byteCount(for: text, type: type, tokenCapacity: pageTokens, pageTokens: pageTokens)
     }
 
     /// Pages that have a copy in the file, whether they are in memory too or not.

@@ -29,15 +29,16 @@ public final class StepDecoder {
     /// Where the device has all layers: each step finds its token there.
     private static let mostQueued = 16
 
-    /// A decoder for sequences of at most `contextLength` positions; nil where the model's backend has none,
-    /// or not for a model of its shape. Throws `backend` where memory is refused.
-    public init?(_ model: Glm4v, contextLength: Int) throws(ModelError) {
+    /// A decoder for sequences of `pool` of at most `contextLength` positions; nil where the model's backend
+    /// has none, or not for a model of its shape. Throws `backend` where memory is refused.
+    public init?(_ model: Glm4v, _ pool: KVPool, contextLength: Int) throws(ModelError) {
         guard let backend = model.backend as? any SteppingBackend else { return nil }
         self.model = model
         self.backend = backend
         let text = model.configuration.text
         let shape = StepShape(
-            contextLength: contextLength, pageTokens: KVPool.pageTokens, vocabularySize: text.vocabularySize,
+            contextLength: contextLength, pageTokens: pool.pageTokens, kvType: pool.type,
+            vocabularySize: text.vocabularySize,
             queryHeads: text.headCount, kvHeads: text.kvHeadCount, headSize: text.headSize,
             frequencies: model.angles.frequencies)
         let layouts = model.last.layers.flatMap { [$0.qkv.layout, $0.o.layout] }

@@ -7,7 +7,7 @@ internal import ModelFile
 ///
 ///     0    8   "THIMSES" and a control character that stops a terminal from printing the rest
 ///     8    4   the form's version
-///     12   4   how keys and values are stored: 0 for f16, 1 for int8, 2 for int4
+///     12   4   how keys and values are stored: 0 for f16, 1 for int8, 3 for int5
 ///     16   16  the model's identity: XXH3-64 of its file's head under the seeds 0 and 1
 ///     32   8   when it was saved, in seconds since 1970
 ///     40   4   tokens of a page

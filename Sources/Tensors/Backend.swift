@@ -94,7 +94,7 @@ public enum OperationShape: Sendable {
     /// epilogue.
     case projection(rows: Int, WeightLayout, storesAttentionInputs: Bool)
     /// An attention of any number of queries.
-    case attention(queryHeads: Int, kvHeads: Int, headSize: Int, pageTokens: Int)
+    case attention(queryHeads: Int, kvHeads: Int, headSize: Int)
 }
 
 /// Why a backend could not do what was asked.

@@ -6,32 +6,24 @@ public enum KVType: String, CaseIterable, Sendable {
     case f16
     /// 8-bit codes, and a float32 scale for each head of a token.
     case int8
-    /// 4-bit codes of rotated heads, and a step and a least value for each 32 elements.
-    case int4
+    /// 5-bit codes of rotated heads, and a step and a least value for each head of a token.
+    case int5
 
-    /// Elements of an int4 head that share a step and a least value.
-    static let groupSize = 32
+    /// Elements of an int5 head whose codes lie together.
+    static let blockSize = 32
 
     /// Bytes of one token's codes of a head, in whole words of 32 bits but for float16.
     public func codeByteCount(headSize: Int) -> Int {
         switch self {
         case .f16: headSize * 2
         case .int8: (headSize + 3) / 4 * 4
-        case .int4: (headSize + 7) / 8 * 4
+        case .int5: (headSize + Self.blockSize - 1) / Self.blockSize * 4 + (headSize + 7) / 8 * 4
         }
     }
 
-    /// Bytes of one token's scales of a head.
-    public func scaleByteCount(headSize: Int) -> Int {
-        switch self {
-        case .f16: 0
-        case .int8: 4
-        case .int4: (headSize + Self.groupSize - 1) / Self.groupSize * 4
-        }
-    }
+    /// Bytes of what a token's head has beside its codes.
+    public var scaleByteCount: Int { self == .f16 ? 0 : 4 }
 
     /// Bytes of one token's key or value of one head.
-    public func byteCount(headSize: Int) -> Int {
-        codeByteCount(headSize: headSize) + scaleByteCount(headSize: headSize)
-    }
+    public func byteCount(headSize: Int) -> Int { codeByteCount(headSize: headSize) + scaleByteCount }
 }

@@ -124,13 +124,15 @@ public struct BlockTable: Sendable, ExpressibleByArrayLiteral {
 ///           codes [pageTokens]                    scales [pageTokens]
 ///     f16   float16 [headSize]                    none
 ///     int8  int8 [headSize], whole words          a float32: an element is scale * code
-///     int4  4 bits [headSize], whole words        a word for each 32 elements
+///     int5  blocks of 32 elements           a word: a step and a least element
 ///
-/// Words have 32 bits and little-endian bytes. A word of int4 codes holds the elements 0 to 3 in the low
-/// halves of its bytes and 4 to 7 in the high ones; the word of a group holds two bfloat16, its step in the
-/// low half and its least element in the high one: an element is least + step * code. Elements of int4 are
-/// those of the head rotated by an orthonormal Hadamard matrix, block by block of the largest power of two
-/// that divides `headSize`. The rest is said in CKernels.h.
+/// Words have 32 bits and little-endian bytes. A block is a word of its codes' fifth bits, element 0's in the
+/// lowest, then words of 8 codes' other four bits, as many as it needs: the elements 0 to 3 in the low halves
+/// of a word's bytes and 4 to 7 in the high ones. A row's word holds two bfloat16, the step in the low half
+/// and the least element in the high one: an element is least + step * the level of its code, levels lying
+/// closer together in the middle. Elements of int5 are those of the head rotated by an orthonormal Hadamard
+/// matrix, block by block of the largest power of two that divides `headSize`. The rest is said in
+/// CKernels.h.
 ///
 /// Position `p` of the sequence lies in the page `blockTable[p / pageTokens]`, at token `p % pageTokens`.
 public struct PagedKV: Sendable {
@@ -196,7 +198,7 @@ public struct PagedKV: Sendable {
     /// Where its scales begin, likewise; of no meaning where pages hold float16.
     public func scalesOffset(part: Int, head: Int, slot: Int) -> Int {
         headOffset(part, head) + pageTokens * type.codeByteCount(headSize: headSize)
-            + slot * type.scaleByteCount(headSize: headSize)
+            + slot * type.scaleByteCount
     }
 
     private func headOffset(_ part: Int, _ head: Int) -> Int {

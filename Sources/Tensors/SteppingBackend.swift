@@ -6,6 +6,8 @@ public struct StepShape: Sendable {
     public let contextLength: Int
     /// Tokens in a page of keys and values.
     public let pageTokens: Int
+    /// How keys and values are stored.
+    public let kvType: KVType
     public let vocabularySize: Int
     public let queryHeads: Int
     public let kvHeads: Int
@@ -15,14 +17,14 @@ public struct StepShape: Sendable {
 
     /// Precondition: all counts are positive.
     public init(
-        contextLength: Int, pageTokens: Int, vocabularySize: Int, queryHeads: Int, kvHeads: Int,
-        headSize: Int,
-        frequencies: [Float]
+        contextLength: Int, pageTokens: Int, kvType: KVType = .f16, vocabularySize: Int, queryHeads: Int,
+        kvHeads: Int, headSize: Int, frequencies: [Float]
     ) {
         precondition(contextLength > 0 && pageTokens > 0 && vocabularySize > 0 && headSize > 0)
         precondition(kvHeads > 0 && queryHeads % kvHeads == 0)
         self.contextLength = contextLength
         self.pageTokens = pageTokens
+        self.kvType = kvType
         self.vocabularySize = vocabularySize
         self.queryHeads = queryHeads
         self.kvHeads = kvHeads

@@ -40,7 +40,7 @@ public struct PlanOutlook: Sendable {
     /// Threads that it is for.
     public let threadCount: Int
     /// Pages of keys and values that its context takes.
-    public var pageCount: Int { (plan.contextLength + KVPool.pageTokens - 1) / KVPool.pageTokens }
+    public let pageCount: Int
     /// Nil where a GPU holds all weights.
     public let prediction: PlanPrediction?
     /// The same with a limit that is so many bytes higher; nil where nothing limits the plan, or nothing is
@@ -82,7 +82,9 @@ extension Engine {
             let more = try Self.plan(for: subject, options)
             withMore = predict(more).map { (step, more.contextLength, $0) }
         }
-        return PlanOutlook(plan: plan, threadCount: threads, prediction: prediction, withMore: withMore)
+        let pages = (plan.contextLength + options.pageTokens - 1) / options.pageTokens
+        return PlanOutlook(
+            plan: plan, threadCount: threads, pageCount: pages, prediction: prediction, withMore: withMore)
     }
 
     private static func plan(for subject: PlanSubject, _ options: EngineOptions) throws(ThimbleError) -> Plan

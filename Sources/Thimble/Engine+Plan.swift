@@ -44,22 +44,16 @@ extension Engine {
     }
 
     /// Opens the device of the options and plans for it; `automatic` goes to the CPU where a GPU has not the
-    /// memory. Throws `noDevice`, `unsupported` where the device does not store keys
-    /// and values so, `outOfMemory` and `budgetExceeded`; errors name the model by `path`.
+    /// memory. Throws `noDevice`, `outOfMemory` and `budgetExceeded`; errors name the model by `path`.
     /// Precondition: the model has all tensors of its configuration.
     static func openAndPlan(
         _ options: EngineOptions, threadCount: Int, for model: ModelOutline, _ path: String, _ ledger: Ledger,
         _ vulkan: VulkanAccess
     ) throws(ThimbleError) -> (device: OpenDevice, plan: Plan) {
         try checkFeatureSizes(options)
+        try checkPageTokens(options)
         let opened = try OpenDevice(options.device, threadCount: threadCount, ledger, vulkan: vulkan)
         (opened.backend as? VulkanBackend)?.reachesHost = options.reachesHost
-        guard options.kvType == .f16 || opened.backend is CPUBackend else {
-            throw ThimbleError(
-                .unsupported,
-                "\(opened.description.name) stores keys and values as f16, not as "
-                    + "\(options.kvType.rawValue); use --kv f16, or --device cpu")
-        }
         var onCPU = options
         onCPU.device = .cpu
         let plan: Plan
@@ -77,6 +71,17 @@ extension Engine {
             return alone
         }
         return (opened, plan)
+    }
+
+    /// Throws `invalidArgument` for pages of a size that none have.
+    private static func checkPageTokens(_ options: EngineOptions) throws(ThimbleError) {
+        let choices = Budget.KV.pageTokenChoices
+        guard choices.contains(options.pageTokens) else {
+            throw ThimbleError(
+                .invalidArgument,
+                "pages of \(options.pageTokens) tokens; give "
+                    + choices.map { String($0) }.joined(separator: ", "))
+        }
     }
 
     /// Whether a plan decodes faster than another one, as far as the machine's rates tell.
@@ -171,10 +176,15 @@ extension Engine {
                 reading
                     + (isGPU ? VulkanBackend.hostByteCount(largestFill: mostFill ?? largestSegment) : 0)
             },
-            spilling: options.spill == nil ? 0 : KVPool.spillByteCount(for: text, type: options.kvType) ?? 0,
+            spilling: options.spill == nil
+                ? 0
+                : KVPool.spillByteCount(
+                    for: text, type: options.kvType, pageTokens: options.pageTokens) ?? 0,
+            pageTokens: options.pageTokens,
             keysAndValues: { context, layerCount in
                 KVPool.byteCount(
-                    for: text, type: options.kvType, layerCount: layerCount, tokenCapacity: context)
+                    for: text, type: options.kvType, layerCount: layerCount, tokenCapacity: context,
+                    pageTokens: options.pageTokens)
             },
             activations: { context, limits, share, place in
                 ActivationPlan(

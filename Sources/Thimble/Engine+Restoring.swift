@@ -38,6 +38,11 @@ extension Engine {
             throw ThimbleError(
                 .unsupported, "\(path): saved with another model than \(self.path); give it that one")
         }
+        guard head.form != 2 else {
+            throw ThimbleError(
+                .unsupported,
+                "\(path): its keys and values are stored as int4, which int5 has taken the place of")
+        }
         guard let form = KVType.allCases.first(where: { $0.savedForm == head.form }) else {
             throw ThimbleError(.corrupt, "\(path): keys and values of form \(head.form), which is not known")
         }
@@ -51,7 +56,7 @@ extension Engine {
             throw ThimbleError(
                 .unsupported,
                 "\(path): its pages have \(head.pageTokens) tokens and \(head.pageByteCount) bytes, and here "
-                    + "\(pool.pageTokens) and \(pool.pageByteCount)")
+                    + "\(pool.pageTokens) and \(pool.pageByteCount); give kv.page-tokens what it was")
         }
         guard head.inputCount <= contextLength else {
             throw ThimbleError(

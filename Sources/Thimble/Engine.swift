@@ -91,10 +91,9 @@ public final class Engine {
                 file: file, contextLength: contextLength, activations: plan.activations, parts: parts,
                 threadCount: threads, progress: progress)
         }
-        let model = self.model
+        let (model, pool) = (self.model, self.pool)
         batch = model.makeBatch()
         if plan.hasPassage {
-            let pool = self.pool
             let rows = Self.passageRows(of: plan, ModelOutline(file), modelPath, options, threads)
             try translating(modelPath) { () throws(ModelError) in
                 try model.openPassage(of: file, pool, leastRows: rows)
@@ -105,7 +104,7 @@ public final class Engine {
             folder: options.featureFolder)
         imageTokens = options.imageTokens
         stepDecoder = try translating(modelPath) { () throws(ModelError) in
-            try StepDecoder(model, contextLength: contextLength)
+            try StepDecoder(model, pool, contextLength: contextLength)
         }
         // A fault of what is only queued belongs here, not to the first answer.
         try translating(modelPath) { () throws(BackendError) in try backend.synchronize() }
@@ -161,7 +160,9 @@ public final class Engine {
         let text = file.configuration.text
         let pool: KVPool
         do {
-            pool = try KVPool(for: text, type: options.kvType, parts: parts, tokenCapacity: tokenCapacity)
+            pool = try KVPool(
+                for: text, type: options.kvType, parts: parts, tokenCapacity: tokenCapacity,
+                pageTokens: options.pageTokens)
         } catch {
             guard parts.allSatisfy({ $0.backend is CPUBackend }) else {
                 return try translating(file.path) { () throws(ModelError) in throw error }

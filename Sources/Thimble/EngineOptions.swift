@@ -15,8 +15,11 @@ public struct EngineOptions: Sendable {
     public var contextLength: Int?
     /// The longest context that is taken where none is asked for.
     public var contextCeiling: Int?
-    /// How keys and values are stored. A GPU stores them as `f16` only.
+    /// How keys and values are stored.
     public var kvType = KVType.f16
+    /// Tokens of a page of keys and values, one of `Budget.KV.pageTokenChoices`: sequences share whole pages,
+    /// and long ones have fewer of larger ones. A GPU's fastest attention takes multiples of 16.
+    public var pageTokens = 16
     /// How much memory may be taken. Layers that a GPU has no room for are computed by the processor, whose
     /// weights that do not fit are read from the file as they are used.
     public var limits = LedgerLimits()
@@ -78,6 +81,7 @@ public struct EngineOptions: Sendable {
         chunkTokens = budget.run.prefillChunk
         imageTokens = budget.run.imageTokens
         kvType = budget.kv.type ?? .f16
+        pageTokens = budget.kv.pageTokens ?? pageTokens
         spill = budget.spill.folder.map {
             SpillSettings(
                 folder: $0, byteLimit: budget.spill.size?.bytes,

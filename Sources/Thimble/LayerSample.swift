@@ -99,8 +99,7 @@ final class LayerSample {
         let shapes =
             [
                 OperationShape.attention(
-                    queryHeads: shape.heads, kvHeads: shape.kvHeads, headSize: shape.headSize,
-                    pageTokens: pageTokens)
+                    queryHeads: shape.heads, kvHeads: shape.kvHeads, headSize: shape.headSize)
             ]
             + shape.matrices.enumerated().map {
                 .projection(rows: rows, $1, storesAttentionInputs: $0 == 0)
@@ -195,8 +194,7 @@ final class AttentionSample {
             try LayerSample.makeFilled(rows * width * 4, on: backend), rows: rows, columns: width)
         scratch = try LayerSample.makeFilled(
             backend.scratchByteCount(
-                of: .attention(
-                    queryHeads: heads, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)),
+                of: .attention(queryHeads: heads, kvHeads: kvHeads, headSize: headSize)),
             on: backend)
         let seen = Double(rows) * (Double(length) - (isCausal ? Double(rows - 1) / 2 : 0))
         products = seen * Double(width * 2 * layerCount)

@@ -100,7 +100,8 @@ extension KVType {
         switch self {
         case .f16: 0
         case .int8: 1
-        case .int4: 2
+        // 2 was a form of 4-bit codes.
+        case .int5: 3
         }
     }
 }

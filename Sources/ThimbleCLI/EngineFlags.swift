@@ -29,10 +29,9 @@ struct EngineFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How keys and values are stored: f16, int8 or int4 (environment: THIMBLE_KV).",
+            "How keys and values are stored: f16, int8 or int5 (environment: THIMBLE_KV).",
             discussion: """
-                int8 takes about half the memory of f16 and int4 less than a third, at some cost in accuracy;
-                both are for the CPU only.
+                int8 takes about half the memory of f16 and int5 about a third, at some cost in accuracy.
                 """),
         completion: .list(KVType.allCases.map(\.rawValue)))
     var kv: String?
@@ -121,17 +120,8 @@ struct EngineFlags: ParsableArguments {
 
     /// The same with a budget that `merged` has made.
     func load(_ path: String, within budget: Budget) throws -> Engine {
-        Self.noteWhatHasNoEffect(budget)
         var bar = ProgressBar("loading", delay: .seconds(1))
         return try Engine(modelPath: path, options: options(budget)) { bar.show($0) }
-    }
-}
-
-extension EngineFlags {
-    /// Says which keys of the budget are understood and not acted on yet.
-    private static func noteWhatHasNoEffect(_ budget: Budget) {
-        guard budget.kv.pageTokens != nil else { return }
-        StandardStream.note("note: kv.page-tokens of the budget has no effect yet")
     }
 }
 

@@ -22,7 +22,7 @@ extension VulkanBackend {
         parameters.start = UInt32(start)
         parameters.key_count = UInt32(length)
         parameters.is_causal = isCausal ? 1 : 0
-        attend(parameters, headSize: kv.headSize, mostTokens: queries.rows, ranges: 1)
+        attend(parameters, headSize: kv.headSize, kv.type, mostTokens: queries.rows, ranges: 1)
     }
 
     public func attention(
@@ -35,7 +35,7 @@ extension VulkanBackend {
         var parameters = parameters(queries, kv, scale, y)
         parameters.ranges = deviceBuffer(ranges.memory).address + UInt64(ranges.offset)
         parameters.key_count = UInt32(queries.rows)
-        attend(parameters, headSize: kv.headSize, mostTokens: ranges.longest, ranges: ranges.count)
+        attend(parameters, headSize: kv.headSize, kv.type, mostTokens: ranges.longest, ranges: ranges.count)
     }
 
     /// What every attention of many queries is told.
@@ -56,14 +56,17 @@ extension VulkanBackend {
     }
 
     /// Queues attention over so many ranges, the longest of which has `mostTokens`.
-    private func attend(_ parameters: thimble_attention, headSize: Int, mostTokens: Int, ranges: Int) {
+    private func attend(
+        _ parameters: thimble_attention, headSize: Int, _ type: KVType, mostTokens: Int, ranges: Int
+    ) {
         let kvHeads = Int(parameters.kv_heads)
         let rows = mostTokens * (Int(parameters.heads) / kvHeads)
-        if attendByMatrices(parameters, headSize: headSize, rows: rows, ranges: ranges) { return }
+        if attendByMatrices(parameters, headSize: headSize, type, rows: rows, ranges: ranges) { return }
         let tileRows = Int(THIMBLE_ATTENTION_TILE_ROWS)
         dispatch(
-            "attention", workgroup: Int(THIMBLE_ATTENTION_THREADS), constants: [UInt32(headSize)],
-            parameters, groups: ((rows + tileRows - 1) / tileRows, kvHeads, ranges),
+            "attention", workgroup: Int(THIMBLE_ATTENTION_THREADS),
+            constants: [UInt32(headSize), type.constant], parameters,
+            groups: ((rows + tileRows - 1) / tileRows, kvHeads, ranges),
             shape: Self.shape(of: parameters, ranges: ranges))
     }
 

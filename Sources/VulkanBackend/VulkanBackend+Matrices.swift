@@ -172,16 +172,21 @@ extension VulkanBackend {
 
     /// Queues attention of many queries over so many ranges, the longest of which has `rows` of a key head;
     /// false where matrices do not fit its shape.
-    func attendByMatrices(_ parameters: thimble_attention, headSize: Int, rows: Int, ranges: Int) -> Bool {
+    func attendByMatrices(
+        _ parameters: thimble_attention, headSize: Int, _ type: KVType, rows: Int, ranges: Int
+    ) -> Bool {
         let pageTokens = Int(parameters.page_tokens)
+        // A lane rotates eight elements of a head.
         guard attendsByMatrices(headSize: headSize, pageTokens: pageTokens), parameters.queries % 16 == 0,
-            parameters.y % 16 == 0
+            parameters.y % 16 == 0, type != .int5 || headSize <= 8 * subgroupSize
         else { return false }
         let (tileRows, keys) = Self.attentionTile
         dispatch(
             "attention_coopmat2", workgroup: tileRows / 16 * subgroupSize,
-            constants: [UInt32(headSize), UInt32(tileRows), UInt32(keys), 16, 16, UInt32(pageTokens)],
-            parameters, groups: ((rows + tileRows - 1) / tileRows, Int(parameters.kv_heads), ranges),
+            constants: [
+                UInt32(headSize), UInt32(tileRows), UInt32(keys), 16, 16, UInt32(pageTokens), type.constant,
+            ], parameters,
+            groups: ((rows + tileRows - 1) / tileRows, Int(parameters.kv_heads), ranges),
             shape: Self.shape(of: parameters, ranges: ranges))
         return true
     }

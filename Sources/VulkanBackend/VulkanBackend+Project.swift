@@ -2,6 +2,7 @@
 
 internal import CShaders
 public import Tensors
+internal import VulkanCompute
 
 extension VulkanBackend {
     public func scratchByteCount(of operation: OperationShape) -> Int {
@@ -125,8 +126,11 @@ extension VulkanBackend {
             shape: "\(rows)x\(layout.rows)x\(layout.columns)")
     }
 
+    /// Queues what becomes of a product `[tokens, query heads | key heads | value heads]`, from position
+    /// `start` on; or, in a step, at the step's place.
     func storeAttentionInputs(
-        _ product: UInt64, queries: Activation, rotary: Rotary, kv: PagedKV, start: Int
+        _ product: UInt64, queries: Activation, rotary: Rotary, kv: PagedKV, start: Int,
+        step: VulkanStepState? = nil
     ) {
         var parameters = thimble_attention_inputs()
         parameters.product = product
@@ -134,7 +138,14 @@ extension VulkanBackend {
         parameters.sines = rotary.sines.address
         parameters.queries = queries.address
         parameters.pages = kv.address
-        parameters.block_table = address(of: kv.blockTable)
+        if let step {
+            parameters.step = step.step.address
+            parameters.cosines = step.step.address + UInt64(THIMBLE_STEP_ANGLES)
+            parameters.sines = parameters.cosines + UInt64(4 * rotary.cosines.columns)
+            parameters.block_table = step.blockTable.address
+        } else {
+            parameters.block_table = address(of: kv.blockTable)
+        }
         parameters.tokens = UInt32(queries.rows)
         parameters.query_heads = UInt32(queries.columns / kv.headSize)
         parameters.kv_heads = UInt32(kv.kvHeads)
@@ -143,8 +154,9 @@ extension VulkanBackend {
         parameters.page_tokens = UInt32(kv.pageTokens)
         parameters.start = UInt32(start)
         dispatch(
-            "attention_inputs", workgroup: Self.rowThreads, constants: [rotary.pairing.constant], parameters,
-            groups: (queries.rows, 1, 1))
+            "attention_inputs", workgroup: Self.rowThreads,
+            constants: [rotary.pairing.constant, kv.type.constant], parameters,
+            groups: (queries.rows, kv.type == .f16 ? 1 : 2 * kv.kvHeads, 1))
     }
 
     /// Threads of a workgroup that takes a row.

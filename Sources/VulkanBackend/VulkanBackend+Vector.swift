@@ -34,13 +34,22 @@ extension VulkanBackend {
             ],
             layout: layout)
         guard let segment = VectorSegment(kind, stage, vectorTuning) else { return false }
+        queue(segment)
+        if case .attentionInputs(let queries, _, let rotary, let kv, let start) = output, kv.type != .f16 {
+            storeAttentionInputs(
+                parameters.y, queries: queries, rotary: rotary, kv: kv, start: start, step: recordingState)
+        }
+        return true
+    }
+
+    /// Queues a projection: at once, or with those that follow it in a step.
+    private func queue(_ segment: VectorSegment) {
         guard chain != nil else {
-            let type = kind.type.rawValue
-            dispatch(
-                "project_vector_\(type)", workgroup: segment.cut.threads, constants: segment.constants,
-                parameters, groups: (segment.groups(resident: vectorTuning.residentGroups), 1, 1),
+            let groups = segment.groups(resident: vectorTuning.residentGroups)
+            return dispatch(
+                "project_vector_\(segment.kind.type.rawValue)", workgroup: segment.cut.threads,
+                constants: segment.constants, segment.stages[0].parameters, groups: (groups, 1, 1),
                 shape: segment.shape)
-            return true
         }
         if chain?.segment?.append(segment) != true {
             dispatchSegment()
@@ -48,7 +57,6 @@ extension VulkanBackend {
         }
         // A profile tells one projection from another.
         if profile != nil || chain?.segment?.isFull == true { dispatchSegment() }
-        return true
     }
 
     /// Queues the projections that were gathered, as one dispatch.
@@ -115,6 +123,11 @@ extension VulkanBackend {
         case .add(let y):
             parameters.y = y.address
             return THIMBLE_EPILOGUE_ADD
+        case .attentionInputs(_, let bias, _, let kv, _) where kv.type != .f16:
+            // Codes are made of whole heads, of which a workgroup here has a part.
+            parameters.y = recordingState?.product?.address ?? 0
+            parameters.bias = bias?.address ?? 0
+            return THIMBLE_EPILOGUE_STORE
         case .attentionInputs(let queries, let bias, let rotary, let kv, _):
             precondition(rotary.pairing == .interleaved, "decoders turn neighbours")
             parameters.y = queries.address
@@ -150,7 +163,7 @@ extension VulkanBackend {
             cut.shader, workgroup: cut.threads,
             constants: [
                 UInt32(heads), UInt32(kv.kvHeads), UInt32(kv.headSize), UInt32(kv.pageTokens),
-                UInt32(cut.leastRange),
+                UInt32(cut.leastRange), kv.type.constant,
             ],
             groups: (kv.kvHeads, state.splits, 1)
         ) { link in

@@ -1,5 +1,6 @@
 //! Memory of a Vulkan device, as the models see it.
 
+internal import CShaders
 internal import Tensors
 internal import VulkanCompute
 
@@ -45,9 +46,17 @@ extension Matrix {
 }
 
 extension PagedKV {
-    /// Of page 0 of the layer. Traps for pages of another type than the shaders read.
-    var address: UInt64 {
-        precondition(type == .f16, "shaders read keys and values of float16")
-        return deviceBuffer(memory).address + UInt64(offset)
+    /// Of page 0 of the layer.
+    var address: UInt64 { deviceBuffer(memory).address + UInt64(offset) }
+}
+
+extension KVType {
+    /// As the shaders call it.
+    var constant: UInt32 {
+        switch self {
+        case .f16: UInt32(THIMBLE_PAGES_F16)
+        case .int8: UInt32(THIMBLE_PAGES_INT8)
+        case .int5: UInt32(THIMBLE_PAGES_INT5)
+        }
     }
 }

@@ -20,6 +20,9 @@ final class VulkanStepState: StepState {
     let blockTable: DeviceBuffer
     /// Float32 `[pairs]`: frequencies.
     let rotary: DeviceBuffer
+    /// Float32 `[query heads | key heads | value heads, head size]`, of which codes are made; nil where pages
+    /// hold float16.
+    let product: DeviceBuffer?
     /// Float32 `[splits, query heads, head size + 2]`
     let parts: DeviceBuffer
     /// Uint32 `[kv heads][THIMBLE_ATTENTION_JOINED]`, zero between steps.
@@ -51,6 +54,8 @@ final class VulkanStepState: StepState {
         ring = try DeviceBuffer(device, byteCount: Self.ringSize * 4, kind: .host)
         blockTable = try DeviceBuffer(device, byteCount: pageCount * 4)
         rotary = try DeviceBuffer(device, byteCount: max(shape.frequencies.count * 4, 4))
+        let outputs = (shape.queryHeads + 2 * shape.kvHeads) * shape.headSize
+        product = shape.kvType == .f16 ? nil : try DeviceBuffer(device, byteCount: outputs * 4)
         parts = try DeviceBuffer(
             device, byteCount: splits * shape.queryHeads * (shape.headSize + 2) * 4)
         arrived = try DeviceBuffer(

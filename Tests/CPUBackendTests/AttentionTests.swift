@@ -20,8 +20,7 @@ import Testing
         let memory = try backend.makeMemory(byteCount: pages * pageBytes, label: "test")
         try backend.useScratch(
             byteCount: backend.scratchByteCount(
-                of: .attention(
-                    queryHeads: heads, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)))
+                of: .attention(queryHeads: heads, kvHeads: kvHeads, headSize: headSize)))
         var table = BlockTable(capacity: pages)
         for page in (0..<Int32(pages)).reversed() { table.append(page) }
         let kv = PagedKV(
@@ -66,8 +65,8 @@ import Testing
     @Test(arguments: [1, 700, 1024, 1500, 5000], [2, 3, 8, 16])
     func partsOfALongContextJoinToTheWhole(length: Int, threads: Int) throws {
         for (type, tokens, heads, kvHeads, headSize) in [
-            (KVType.f16, 1, 16, 1, 32), (.int8, 1, 16, 1, 32), (.int4, 1, 16, 1, 32), (.f16, 1, 4, 2, 64),
-            (.f16, min(3, length), 2, 1, 24), (.int4, min(3, length), 2, 1, 24),
+            (KVType.f16, 1, 16, 1, 32), (.int8, 1, 16, 1, 32), (.int5, 1, 16, 1, 32), (.f16, 1, 4, 2, 64),
+            (.f16, min(3, length), 2, 1, 24), (.int5, min(3, length), 2, 1, 24),
         ] {
             func attend(threads: Int) throws -> [Float] {
                 try self.attend(
@@ -129,9 +128,7 @@ import Testing
                 }
                 try backend.useScratch(
                     byteCount: backend.scratchByteCount(
-                        of: .attention(
-                            queryHeads: 2 * kvHeads, kvHeads: kvHeads, headSize: headSize,
-                            pageTokens: pageTokens)))
+                        of: .attention(queryHeads: 2 * kvHeads, kvHeads: kvHeads, headSize: headSize)))
                 func activation() throws -> Activation {
                     Activation(
                         try backend.makeMemory(byteCount: rows.count * columns * 4, label: "test"),

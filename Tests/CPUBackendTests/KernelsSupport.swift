@@ -172,8 +172,8 @@ struct QuantizedTokens: Equatable {
             unsafe table.pointee.store_int8(
                 x, count, codes.assumingMemoryBound(to: Int8.self),
                 scales.assumingMemoryBound(to: Float.self))
-        case .int4:
-            unsafe table.pointee.store_int4(
+        case .int5:
+            unsafe table.pointee.store_int5(
                 x, count, codes.assumingMemoryBound(to: UInt32.self),
                 scales.assumingMemoryBound(to: UInt32.self))
         }
@@ -191,8 +191,7 @@ struct QuantizedTokens: Equatable {
         let keys = keys ?? 0..<c.keyCount
         var out = [Float](repeating: -77, count: c.tokens * c.outStride)
         var shares = [Float](repeating: -77, count: c.tokens * c.qHeads * 2)
-        let count = thimble_attention_scratch_count(
-            Int64(c.qHeads), Int64(c.kvHeads), Int64(c.headSize), Int64(c.pageTokens))
+        let count = thimble_attention_scratch_count(Int64(c.headSize))
         var scratch = [Float](repeating: .nan, count: Int(count))
         unsafe c.q.withUnsafeBufferPointer { q in
             unsafe c.pages.withUnsafeBufferPointer { pages in

@@ -75,7 +75,7 @@ import Testing
         unsafe IdleKernel("rope_half") { unsafe $0.rope_half = { _, _, _, _ in } },
         unsafe IdleKernel("store_f16") { unsafe $0.store_f16 = { _, _, _ in } },
         unsafe IdleKernel("store_int8") { unsafe $0.store_int8 = { _, _, _, _ in } },
-        unsafe IdleKernel("store_int4") { unsafe $0.store_int4 = { _, _, _, _ in } },
+        unsafe IdleKernel("store_int5") { unsafe $0.store_int5 = { _, _, _, _ in } },
         unsafe IdleKernel("attention") { unsafe $0.attention = { _, _, _, _, _ in } },
         unsafe IdleKernel("resample_row") { unsafe $0.resample_row = { _, _, _ in } },
         unsafe IdleKernel("blend_rows") { unsafe $0.blend_rows = { _, _, _, _, _, _ in } },

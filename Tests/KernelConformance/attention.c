@@ -76,7 +76,7 @@ static answer solve(const thimble_kernels *kernels, const problem *p, int wants_
     a.out = answer.out.y;
     a.shares = wants_shares ? answer.shares.y : NULL;
     // Scratch starts as NaN: a kernel that counts on its content fails.
-    int64_t count = thimble_attention_scratch_count(a.q_heads, a.kv_heads, a.head_size, a.page_tokens);
+    int64_t count = thimble_attention_scratch_count(a.head_size);
     float *scratch = exactly(count * (int64_t)sizeof *scratch);
     for (int64_t i = 0; i < count; i++) scratch[i] = NAN;
     for (int64_t head = 0; head < a.kv_heads; head++) {
@@ -102,11 +102,11 @@ static float score_bound(const problem *p) {
     return length / sqrtf(size) * 0x1p-13f + terms * 0x1p-22f + 0x1p-120f;
 }
 
-// Weights err by the scores' error, and by being rounded; values by being rounded. Codes of int4 may lie
+// Weights err by the scores' error, and by being rounded; values by being rounded. Codes of int5 may lie
 // further out than what they stand for.
 static float output_bound(const problem *p) {
     float bound = (2 * score_bound(p) + p->rounding) * p->s.value_range;
-    return p->s.type == THIMBLE_KV_INT4 ? bound * 1.25f : bound;
+    return p->s.type == THIMBLE_KV_INT5 ? bound * 1.25f : bound;
 }
 
 static void expect_agreement(checks *c, const problem *p, int64_t token_begin, int64_t token_end) {
@@ -326,7 +326,7 @@ void check_attention(checks *c) {
         // Values far from one.
         {2, 1, 48, 30, 0, 70, 16, 0, 1, 1, 6e4f, 0},   {8, 2, 24, 2, 30, 70, 16, 1, 1, 1, 1e-3f, 0},
     };
-    static const thimble_kv_type types[] = {THIMBLE_KV_F16, THIMBLE_KV_INT8, THIMBLE_KV_INT4};
+    static const thimble_kv_type types[] = {THIMBLE_KV_F16, THIMBLE_KV_INT8, THIMBLE_KV_INT5};
     for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
             shape s = shapes[i];

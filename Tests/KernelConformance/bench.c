@@ -112,7 +112,7 @@ static void attend(const thimble_kernels *kernels, const void *problem) {
 // Pages of random keys and values of one head, stored as the definition does.
 static void *filled_pages(thimble_kv_type type, int64_t head_size, int64_t pages, int64_t page_bytes) {
     const thimble_kernels *scalar = thimble_kernels_scalar();
-    int64_t codes = thimble_kv_code_bytes(type, head_size), scales = thimble_kv_scale_bytes(type, head_size);
+    int64_t codes = thimble_kv_code_bytes(type, head_size), scales = thimble_kv_scale_bytes(type);
     uint8_t *memory = filled(pages * page_bytes, 1);
     float *rows = filled(4096 * head_size * 4, 4);
     for (int64_t i = 0; i < pages * 2; i++) {
@@ -122,7 +122,7 @@ static void *filled_pages(thimble_kv_type type, int64_t head_size, int64_t pages
             void *to = start + token * codes, *scale = start + page_tokens * codes + token * scales;
             if (type == THIMBLE_KV_F16) scalar->store_f16(x, head_size, to);
             if (type == THIMBLE_KV_INT8) scalar->store_int8(x, head_size, to, scale);
-            if (type == THIMBLE_KV_INT4) scalar->store_int4(x, head_size, to, scale);
+            if (type == THIMBLE_KV_INT5) scalar->store_int5(x, head_size, to, scale);
         }
     }
     free(rows);
@@ -132,8 +132,8 @@ static void *filled_pages(thimble_kv_type type, int64_t head_size, int64_t pages
 static void bench_attention(const thimble_kernels *kernels, const char *name, thimble_kv_type type,
                             int64_t q_heads, int64_t head_size, int64_t tokens, int64_t keys,
                             int32_t causal) {
-    static const char *const types[] = {"f16", "int8", "int4"};
-    int64_t row = thimble_kv_code_bytes(type, head_size) + thimble_kv_scale_bytes(type, head_size);
+    static const char *const types[] = {"f16", "int8", "int5"};
+    int64_t row = thimble_kv_code_bytes(type, head_size) + thimble_kv_scale_bytes(type);
     int64_t page = 2 * page_tokens * row, pages = (keys + page_tokens - 1) / page_tokens;
     int64_t floats = tokens * q_heads * head_size;
     void *cache = filled_pages(type, head_size, pages, page);
@@ -141,7 +141,7 @@ static void bench_attention(const thimble_kernels *kernels, const char *name, th
     if (!block_table) abort();
     for (int64_t i = 0; i < pages; i++) block_table[i] = (int32_t)i;
     float *q = filled(floats * 4, 4), *out = filled(floats * 4, 4);
-    int64_t scratch = thimble_attention_scratch_count(q_heads, 1, head_size, page_tokens);
+    int64_t scratch = thimble_attention_scratch_count(head_size);
     attention p = {.tokens = tokens, .block = THIMBLE_ATTENTION_ROWS / q_heads};
     p.scratch = filled(scratch * 4, 4);
     p.a = (thimble_attention){.q = q,
@@ -186,18 +186,18 @@ typedef struct {
 static void store(const thimble_kernels *kernels, const void *problem) {
     const storing *p = problem;
     int64_t codes = thimble_kv_code_bytes(p->type, stored_size);
-    int64_t scales = thimble_kv_scale_bytes(p->type, stored_size);
+    int64_t scales = thimble_kv_scale_bytes(p->type);
     for (int64_t i = 0; i < stored_rows; i++) {
         const float *x = p->x + i * stored_size;
         void *to = p->codes + i * codes, *scale = p->scales + i * scales;
         if (p->type == THIMBLE_KV_F16) kernels->store_f16(x, stored_size, to);
         if (p->type == THIMBLE_KV_INT8) kernels->store_int8(x, stored_size, to, scale);
-        if (p->type == THIMBLE_KV_INT4) kernels->store_int4(x, stored_size, to, scale);
+        if (p->type == THIMBLE_KV_INT5) kernels->store_int5(x, stored_size, to, scale);
     }
 }
 
 static void bench_storing(const thimble_kernels *kernels, thimble_kv_type type) {
-    static const char *const types[] = {"f16", "int8", "int4"};
+    static const char *const types[] = {"f16", "int8", "int5"};
     storing p = {.type = type, .x = filled(stored_rows * stored_size * 4, 4)};
     p.codes = filled(stored_rows * stored_size * 2, 1);
     p.scales = filled(stored_rows * stored_size, 1);
@@ -219,12 +219,12 @@ void thimble_bench_run(const thimble_kernels *kernels) {
             bench_product(kernels, widths[i], tokens[j]);
         }
     }
-    for (int type = THIMBLE_KV_F16; type <= THIMBLE_KV_INT4; type++) bench_storing(kernels, type);
+    for (int type = THIMBLE_KV_F16; type <= THIMBLE_KV_INT5; type++) bench_storing(kernels, type);
     if (strcmp(kernels->name, "scalar") == 0) return;
     // The vision tower's are float16.
     bench_attention(kernels, "full, head 64, 2520 by 2520", THIMBLE_KV_F16, 1, 64, 2520, 2520, 0);
     bench_attention(kernels, "full, head 128, 2520 by 2520", THIMBLE_KV_F16, 1, 128, 2520, 2520, 0);
-    for (int type = THIMBLE_KV_F16; type <= THIMBLE_KV_INT4; type++) {
+    for (int type = THIMBLE_KV_F16; type <= THIMBLE_KV_INT5; type++) {
         bench_attention(kernels, "causal, 16 heads of 128, 2520", type, 16, 128, 2520, 2520, 1);
         bench_attention(kernels, "causal, 4 heads of 64, 2520", type, 4, 64, 2520, 2520, 1);
         bench_attention(kernels, "decode, 16 heads of 128, 4096 keys", type, 16, 128, 1, 4096, 1);

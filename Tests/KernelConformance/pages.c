@@ -2,21 +2,19 @@
 #include "pages.h"
 
 const char *kv_type_name(thimble_kv_type type) {
-    static const char *const names[] = {"f16", "int8", "int4"};
+    static const char *const names[] = {"f16", "int8", "int5"};
     return names[type];
 }
 
 // Bytes of a token's codes and scales of a head.
 static int64_t code_bytes(const pages *p) {
-    int64_t bits = p->type == THIMBLE_KV_F16 ? 16 : p->type == THIMBLE_KV_INT8 ? 8 : 4;
-    int64_t bytes = (p->head_size * bits + 7) / 8;
-    return p->type == THIMBLE_KV_F16 ? bytes : (bytes + 3) / 4 * 4;
+    if (p->type == THIMBLE_KV_F16) return p->head_size * 2;
+    int64_t words = p->type == THIMBLE_KV_INT8 ? (p->head_size + 3) / 4 : (p->head_size + 7) / 8;
+    // A word of fifth bits for each 32 elements of int5.
+    return words * 4 + (p->type == THIMBLE_KV_INT5 ? (p->head_size + 31) / 32 * 4 : 0);
 }
 
-static int64_t scale_bytes(const pages *p) {
-    if (p->type == THIMBLE_KV_F16) return 0;
-    return p->type == THIMBLE_KV_INT8 ? 4 : (p->head_size + 31) / 32 * 4;
-}
+static int64_t scale_bytes(const pages *p) { return p->type == THIMBLE_KV_F16 ? 0 : 4; }
 
 pages pages_shuffled(checks *c, thimble_kv_type type, int64_t kv_heads, int64_t head_size,
                      int64_t page_tokens, int64_t positions) {
@@ -60,7 +58,7 @@ void kv_store(const thimble_kernels *kernels, thimble_kv_type type, const float 
     switch (type) {
         case THIMBLE_KV_F16: kernels->store_f16(x, count, codes); break;
         case THIMBLE_KV_INT8: kernels->store_int8(x, count, codes, scales); break;
-        case THIMBLE_KV_INT4: kernels->store_int4(x, count, codes, scales); break;
+        case THIMBLE_KV_INT5: kernels->store_int5(x, count, codes, scales); break;
     }
 }
 
@@ -109,13 +107,16 @@ void pages_read(const pages *p, int64_t part, int64_t kv_head, int64_t position,
             continue;
         }
         uint32_t word;
-        memcpy(&word, scales + (p->type == THIMBLE_KV_INT8 ? 0 : i / 32 * 4), sizeof word);
+        memcpy(&word, scales, sizeof word);
         if (p->type == THIMBLE_KV_INT8) {
             x[i] = (double)float_of(word) * (int8_t)codes[i];
         } else {
-            int code = codes[i / 8 * 4 + i % 4] >> (i % 8 < 4 ? 0 : 4) & 15;
-            rotated[i] = (double)float_of(word & 0xffff0000) + (double)float_of(word << 16) * code;
+            const uint8_t *block = codes + i / 32 * 20;
+            int code = block[4 + i % 32 / 8 * 4 + i % 4] >> (i % 8 < 4 ? 0 : 4) & 15;
+            code += (block[i % 32 / 8] >> i % 8 & 1) * 16;
+            double level = code * (3009. + code * (2. * code - 93)) / 2048;
+            rotated[i] = (double)float_of(word & 0xffff0000) + (double)float_of(word << 16) * level;
         }
     }
-    if (p->type == THIMBLE_KV_INT4) hadamard_transform(rotated, p->head_size, x);
+    if (p->type == THIMBLE_KV_INT5) hadamard_transform(rotated, p->head_size, x);
 }

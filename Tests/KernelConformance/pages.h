@@ -25,12 +25,12 @@ uint8_t *pages_scales(const pages *p, int64_t part, int64_t kv_head, int64_t pos
 // Stores a key or value as the definition does.
 void pages_store(const checks *c, const pages *p, int64_t part, int64_t kv_head, int64_t position,
                  const float *x);
-// The key or value that is stored there, by the plain reading of what CKernels.h says: of int4, rotated back
+// The key or value that is stored there, by the plain reading of what CKernels.h says: of int5, rotated back
 // by the matrix itself.
 void pages_read(const pages *p, int64_t part, int64_t kv_head, int64_t position, double *x);
 
 // Stores a row through a table's kernel for the type.
 void kv_store(const thimble_kernels *kernels, thimble_kv_type type, const float *x, int64_t count,
               void *codes, void *scales);
-// Multiplies x[count] by the orthonormal matrix that int4 is rotated by.
+// Multiplies x[count] by the orthonormal matrix that int5 is rotated by.
 void hadamard_transform(const double *x, int64_t count, double *y);

@@ -135,7 +135,7 @@ import Testing
             #expect(try Self.budget("kv.type = \"\(word.rawValue)\"").kv.type == word)
         }
         #expect(Budget.Offload.allCases.map(\.rawValue) == ["auto", "none", "cpu", "stream"])
-        #expect(KVType.allCases.map(\.rawValue) == ["f16", "int8", "int4"])
+        #expect(KVType.allCases.map(\.rawValue) == ["f16", "int8", "int5"])
     }
 
     @Test func pageSettingsBecomeJSON() throws {

@@ -38,9 +38,9 @@ func aTileIsSixteenRowsOfWordsInUnits(type: ElementType) {
     // GLM-4-9B: 2 heads of 128 take 16 KiB for 16 tokens, so 40 layers take 40,960 bytes a token.
     let page = PagedKV.pageByteCount(type: .f16, kvHeads: 2, headSize: 128, pageTokens: 16)
     #expect(page == 16_384 && page / 16 * 40 == 40_960)
-    // A head of 128 takes 256, 132 and 80 bytes.
+    // A head of 128 takes 256, 132 and 84 bytes.
     #expect(PagedKV.pageByteCount(type: .int8, kvHeads: 2, headSize: 128, pageTokens: 16) == 64 * 132)
-    #expect(PagedKV.pageByteCount(type: .int4, kvHeads: 2, headSize: 128, pageTokens: 16) == 64 * 80)
+    #expect(PagedKV.pageByteCount(type: .int5, kvHeads: 2, headSize: 128, pageTokens: 16) == 64 * 84)
 }
 
 @Test(arguments: KVType.allCases, [1, 7, 8, 33, 64, 100])
@@ -61,7 +61,7 @@ func theHeadsOfAPageLieOneBehindTheOther(type: KVType, headSize: Int) {
             }
         }
         expectRun({ kv.codesOffset(part: $0, head: $1, slot: $2) }, type.codeByteCount(headSize: headSize))
-        expectRun({ kv.scalesOffset(part: $0, head: $1, slot: $2) }, type.scaleByteCount(headSize: headSize))
+        expectRun({ kv.scalesOffset(part: $0, head: $1, slot: $2) }, type.scaleByteCount)
     }
     #expect(end == size)
 }

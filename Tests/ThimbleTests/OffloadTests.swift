@@ -188,18 +188,6 @@ extension VulkanModelTests {
         #expect(try transcription(page, by: sessions[2], 40) == expected)
     }
 
-    @Test static func whatAGPUDoesNotStoreIsRefusedBesideTheCPU() throws {
-        for type in [KVType.int8, .int4] {
-            let error = #expect(throws: ThimbleError.self) {
-                try device.engine(reader, contextLength: 256) {
-                    $0.deviceLayerCount = 4
-                    $0.kvType = type
-                }
-            }
-            #expect(error?.code == .unsupported)
-        }
-    }
-
     @Test static func tooManyLayersAreRefusedWithAsManyAsFit() throws {
         func change(_ options: inout EngineOptions) {
             options.limits.device = 6 << 20

@@ -389,11 +389,13 @@ private func forgePages(_ bytes: inout [UInt8]) throws {
 extension VulkanModelTests {
     /// Keys and values go from the device to a file, and come to other places of it, wherever the model is
     /// cut.
-    @Test(arguments: [nil, 1] as [Int?])
-    static func aSessionOfTheDeviceIsRestored(deviceLayers: Int?) throws {
+    @Test(arguments: [(nil, .f16), (1, .f16), (nil, .int8), (1, .int5)] as [(Int?, KVType)])
+    static func aSessionOfTheDeviceIsRestored(deviceLayers: Int?, type: KVType) throws {
         let reader = try RandomReader(contextLength: 1024)
         func load() throws -> Engine {
-            try device.engine(reader.path, contextLength: 1024) { $0.deviceLayerCount = deviceLayers }
+            try device.engine(reader.path, contextLength: 1024) {
+                ($0.deviceLayerCount, $0.kvType) = (deviceLayers, type)
+            }
         }
         let session = try begin(load())
         let restored = try moved(session, to: load())
@@ -402,9 +404,14 @@ extension VulkanModelTests {
         #expect(found.text == expected.text && found.cachedTokens == expected.cachedTokens)
         #expect(found.imagesEncoded == 0)
         // Another device goes on with it, too, its own roundings apart.
-        let host = try moved(session, to: reader.load { $0.device = .cpu })
+        let host = try moved(session, to: reader.load { ($0.device, $0.kvType) = (.cpu, type) })
         host.append(Message(.user, "And on"))
         let other = try answer(host, 40)
         #expect(other.generatedTokens == 40 && other.cachedTokens > 40)
+        // And the device with one of the host's.
+        let back = try moved(host, to: load())
+        back.append(Message(.user, "And back"))
+        let last = try answer(back, 40)
+        #expect(last.generatedTokens == 40 && last.cachedTokens > other.cachedTokens)
     }
 }

@@ -39,6 +39,23 @@ private func talk(_ engine: Engine, turns: Int = 2) throws -> [String] {
     #expect(engine.pool.spilledPageCount == 0 && folder.contents.isEmpty)
 }
 
+/// Pages of other sizes come and go alike.
+@Test(arguments: [8, 32])
+func pagesOfEverySizeComeBackFromDisk(pageTokens: Int) throws {
+    let reader = try RandomReader(contextLength: 1024)
+    let folder = try TemporaryDirectory()
+    let expected = try talk(reader.engine)
+    let engine = try reader.load {
+        $0.contextLength = 256
+        $0.pageTokens = pageTokens
+        $0.spill = SpillSettings(folder: folder.url.path)
+    }
+    #expect(engine.pool.pageTokens == pageTokens && engine.pool.pageCount == 256 / pageTokens)
+    let item = engine.plan.items.first { $0.name == "pages on their way" }
+    #expect(item?.byteCount == engine.pool.pageByteCount)
+    #expect(try talk(engine) == expected)
+}
+
 @Test func withoutAFolderAFullPoolSaysSo() throws {
     let reader = try RandomReader(contextLength: 256)
     let error = #expect(throws: ThimbleError.self) { try talk(reader.engine) }
@@ -92,15 +109,15 @@ private func talk(_ engine: Engine, turns: Int = 2) throws -> [String] {
 extension VulkanModelTests {
     /// Pages go from the device to disk, come back to other places, and are copied there; so do those of
     /// which a part lies in the host's memory, where the CPU computes a layer.
-    @Test(arguments: [nil, 1] as [Int?])
-    static func conversationsOnDiskAnswerAsThoseOnTheDevice(deviceLayers: Int?) throws {
+    @Test(arguments: [(nil, .f16), (1, .f16), (nil, .int5), (1, .int8)] as [(Int?, KVType)])
+    static func conversationsOnDiskAnswerAsThoseOnTheDevice(deviceLayers: Int?, type: KVType) throws {
         let reader = try RandomReader(contextLength: 1024)
         let folder = try TemporaryDirectory()
         let engine = try device.engine(reader.path, contextLength: 1024) {
-            $0.deviceLayerCount = deviceLayers
+            ($0.deviceLayerCount, $0.kvType) = (deviceLayers, type)
         }
         let small = try device.engine(reader.path, contextLength: 256) {
-            $0.deviceLayerCount = deviceLayers
+            ($0.deviceLayerCount, $0.kvType) = (deviceLayers, type)
             $0.spill = SpillSettings(folder: folder.url.path)
         }
         #expect(small.plan.parts.count == (deviceLayers == nil ? 1 : 2))

@@ -40,6 +40,19 @@ private func transcription(
 }
 
 extension VulkanModelTests {
+    /// Of keys and values that are codes, by steps that the device takes itself.
+    @Test(arguments: [KVType.int8, .int5])
+    static func theBundledModelSaysWhatItSaysOnTheCPUOverCodes(type: KVType) throws {
+        let path = Fixtures.packageRoot.appending(path: "Models/reader.thimble").path
+        let cpu = try ModelDevice.cpu.engine(path, contextLength: 256) { $0.kvType = type }
+        let engine = try device.engine(path, contextLength: 256) { $0.kvType = type }
+        #expect(engine.stepDecoder != nil)
+        let picture = try picture(1, cpu.pageSettings())
+        let expected = try transcription(picture, by: cpu.makeSession(), SamplingOptions())
+        let answer = try transcription(picture, by: engine.makeSession(), SamplingOptions())
+        #expect(answer.text == expected.text && answer.generatedTokens == 24)
+    }
+
     /// Greedily, and by chance. So high a temperature and seeds are chosen that some draws fall beside the
     /// likeliest token. Where one falls next to the border of two tokens, rounding decides, which at a
     /// temperature of 2.5 was so in 2 texts of 36, and at 2 in none.

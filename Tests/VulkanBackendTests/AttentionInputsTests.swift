@@ -68,7 +68,9 @@ extension VulkanBackendTests {
             expectClose(
                 (device.queries, cpu.queries), width: shape.headSize, tolerance: rounding,
                 "queries of \(what)")
-            if byMatrices {
+            if shape.type != .f16 {
+                try expectCodesAgree(device.pages, cpu.pages, shape, isCoarse: byMatrices, what)
+            } else if byMatrices {
                 let pages = [device.pages, cpu.pages].map { halves in
                     halves.dropFirst(pagesOffset / 2).map { Float(Float16(bitPattern: $0)) }
                 }
@@ -80,7 +82,8 @@ extension VulkanBackendTests {
             }
             // A neighbouring key moves a score by 2^-11 of its product. By matrices every query and key is
             // off by as much, of scores that reach 100: weights move by a fiftieth then.
-            let isCoarse = try byMatrices || attendsByMatrices(shape)
+            // A code that goes the other way is a 127th or a 20th of the largest element.
+            let isCoarse = try byMatrices || attendsByMatrices(shape) || shape.type != .f16
             expectClose(
                 (device.outputs, cpu.outputs), width: shape.headSize, tolerance: isCoarse ? 0.02 : 1e-3,
                 "outputs of \(what)")
@@ -97,6 +100,96 @@ extension VulkanBackendTests {
                 differing += 1
             }
             #expect(differing <= 2 + device.count / 200, "\(what)")
+        }
+
+        /// Elements of rows of codes, and what one code is worth, for each part, head and slot of all pages.
+        private func elements(of halves: [UInt16], _ shape: AttentionShape) -> [(row: [Float], step: Float)] {
+            let bytes = halves.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] }
+            let row = shape.type.codeByteCount(headSize: shape.headSize)
+            let headBytes = shape.pageTokens * (row + 4)
+            func word(_ at: Int) -> UInt32 {
+                (0..<4).reduce(0) { $0 | UInt32(bytes[at + $1]) << (8 * $1) }
+            }
+            return stride(from: pagesOffset, to: bytes.count, by: headBytes).flatMap { head in
+                (0..<shape.pageTokens).map { slot in
+                    let (at, word) = (head + slot * row, word(head + shape.pageTokens * row + 4 * slot))
+                    if shape.type == .int8 {
+                        let scale = Float(bitPattern: word)
+                        let codes = (0..<shape.headSize).map { Int8(bitPattern: bytes[at + $0]) }
+                        return (codes.map { scale * Float($0) }, scale)
+                    }
+                    let (step, least) = (Float(bitPattern: word << 16), Float(bitPattern: word & 0xffff_0000))
+                    let elements = (0..<shape.headSize).map { index -> Float in
+                        let (block, within) = (at + index / 32 * 20, index % 32)
+                        let low =
+                            bytes[block + 4 + within / 8 * 4 + within % 4] >> (within % 8 < 4 ? 0 : 4) & 15
+                        let fifth = bytes[block + within / 8] >> (within % 8) & 1
+                        let c = Float(low + 16 * fifth)
+                        return least + step * c * (3009 + c * (2 * c - 93)) / 2048
+                    }
+                    return (elements, 1.43 * step)
+                }
+            }
+        }
+
+        /// Elements that differ as floats do have the same codes, or seldom neighbouring ones.
+        private func expectCodesAgree(
+            _ device: [UInt16], _ cpu: [UInt16], _ shape: AttentionShape, isCoarse: Bool, _ what: String
+        ) throws {
+            #expect(
+                device.count == cpu.count && device.prefix(pagesOffset / 2) == cpu.prefix(pagesOffset / 2))
+            var (differing, count) = (0, 0)
+            for (row, expected) in zip(elements(of: device, shape), elements(of: cpu, shape)) {
+                count += row.row.count
+                guard expected.step.isFinite else {
+                    #expect(!row.step.isFinite, "\(what)")
+                    continue
+                }
+                let bound = expected.step * 1.02
+                for (value, wanted) in zip(row.row, expected.row) where value != wanted {
+                    try #require((value - wanted).magnitude <= bound, "\(what): \(value) for \(wanted)")
+                    differing += (value - wanted).magnitude > bound / 8 ? 1 : 0
+                }
+            }
+            #expect(isCoarse || differing <= 2 + count / 200, "\(what): \(differing) of \(count)")
+        }
+
+        @Test(arguments: [KVType.int8, .int5])
+        func codesAgree(type: KVType) throws {
+            for (heads, kvHeads, headSize) in [(4, 2, 128), (3, 3, 64), (6, 1, 40), (2, 2, 36), (1, 1, 256)] {
+                for pageTokens in [1, 5, 16] {
+                    let shape = AttentionShape(
+                        heads: heads, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens, type: type
+                    )
+                    try expectAgreement(
+                        shape, .f32, chunks: [9, 1, 33], start: 7, pairs: headSize / 4, pairing: .interleaved)
+                    try expectAgreement(
+                        shape, .q4(group: 64), chunks: [5], start: 2, pairs: headSize / 2, pairing: .halves)
+                }
+            }
+        }
+
+        /// One element that is no number makes its row none; what is infinite saturates; zeros stay.
+        @Test(arguments: [KVType.int8, .int5])
+        func codesOfExtremesAgree(type: KVType) throws {
+            let shape = AttentionShape(heads: 1, kvHeads: 1, type: type)
+            let factors: [Float] = [1, 1e3, 1e9, 1e30, 1e-6, 1e-9, 0, .infinity, .nan]
+            let (device, cpu) = try onBoth { bench in
+                let w = try bench.matrix(shape.outputs, 32, .f32)
+                let values = factors.flatMap { factor in bench.generator.floats(32).map { $0 * factor } }
+                let x = try bench.activation(values, factors.count, 32)
+                let kv = try bench.pages(shape, [1], limit: 2, offset: pagesOffset)
+                let ones = [Float](repeating: 1, count: factors.count)
+                let rotary = Rotary(
+                    cosines: try bench.activation(ones, factors.count, 1),
+                    sines: try bench.activation(ones.map { _ in 0 }, factors.count, 1), pairing: .halves)
+                let (queries, _) = try bench.random(factors.count, shape.columns)
+                bench.backend.project(
+                    .plain(x), w,
+                    .attentionInputs(queries: queries, bias: nil, rotary: rotary, kv: kv, start: 3))
+                return try bench.halves(of: kv.memory)
+            }
+            try expectCodesAgree(device, cpu, shape, isCoarse: true, "\(type)")
         }
 
         @Test(arguments: allFormats)

@@ -10,18 +10,19 @@ struct AttentionShape: Sendable {
     var kvHeads = 2
     var headSize = 16
     var pageTokens = 16
+    var type = KVType.f16
 
     var columns: Int { heads * headSize }
     var outputs: Int { (heads + 2 * kvHeads) * headSize }
     var pageByteCount: Int {
-        PagedKV.pageByteCount(type: .f16, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
+        PagedKV.pageByteCount(type: type, kvHeads: kvHeads, headSize: headSize, pageTokens: pageTokens)
     }
 
     func pageCount(_ length: Int) -> Int { (length + pageTokens - 1) / pageTokens }
 
     func kv(_ memory: any BackendMemory, offset: Int, _ table: BlockTable) -> PagedKV {
         PagedKV(
-            memory: memory, offset: offset, type: .f16, kvHeads: kvHeads, headSize: headSize,
+            memory: memory, offset: offset, type: type, kvHeads: kvHeads, headSize: headSize,
             pageTokens: pageTokens, blockTable: table)
     }
 }
@@ -42,23 +43,44 @@ extension BlockTable {
 }
 
 extension Bench {
-    /// Pages that are full of random float16; what no page of the table owns is NaN.
+    /// Pages that are full of random numbers within a range; what no page of the table owns is NaN.
     mutating func pages(
         _ shape: AttentionShape, _ table: BlockTable, limit: Int, offset: Int = 0,
         in range: ClosedRange<Float> = -1...1
     ) throws -> PagedKV {
         let memory = try makeMemory(byteCount: offset + limit * shape.pageByteCount)
-        let count = shape.pageByteCount / 2
         let owned = Set(table.pages)
-        let halves: [UInt16] = (0..<Int32(limit)).flatMap { page in
+        let content: [UInt8] = (0..<Int32(limit)).flatMap { page in
+            // Of any form, this is NaN.
             owned.contains(page)
-                ? generator.floats(count, in: range).map { Float16($0).bitPattern }
-                : [UInt16](repeating: Float16.nan.bitPattern, count: count)
+                ? pageContent(shape, in: range) : [UInt8](repeating: 0xff, count: shape.pageByteCount)
         }
         unsafe backend.fill(memory, offset..<memory.byteCount) { bytes in
-            unsafe halves.withUnsafeBytes { unsafe bytes.copyMemory(from: $0) }
+            unsafe content.withUnsafeBytes { unsafe bytes.copyMemory(from: $0) }
         }
         return shape.kv(memory, offset: offset, table)
+    }
+
+    private mutating func pageContent(_ shape: AttentionShape, in range: ClosedRange<Float>) -> [UInt8] {
+        func bytes<Number: FixedWidthInteger>(_ number: Number) -> [UInt8] {
+            (0..<Number.bitWidth / 8).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) }
+        }
+        if shape.type == .f16 {
+            let numbers = generator.floats(shape.pageByteCount / 2, in: range)
+            return numbers.flatMap { bytes(Float16($0).bitPattern) }
+        }
+        let size = max(-range.lowerBound, range.upperBound)
+        return (0..<2 * shape.kvHeads).flatMap { _ in
+            let codes = (0..<shape.pageTokens * shape.type.codeByteCount(headSize: shape.headSize)).map { _ in
+                UInt8(truncatingIfNeeded: generator.next())
+            }
+            let words = generator.floats(shape.pageTokens, in: 0.5...1).map { part in
+                let step = size * part / (shape.type == .int8 ? 127 : 15.5)
+                if shape.type == .int8 { return step.bitPattern }
+                return (-size * part).bitPattern & 0xffff_0000 | step.bitPattern >> 16
+            }
+            return codes + words.flatMap { bytes($0) }
+        }
     }
 
     /// Queries of those values; `asHalves`: with no more digits than float16 has. Cooperative matrices take
@@ -82,6 +104,12 @@ extension VulkanBackendTests {
         private static let rounding: Float = 5e-6
         /// By cooperative matrices softmax weights are float16: each is off by 2^-11 of itself at most.
         private static let weightRounding: Float = 1e-3
+        /// There codes become float16: a score is off by its key's rounding, and its weight by as much.
+        private static let codeRounding: Float = 1e-2
+
+        private func matrixRounding(_ type: KVType) -> Float {
+            type == .f16 ? Self.weightRounding : Self.codeRounding
+        }
 
         private func expectAgreement(
             _ shape: AttentionShape, tokens: Int, length: Int, isCausal: Bool,
@@ -102,7 +130,7 @@ extension VulkanBackendTests {
             }
             let rounding = Self.rounding * max(1, min(size, 10))
             expectClose(
-                numbers, width: shape.headSize, tolerance: byMatrices ? Self.weightRounding : rounding,
+                numbers, width: shape.headSize, tolerance: byMatrices ? matrixRounding(shape.type) : rounding,
                 byMatrices: byMatrices,
                 "\(shape), \(tokens) tokens, \(length) keys, causal \(isCausal)",
                 sourceLocation: sourceLocation)
@@ -113,6 +141,14 @@ extension VulkanBackendTests {
                 AttentionShape(heads: 4, kvHeads: 2, headSize: 128),
                 .init(heads: 3, kvHeads: 3, headSize: 64),
                 .init(heads: 6, kvHeads: 1, headSize: 40), .init(heads: 32, kvHeads: 2, headSize: 16),
+                .init(heads: 4, kvHeads: 2, headSize: 128, type: .int8),
+                .init(heads: 3, kvHeads: 3, headSize: 37, type: .int8),
+                .init(heads: 6, kvHeads: 1, headSize: 40, type: .int8),
+                .init(heads: 4, kvHeads: 2, headSize: 128, type: .int5),
+                .init(heads: 2, kvHeads: 1, headSize: 256, type: .int5),
+                .init(heads: 3, kvHeads: 3, headSize: 38, type: .int5),
+                .init(heads: 6, kvHeads: 1, headSize: 40, type: .int5),
+                .init(heads: 6, kvHeads: 3, headSize: 7, type: .int5),
             ], [true, false])
         func everyShapeAgrees(shape: AttentionShape, isCausal: Bool) throws {
             for pageTokens in [1, 5, 16, 32] {
@@ -167,10 +203,12 @@ extension VulkanBackendTests {
 
         /// A weight is off by the rounding of its score, which grows with it; then one weight is all, and at
         /// last scores pass float32's range.
-        @Test(arguments: [Float(100), 1e6, 1e18, 1e37])
-        func largeScoresAgree(size: Float) throws {
-            try expectAgreement(
-                .init(heads: 4, kvHeads: 2), tokens: 20, length: 50, isCausal: true, size: size)
+        @Test(arguments: [Float(100), 1e6, 1e18, 1e37], KVType.allCases)
+        func largeScoresAgree(size: Float, type: KVType) throws {
+            let shape = AttentionShape(heads: 4, kvHeads: 2, type: type)
+            // Where codes become float16, their rounding decides which weight is all.
+            if try type != .f16 && attendsByMatrices(shape) { return }
+            try expectAgreement(shape, tokens: 20, length: 50, isCausal: true, size: size)
         }
 
         /// What is no number, or is infinite, in a query, a key or a value reaches the same outputs.

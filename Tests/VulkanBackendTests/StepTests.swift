@@ -68,6 +68,8 @@ extension VulkanBackendTests {
         /// With codes, what attention is off by moves an activation's code now and then, and that one
         /// others: of 192 rows, attended numbers off by 1e-5 of themselves, none moved by 5e-3.
         private static let codeFlips: Float = 5e-3
+        /// With keys and values of codes, likewise one of those.
+        private static let keyFlips: Float = 5e-3
 
         /// The likeliest token, and logits, of each of `count` steps after `length` positions.
         private func expected(
@@ -98,6 +100,19 @@ extension VulkanBackendTests {
                 try expectSteps(
                     shape, format, hidden: 72, length: length, rotary: rotary,
                     tolerance: format.type.isQuantized ? Self.codeFlips : Self.rounding)
+            }
+        }
+
+        /// Codes are made of whole heads, by a dispatch of their own.
+        @Test(arguments: [KVType.int8, .int5])
+        func stepsOverCodesDrawWhatOperationsDo(type: KVType) throws {
+            for (shape, length) in [
+                (AttentionShape(type: type), 1), (.init(heads: 32, kvHeads: 2, headSize: 16, type: type), 37),
+                (.init(heads: 2, kvHeads: 2, headSize: 128, type: type), 300),
+                (.init(heads: 3, kvHeads: 1, headSize: 40, pageTokens: 8, type: type), 70),
+            ] {
+                try expectSteps(
+                    shape, .f32, hidden: 72, length: length, rotary: length, tolerance: Self.keyFlips)
             }
         }
 
@@ -165,6 +180,7 @@ extension VulkanBackendTests {
             let state = try backend.makeStepState(
                 StepShape(
                     contextLength: pages * shape.pageTokens, pageTokens: shape.pageTokens,
+                    kvType: shape.type,
                     vocabularySize: Layer.vocabulary, queryHeads: shape.heads, kvHeads: shape.kvHeads,
                     headSize: shape.headSize, frequencies: layer.frequencies))
             let draw = DrawParameters(

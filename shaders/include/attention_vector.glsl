@@ -10,6 +10,7 @@
 #include "links.glsl"
 #include "step.glsl"
 #include "attention_parts.glsl"
+#include "codes.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint group_size = 128;
@@ -19,6 +20,7 @@ layout(constant_id = 3) const uint kv_heads = 1;
 layout(constant_id = 4) const uint head_size = 128;
 layout(constant_id = 5) const uint page_tokens = 16;
 layout(constant_id = 6) const uint least_positions = 32;
+layout(constant_id = 7) const uint type = THIMBLE_PAGES_F16;
 
 layout(push_constant, scalar) uniform Parameters { thimble_attention_vector p; };
 

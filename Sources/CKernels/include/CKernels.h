@@ -31,23 +31,26 @@ typedef struct {
 } thimble_quantized;
 
 // How pages hold keys and values. A page holds, for each of [2: key, value][kv_heads], the codes of its
-// tokens and behind them all their scales; codes and scales of int8 and int4 lie in whole 32-bit words.
+// tokens and behind them all their scales; codes and scales of int8 and int5 lie in whole 32-bit words.
 //
 //         codes [page_tokens]                     scales [page_tokens]
 //   f16   float16 [head_size]                     none
 //   int8  int8 [head_size], whole words           a float32
-//   int4  4 bits [head_size], whole words         a word for each group of 32 elements
+//   int5  blocks of 32 elements                   a word
 //
 // f16: what passes its range saturates.
 // int8: an element is scale * code, the code in -127...127.
-// int4: elements are rotated (see store_int4). A word holds 8 codes: the low halves of its bytes, then the
-// high ones. A group's word holds two bfloat16, its step and, in the upper half, its least element: an
-// element is least + step * code, the code in 0...15. The last group may have fewer than 32 elements.
-// Elements of int8 and int4 saturate at +-THIMBLE_KV_LIMIT. One that is NaN makes NaN of a scale, and so of
-// what shares it: all of an int8 row, and of int4 the groups that rotation has spread it over.
-typedef enum { THIMBLE_KV_F16, THIMBLE_KV_INT8, THIMBLE_KV_INT4 } thimble_kv_type;
+// int5: elements are rotated (see store_int5). A block is a word of its codes' fifth bits, element 0's in the
+// lowest, then words of 8 codes' other four bits: the low halves of a word's bytes, then the high ones. The
+// last block has as many words as its elements need. The row's word holds two bfloat16, a step and, in the
+// upper half, the least element: an element is least + step * level, the level of a code c in 0...31 being
+// c * (3009 + c * (2 * c - 93)) / 2048, which is in 0...31 too.
+// Elements of int8 and int5 saturate at +-THIMBLE_KV_LIMIT. One that is NaN makes NaN of its row.
+typedef enum { THIMBLE_KV_F16, THIMBLE_KV_INT8, THIMBLE_KV_INT5 } thimble_kv_type;
 
-#define THIMBLE_KV_GROUP 32
+// Elements of a block of int5, and its bytes.
+#define THIMBLE_KV_BLOCK 32
+#define THIMBLE_KV_BLOCK_BYTES 20
 
 // The squares of a head's elements, and sums of them, stay far within float32.
 #define THIMBLE_KV_LIMIT 0x1p48f
@@ -55,12 +58,10 @@ typedef enum { THIMBLE_KV_F16, THIMBLE_KV_INT8, THIMBLE_KV_INT4 } thimble_kv_typ
 // Bytes of one token's codes, and of its scales, of one head.
 static inline int64_t thimble_kv_code_bytes(thimble_kv_type type, int64_t head_size) {
     if (type == THIMBLE_KV_F16) return head_size * 2;
-    return type == THIMBLE_KV_INT8 ? (head_size + 3) / 4 * 4 : (head_size + 7) / 8 * 4;
+    if (type == THIMBLE_KV_INT8) return (head_size + 3) / 4 * 4;
+    return (head_size + THIMBLE_KV_BLOCK - 1) / THIMBLE_KV_BLOCK * 4 + (head_size + 7) / 8 * 4;
 }
-static inline int64_t thimble_kv_scale_bytes(thimble_kv_type type, int64_t head_size) {
-    if (type == THIMBLE_KV_F16) return 0;
-    return type == THIMBLE_KV_INT8 ? 4 : (head_size + THIMBLE_KV_GROUP - 1) / THIMBLE_KV_GROUP * 4;
-}
+static inline int64_t thimble_kv_scale_bytes(thimble_kv_type type) { return type == THIMBLE_KV_F16 ? 0 : 4; }
 
 // One attention: queries of consecutive positions over keys and values in pages.
 // Page p starts at pages + p * page_stride.
@@ -160,15 +161,15 @@ typedef struct {
     // A head's key or value x[count] as int8, as a page holds it: scale = max|x| / 127, code = round to
     // nearest even. A row below 2^-120 becomes zeros with scale 0; one with a NaN, zeros with scale NaN.
     void (*store_int8)(const float *x, int64_t count, int8_t *codes, float *scale);
-    // Likewise as int4, count <= THIMBLE_MAX_HEAD_SIZE. First x is rotated: each run of as many elements as
+    // Likewise as int5, count <= THIMBLE_MAX_HEAD_SIZE. First x is rotated: each run of as many elements as
     // the largest power of two that divides count is multiplied by Hadamard's matrix of that order, scaled to
-    // be orthonormal and so its own inverse. A group's least element and step = (most - least) / 15 are
-    // rounded to bfloat16 before codes are made with them, to nearest even; a step below 2^-120 becomes 0.
-    void (*store_int4)(const float *x, int64_t count, uint32_t *codes, uint32_t *scales);
+    // be orthonormal and so its own inverse. The least element and step = (most - least) / 31 are rounded to
+    // bfloat16 before codes are made with them, those of the nearest levels; a step below 2^-120 becomes 0.
+    void (*store_int5)(const float *x, int64_t count, uint32_t *codes, uint32_t *word);
 
     // Attention of the q heads that share kv_head, for query tokens token_begin..<token_end. Float32 online
     // softmax; scores are held within the limit, so that one beyond float32 gives no NaN. A query without
-    // keys gets zeros. Over int4, queries saturate at +-2^120 and are rotated as keys are, and outputs are
+    // keys gets zeros. Over int5, queries saturate at +-2^120 and are rotated as keys are, and outputs are
     // rotated back. scratch holds thimble_attention_scratch_count floats and belongs to the calling thread.
     void (*attention)(const thimble_attention *a, int64_t kv_head, int64_t token_begin, int64_t token_end,
                       float *scratch);
@@ -183,8 +184,7 @@ typedef struct {
 } thimble_kernels;
 
 // Floats of scratch an attention call needs, whatever the variant.
-int64_t thimble_attention_scratch_count(int64_t q_heads, int64_t kv_heads, int64_t head_size,
-                                        int64_t page_tokens);
+int64_t thimble_attention_scratch_count(int64_t head_size);
 
 // Joins the outputs of `count` ranges of keys into what one call over all of them gives:
 // out[heads][head_size] from parts[count][heads][head_size] and shares[count][heads][2]. A head without keys

@@ -11,16 +11,18 @@
 #define THIMBLE_ATTENTION_TILE_ROWS 16
 
 // Constants: 2 = head size, at most 256.
+// attention: 3 = THIMBLE_PAGES_*.
 // attention_coopmat2, where cooperative matrices of the shape M x N x N reduce and convert:
 // 1 = the subgroup's size; 2 = head size, a multiple of 16; 3 = rows of a workgroup; 4 = keys of a tile;
-// 5 = M; 6 = N; 7 = page_tokens. Constant 0 is (3) / M * the subgroup's size. Shared memory:
+// 5 = M; 6 = N; 7 = page_tokens; 8 = THIMBLE_PAGES_*, int5 of heads of 8 * the subgroup's size at most.
+// Constant 0 is (3) / M * the subgroup's size. Shared memory:
 // max((3), 2 * (4)) * ((2) * 2 + 16) + (3) * (N * 4 + 4) bytes.
 // A grid of [tiles of rows, kv_heads, ranges], ranges being 1 where none are given; any number of tiles is
 // right. Addresses are of the device.
 struct thimble_attention {
     // float32 [tokens, heads * head size], not scaled.
     uint64_t queries;
-    // float16 pages, from page 0 of the layer on: [2: key, value][kv_heads][page_tokens][head size] each.
+    // Page 0 of the layer: float16 [2: key, value][kv_heads][page_tokens][head size], or codes.
     uint64_t pages;
     // int32: the page of each run of page_tokens positions.
     uint64_t block_table;

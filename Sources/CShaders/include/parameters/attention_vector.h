@@ -9,7 +9,7 @@
 //   0 workgroup size: a multiple of the subgroup size, at least 64
 //   1 subgroup size (required of the pipeline): 4...128
 //   2 query heads   3 kv heads   4 head size (at most 256)   5 page tokens
-//   6 positions that a range has at least, but for the last
+//   6 positions that a range has at least, but for the last   7 THIMBLE_PAGES_*
 // Workgroups: (kv heads, splits, 1). Any number of splits serves any length: a workgroup finds its range of
 // positions from the length, and some may have none.
 //

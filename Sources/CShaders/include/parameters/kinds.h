@@ -16,5 +16,9 @@
 // Which dimensions turn together: Tensors.Rotary.Pairing.
 #define THIMBLE_PAIRING_INTERLEAVED 0
 #define THIMBLE_PAIRING_HALVES 1
+// How pages hold keys and values: Tensors.KVType.
+#define THIMBLE_PAGES_F16 0
+#define THIMBLE_PAGES_INT8 1
+#define THIMBLE_PAGES_INT5 2
 
 #endif
