@@ -15,8 +15,8 @@ public struct ActivationLimits: Sendable, Equatable {
     /// The most visual tokens of an image; nil leaves that to the model's image settings.
     public var imageTokens: Int?
 
-    /// So many visual tokens of images come of the vision tower together, where those of the largest image are
-    /// not more.
+    /// So many visual tokens of images come of the vision tower together, where those of the largest image
+    /// are not more.
     public var imageBatchTokens: Int { layerTokens ?? chunkTokens }
 
     /// Precondition: all are positive.

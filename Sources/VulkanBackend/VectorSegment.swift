@@ -11,8 +11,8 @@ struct VectorSegment {
         var type: ElementType
         /// Inputs a scale.
         var group: Int
-        /// Of attention: query heads, kv heads, head size, page tokens, rotary pairs, splits, and positions of
-        /// a range at least.
+        /// Of attention: query heads, kv heads, head size, page tokens, rotary pairs, splits, and positions
+        /// of a range at least.
         var attention: [UInt32]
 
         /// Where no attention is near.

@@ -37,8 +37,7 @@ void see_others() {
 }
 
 // Holds the workgroup until every workgroup of the stage before has raised its link, and makes what those
-// wrote visible to it. Who sees the link sees the rest: a fence behind the loop, of one invocation or all, would
-// take half a microsecond more.
+// wrote visible to it. Who sees the link sees the rest: no fence is needed behind the loop.
 void wait_for_link(uint64_t link) {
 #ifdef LINKED
     if (gl_LocalInvocationIndex == 0) {
