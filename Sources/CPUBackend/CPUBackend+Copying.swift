@@ -9,7 +9,7 @@ extension CPUBackend {
     ) throws(BackendError) {
         precondition(bytes.lowerBound >= 0 && bytes.upperBound <= memory.byteCount)
         precondition(target.count == bytes.count)
-        guard let base = unsafe target.baseAddress else { return }
+        guard let base = target.baseAddress else { return }
         let loop = unsafe CopyLoop(
             source: UnsafeRawPointer(hostBase(memory)) + bytes.lowerBound, target: base,
             byteCount: bytes.count)

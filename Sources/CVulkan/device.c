@@ -243,14 +243,17 @@ void thimble_vulkan_barrier(const struct thimble_vulkan *vulkan, VkCommandBuffer
     vulkan->vkCmdPipelineBarrier(commands, before, after, 0, 1, &barrier, 0, NULL, 0, NULL);
 }
 
-void thimble_vulkan_copy_barrier(const struct thimble_vulkan *vulkan, VkCommandBuffer commands) {
+void thimble_vulkan_copy_barrier(
+    const struct thimble_vulkan *vulkan, VkCommandBuffer commands, bool is_for_host) {
+    const VkAccessFlags copies = VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
     const VkMemoryBarrier barrier = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
         .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
-        .dstAccessMask = VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
+        .dstAccessMask = is_for_host ? VK_ACCESS_HOST_READ_BIT : copies,
     };
-    vulkan->vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_TRANSFER_BIT, 0,
-        1, &barrier, 0, NULL, 0, NULL);
+    vulkan->vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_TRANSFER_BIT,
+        is_for_host ? VK_PIPELINE_STAGE_HOST_BIT : VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 1, &barrier, 0, NULL, 0,
+        NULL);
 }
 
 void thimble_vulkan_host_barrier(const struct thimble_vulkan *vulkan, VkCommandBuffer commands) {

@@ -30,6 +30,8 @@ final class LayerPassage {
     /// `[hidden]`: the norm of what a layer has computed and has yet to join, which the next one does. The
     /// layer's own may be overwritten by then.
     private let exitNorm: Activation
+    /// Behind the layers that were brought last.
+    private var end = BackendMark(0)
 
     /// Where a layer is computed with, in the target's memory.
     private struct Place {
@@ -147,6 +149,7 @@ final class LayerPassage {
             marks[index % places.count] = backend.mark()
         }
         source.store?.end()
+        end = backend.mark()
         return true
     }
 
@@ -246,8 +249,8 @@ final class LayerPassage {
         } catch { preconditionFailure("copies are only asked for") }
     }
 
-    /// Takes the keys and values of all layers for `positions` back to the source's memory. Waits for
-    /// everything asked of the target.
+    /// Takes the keys and values of all layers for `positions` back to the source's memory, while the target
+    /// goes on with what it was asked for since.
     func takeBackKeys(_ sequence: KVSequence, _ positions: Range<Int>) throws(ModelError) {
         let (pages, pageBytes) = (pages(of: positions), pool.layerPageByteCount)
         let runs = layers.indices.map { index in
@@ -256,7 +259,7 @@ final class LayerPassage {
         }
         var done = 0
         do {
-            try unsafe target.backend.read(fresh, runs) { bytes in
+            try unsafe target.backend.readAside(fresh, runs, after: end) { bytes in
                 var taken = 0
                 // Pieces end anywhere.
                 while taken < bytes.count {

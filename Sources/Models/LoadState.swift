@@ -106,6 +106,15 @@ internal import Threads
         return try result.get()
     }
 
+    /// Lets what failed ahead of its use be read again: it is a fault when it is waited for.
+    func resume() {
+        progress.withLock(waking: .all) { progress in
+            guard progress.fault != nil else { return }
+            progress.fault = nil
+            progress.next = progress.position
+        }
+    }
+
     /// Frees every unit before `sequence`, which nobody waits for yet.
     func free(before sequence: Int) {
         progress.withLock(waking: .all) { $0.position = max($0.position, sequence) }

@@ -103,6 +103,7 @@ final class WeightStore {
         if phase == self.phase, current == first + count - 1 {
             // The next round of the same pass: what was read ahead is what it begins with.
             first += count
+            state.resume()
         } else {
             first = 0
             state.restart(phase)

@@ -22,6 +22,11 @@ extension Backend {
         try unsafe fill(memory, bytes) { (target) throws(E) in try unsafe body(0..<bytes.count, target) }
     }
 
+    public func readAside(
+        _ memory: any BackendMemory, _ runs: [Range<Int>], after mark: BackendMark,
+        _ body: (UnsafeRawBufferPointer) -> Void
+    ) throws(BackendError) { try unsafe read(memory, runs, body) }
+
     public func reach(
         _ bytes: UnsafeRawBufferPointer, of owner: any BackendMemory
     ) -> (any BackendMemory)? { nil }

@@ -173,6 +173,12 @@ public protocol Backend: AnyObject {
         _ memory: any BackendMemory, _ bytes: Range<Int>, after mark: BackendMark,
         _ body: (_ within: Range<Int>, UnsafeMutableRawBufferPointer) throws(E) -> Void
     ) throws(E)
+    /// Waits until what was asked for before `mark` has happened, and lends the bytes of runs of a memory to
+    /// the host, in order, in as many pieces as suit, while what was asked for after it goes on.
+    func readAside(
+        _ memory: any BackendMemory, _ runs: [Range<Int>], after mark: BackendMark,
+        _ body: (UnsafeRawBufferPointer) -> Void
+    ) throws(BackendError)
     /// Bytes of the host's memory as a memory that `copyAside` takes; nil where they are to be copied by the
     /// host. `owner` keeps them where they are.
     ///

@@ -28,6 +28,42 @@ final class AsideWay {
         runs.reserveCapacity(64)
     }
 
+    /// Copies runs of `source` to the host once so many submissions of commands are done, and lends them to
+    /// it piece by piece; nothing after a fault.
+    func read(
+        _ source: DeviceBuffer, _ runs: [Range<Int>], after submission: UInt64, fault: (VulkanError) -> Void,
+        _ body: (UnsafeRawBufferPointer) -> Void
+    ) {
+        guard let mapped = unsafe openRing(fault), let ring else { return }
+        for run in runs {
+            for start in stride(from: run.lowerBound, to: run.upperBound, by: Self.mostAtOnce) {
+                let count = min(Self.mostAtOnce, run.upperBound - start)
+                let place = take(count)
+                let own = stream.nextSubmission
+                stream.copy(
+                    from: source, at: start, to: ring, at: place, byteCount: count, after: submission)
+                // Behind what has been submitted meanwhile, all the same.
+                stream.publishToHost()
+                stream.wait(for: stream.nextSubmission)
+                if stream.hasFault { return }
+                self.runs.append((taken, own))
+                unsafe body(UnsafeRawBufferPointer(rebasing: mapped[place..<place + count]))
+            }
+        }
+    }
+
+    /// The ring, made when it is first asked for; nil where there is no such memory, of which `fault` hears.
+    private func openRing(_ fault: (VulkanError) -> Void) -> UnsafeMutableRawBufferPointer? {
+        if ring == nil {
+            do { ring = try DeviceBuffer(device, byteCount: Self.ringByteCount, kind: .host) } catch {
+                fault(error)
+                return nil
+            }
+        }
+        guard let mapped = unsafe ring?.mapped else { preconditionFailure("the host sees host memory") }
+        return unsafe mapped
+    }
+
     /// Lends pieces of the host's memory to be filled with `byteCount` bytes, and lets each be copied to
     /// `target` when so many submissions of commands are done. Where there is no such memory, `fault` hears
     /// why.
@@ -36,14 +72,7 @@ final class AsideWay {
         fault: (VulkanError) -> Void,
         _ body: (_ within: Range<Int>, UnsafeMutableRawBufferPointer) throws(E) -> Void
     ) throws(E) {
-        if ring == nil {
-            do { ring = try DeviceBuffer(device, byteCount: Self.ringByteCount, kind: .host) } catch {
-                return fault(error)
-            }
-        }
-        guard let ring, let mapped = unsafe ring.mapped else {
-            preconditionFailure("the host sees host memory")
-        }
+        guard let mapped = unsafe openRing(fault), let ring else { return }
         for start in stride(from: 0, to: byteCount, by: Self.mostAtOnce) {
             let within = start..<min(start + Self.mostAtOnce, byteCount)
             let place = take(within.count)

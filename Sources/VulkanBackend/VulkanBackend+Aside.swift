@@ -22,6 +22,18 @@ extension VulkanBackend {
             fault: keep, body)
     }
 
+    public func readAside(
+        _ memory: any BackendMemory, _ runs: [Range<Int>], after mark: BackendMark,
+        _ body: (UnsafeRawBufferPointer) -> Void
+    ) throws(BackendError) {
+        precondition(runs.allSatisfy { $0.lowerBound >= 0 && $0.upperBound <= memory.byteCount })
+        guard let aside = openAside() else { return try synchronize() }
+        // What was asked for goes on meanwhile.
+        _ = self.mark()
+        unsafe aside.read(deviceBuffer(memory), runs, after: mark.position, fault: keep, body)
+        if hasFault || aside.stream.hasFault { try synchronize() }
+    }
+
     public func reach(
         _ bytes: UnsafeRawBufferPointer, of owner: any BackendMemory
     ) -> (any BackendMemory)? {

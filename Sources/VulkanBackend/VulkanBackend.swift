@@ -219,6 +219,9 @@ public final class VulkanBackend: Backend {
         return aside
     }
 
+    /// Whether a fault is kept.
+    var hasFault: Bool { fault != nil }
+
     /// Keeps the first fault of what cannot throw.
     func keep(_ error: VulkanError) { fault = fault ?? error }
 

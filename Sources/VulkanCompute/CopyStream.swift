@@ -85,7 +85,7 @@ internal import CVulkan
                 unsafe device.functions.pointee.vkBeginCommandBuffer(commands, &information),
                 "vkBeginCommandBuffer")
             // A place may still be written to by copies of a pass that was given up.
-            unsafe thimble_vulkan_copy_barrier(device.functions, commands)
+            unsafe thimble_vulkan_copy_barrier(device.functions, commands, false)
             device.openStream()
             unsafe open = commands
             (openByteCount, awaited) = (0, 0)
@@ -94,6 +94,12 @@ internal import CVulkan
             fault = error
             return nil
         }
+    }
+
+    /// Makes the host see, after a wait, what copies so far have written.
+    public func publishToHost() {
+        guard let commands = unsafe openBuffer() else { return }
+        unsafe thimble_vulkan_copy_barrier(device.functions, commands, true)
     }
 
     /// Starts the copies that were asked for so far. Returns what `wait(for:)` takes for the last of them.
@@ -111,6 +117,9 @@ internal import CVulkan
         } catch { fault = error }
         return device.copiesSubmitted
     }
+
+    /// Whether a fault is kept.
+    public var hasFault: Bool { fault != nil }
 
     /// What `wait(for:)` will take for copies that are asked for now.
     public var nextSubmission: UInt64 { device.copiesSubmitted + 1 }

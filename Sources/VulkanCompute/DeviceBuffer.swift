@@ -56,8 +56,8 @@ internal import CVulkan
         _ device: VulkanDevice, reaching bytes: UnsafeRawBufferPointer, of owner: AnyObject
     ) throws(VulkanError) {
         let alignment = Int(clamping: device.physical.details.host_memory_alignment)
-        guard alignment > 0, alignment <= Self.hostPage, let start = unsafe bytes.baseAddress,
-            UInt(bitPattern: start) % UInt(alignment) == 0, !bytes.isEmpty
+        guard alignment > 0, alignment <= Self.hostPage, let start = bytes.baseAddress,
+            UInt(bitPattern: start) % UInt(alignment) == 0, unsafe !bytes.isEmpty
         else { throw VulkanError(.unavailable, "the device does not reach the host's memory") }
         self.device = device
         self.owner = owner

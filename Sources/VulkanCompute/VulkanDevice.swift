@@ -81,8 +81,11 @@ internal import Threads
             if unsafe made.layout != nil {
                 unsafe functions.pointee.vkDestroyPipelineLayout(made.device, made.layout, nil)
             }
-            for timeline in unsafe [made.timeline, made.copyTimeline] where unsafe timeline != nil {
-                unsafe functions.pointee.vkDestroySemaphore(made.device, timeline, nil)
+            if unsafe made.timeline != nil {
+                unsafe functions.pointee.vkDestroySemaphore(made.device, made.timeline, nil)
+            }
+            if unsafe made.copyTimeline != nil {
+                unsafe functions.pointee.vkDestroySemaphore(made.device, made.copyTimeline, nil)
             }
             if unsafe made.device != nil { unsafe functions.pointee.vkDestroyDevice(made.device, nil) }
             unsafe functions.deallocate()

@@ -99,14 +99,13 @@ extension VulkanModelTests {
                 try handle.write(contentsOf: [~byte])
             }
             try flip()
-            // What was read ahead may be whole: not what is read after all of that.
-            let errors = (0..<3).compactMap { _ -> ThimbleError? in
+            // What was read ahead of the damage may carry a prompt or two.
+            var code: ThimbleError.Code?
+            for _ in 0..<6 where code == nil {
                 let outcome = Result { try transcription(page, by: engine.makeSession()) }
-                if case .failure(let error) = outcome { return error as? ThimbleError }
-                return nil
+                if case .failure(let error) = outcome { code = (error as? ThimbleError)?.code }
             }
-            let codes = Set(errors.map(\.code))
-            #expect(!codes.isEmpty && codes.isSubset(of: [.corrupt, .io]), "\(errors)")
+            #expect(code == .corrupt || code == .io, "\(String(describing: code))")
             #expect(engine.pool.freePageCount == free)
             try flip()
             #expect(try transcription(page, by: first) == expected)

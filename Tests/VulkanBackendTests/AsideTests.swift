@@ -98,6 +98,35 @@ extension VulkanBackendTests {
             #expect(isSame)
         }
 
+        /// Bytes of what was computed before, while more is asked for; runs that are longer than what is lent
+        /// at once, and ones of few bytes.
+        @Test func whatIsReadAsideIsOfBefore() throws {
+            let backend = try backend
+            let count = 3 << 20
+            let (first, second) = (try memory(count * 4), try memory(count * 4))
+            for (memory, value) in [(first, Float(1)), (second, 2)] {
+                backend.write(
+                    [Float](repeating: value, count: count), to: Activation(memory, rows: 1, columns: count))
+            }
+            let kept = try memory(count * 4)
+            func copy(_ source: any BackendMemory, to target: any BackendMemory) {
+                backend.copy(
+                    Activation(source, rows: 1, columns: count),
+                    to: Activation(target, rows: 1, columns: count))
+            }
+            copy(first, to: kept)
+            let mark = backend.mark()
+            copy(second, to: first)
+            var found: [Float] = []
+            let runs = [0..<4, 8..<(9 << 20) + 4, count * 4 - 8..<count * 4]
+            try unsafe backend.readAside(kept, runs, after: mark) { bytes in
+                unsafe found.append(contentsOf: bytes.bindMemory(to: Float.self))
+            }
+            let isSame = found == [Float](repeating: 1, count: runs.reduce(0) { $0 + $1.count / 4 })
+            #expect(isSame)
+            #expect(try backend.values(of: Activation(first, rows: 1, columns: 1)) == [2])
+        }
+
         /// What does not begin with a page is not reached.
         @Test func memoryWithinAPageIsNotReached() throws {
             let (backend, cpu) = (try backend, CPUBackend(threadCount: 1))

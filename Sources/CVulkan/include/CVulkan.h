@@ -219,8 +219,10 @@ VkResult thimble_vulkan_wait(
 void thimble_vulkan_barrier(
     const struct thimble_vulkan *vulkan, VkCommandBuffer commands, bool after_transfer, bool before_transfer);
 
-/// Makes later copies wait for earlier ones, on a queue that may do nothing else.
-void thimble_vulkan_copy_barrier(const struct thimble_vulkan *vulkan, VkCommandBuffer commands);
+/// Makes later copies wait for earlier ones, on a queue that may do nothing else; or makes the host see what
+/// these wrote, once they are known to be done.
+void thimble_vulkan_copy_barrier(
+    const struct thimble_vulkan *vulkan, VkCommandBuffer commands, bool is_for_host);
 
 /// Makes the host see what earlier commands wrote, once they are known to be done.
 void thimble_vulkan_host_barrier(const struct thimble_vulkan *vulkan, VkCommandBuffer commands);
