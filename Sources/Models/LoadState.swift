@@ -35,6 +35,8 @@ internal import Threads
         var nextRun = 0
         var runsInFlight = 0
         let bytes: Range<Int>
+        /// Of `Progress`, when it began.
+        let attempt: Int
     }
 
     private struct Progress {
@@ -49,6 +51,8 @@ internal import Threads
         var ringEnds: [Int]
         var jobs: [Job] = []
         var fault: ModelFileError?
+        /// Counts what begins anew: a fault of reading that began before is not its own.
+        var attempt = 0
         var isClosed = false
     }
 
@@ -85,6 +89,7 @@ internal import Threads
             progress.position = 0
             progress.next = 0
             progress.fault = nil
+            progress.attempt += 1
         }
     }
 
@@ -109,6 +114,7 @@ internal import Threads
     /// Lets what failed ahead of its use be read again: it is a fault when it is waited for.
     func resume() {
         progress.withLock(waking: .all) { progress in
+            progress.attempt += 1
             guard progress.fault != nil else { return }
             progress.fault = nil
             progress.next = progress.position
@@ -185,7 +191,7 @@ internal import Threads
         evict(bytes, &progress)
         if unit.home == nil { progress.ringEnds[phase] = bytes.upperBound }
         progress.next += 1
-        return Job(phase: phase, unit: index, bytes: bytes)
+        return Job(phase: phase, unit: index, bytes: bytes, attempt: progress.attempt)
     }
 
     /// Passes over units that are there or on their way; returns whether a whole round is.
@@ -234,7 +240,11 @@ internal import Threads
         else { preconditionFailure("a job ends with its last run") }
         progress.jobs[index].runsInFlight -= 1
         if let fault {
-            progress.fault = progress.fault ?? fault
+            if job.attempt == progress.attempt {
+                progress.fault = progress.fault ?? fault
+            } else {
+                progress.next = progress.position
+            }
             // The rest of it is not read.
             progress.jobs[index].nextRun = .max
         }
