@@ -104,7 +104,7 @@ void join_parts(uint kv_head, uint first, uint count) {
 // wrote before can be read. All invocations call it.
 bool is_last(uint counter, uint count) {
     show_others();
-    barrier();
+    meet();
     if (gl_LocalInvocationIndex == 0) {
         before = atomicAdd(Links(p.arrived).at[counter], 1);
         if (before == count - 1) Links(p.arrived).at[counter] = 0;

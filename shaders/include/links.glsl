@@ -36,6 +36,19 @@ void see_others() {
 #endif
 }
 
+// Where the invocations of a workgroup meet. barrier() orders shared memory only: behind this, what any of
+// them has written to a buffer, or has seen of others, all have.
+void meet() {
+#ifdef LINKED
+    controlBarrier(
+        gl_ScopeWorkgroup, gl_ScopeWorkgroup, gl_StorageSemanticsBuffer | gl_StorageSemanticsShared,
+        gl_SemanticsAcquireRelease | gl_SemanticsMakeAvailable | gl_SemanticsMakeVisible);
+#else
+    memoryBarrierBuffer();
+    barrier();
+#endif
+}
+
 // Holds the workgroup until every workgroup of the stage before has raised its link, and makes what those
 // wrote visible to it. Who sees the link sees the rest: no fence is needed behind the loop.
 void wait_for_link(uint64_t link) {
@@ -51,13 +64,13 @@ void wait_for_link(uint64_t link) {
             if (arrived >= expected) break;
         }
     }
-    barrier();
+    meet();
 #endif
 }
 
 // Says that this workgroup has written everything. All its invocations call it.
 void raise_link(uint64_t link) {
-    barrier();
+    meet();
     if (gl_LocalInvocationIndex == 0) {
         show_others();
         atomicAdd(Links(link + 8).at[0], 1);
