@@ -31,7 +31,7 @@ struct VectorSegment {
 
     let kind: Kind
     private(set) var stages: [Stage]
-    private(set) var cut: VectorTuning.ProjectionCut
+    let cut: VectorTuning.ProjectionCut
 
     /// Nil where the input is too wide for a workgroup's shared memory.
     init?(_ kind: Kind, _ stage: Stage, _ tuning: VectorTuning) {

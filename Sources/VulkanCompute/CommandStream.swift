@@ -31,36 +31,14 @@ internal import CVulkan
 
     public init(_ device: VulkanDevice) throws(VulkanError) {
         self.device = device
-        var information = unsafe VkCommandPoolCreateInfo()
-        unsafe information.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO
-        unsafe information.flags = VkCommandPoolCreateFlags(
-            VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT.rawValue)
-        unsafe information.queueFamilyIndex = device.physical.details.queue_family
-        var pool: VkCommandPool?
-        try device.check(
-            unsafe device.functions.pointee.vkCreateCommandPool(device.handle, &information, nil, &pool),
-            "vkCreateCommandPool")
-        unsafe self.pool = pool!
-        for _ in 0..<Self.bufferCount { unsafe buffers.append((unsafe try makeBuffer(), 0)) }
+        unsafe pool = try device.makeCommandPool(family: device.physical.details.queue_family)
+        for _ in 0..<Self.bufferCount { unsafe buffers.append((try device.makeCommandBuffer(in: pool), 0)) }
     }
 
     deinit {
         if unsafe open != nil { device.closeStream() }
         device.drain()
         unsafe device.functions.pointee.vkDestroyCommandPool(device.handle, pool, nil)
-    }
-
-    private func makeBuffer() throws(VulkanError) -> VkCommandBuffer {
-        var information = unsafe VkCommandBufferAllocateInfo()
-        unsafe information.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO
-        unsafe information.commandPool = pool
-        unsafe information.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY
-        unsafe information.commandBufferCount = 1
-        var buffer: VkCommandBuffer?
-        try device.check(
-            unsafe device.functions.pointee.vkAllocateCommandBuffers(device.handle, &information, &buffer),
-            "vkAllocateCommandBuffers")
-        return unsafe buffer!
     }
 
     // MARK: Commands
@@ -262,7 +240,7 @@ internal import CVulkan
     public func record(_ body: () -> Void) throws(VulkanError) -> Recording {
         precondition(recording == nil)
         try submit()
-        let made = unsafe Recording(self, unsafe try makeBuffer())
+        let made = unsafe Recording(self, unsafe try device.makeCommandBuffer(in: pool))
         unsafe try begin(unsafe made.commands, mayRepeat: true)
         device.openStream()
         unsafe open = unsafe made.commands

@@ -24,26 +24,8 @@ internal import CVulkan
 
     public init(_ device: VulkanDevice) throws(VulkanError) {
         self.device = device
-        var information = unsafe VkCommandPoolCreateInfo()
-        unsafe information.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO
-        unsafe information.flags = VkCommandPoolCreateFlags(
-            VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT.rawValue)
-        unsafe information.queueFamilyIndex = device.physical.details.copy_family
-        var pool: VkCommandPool?
-        try device.check(
-            unsafe device.functions.pointee.vkCreateCommandPool(device.handle, &information, nil, &pool),
-            "vkCreateCommandPool")
-        unsafe self.pool = pool!
-        var made = unsafe [VkCommandBuffer?](repeating: nil, count: Self.bufferCount)
-        var allocation = unsafe VkCommandBufferAllocateInfo()
-        unsafe allocation.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO
-        unsafe allocation.commandPool = pool
-        unsafe allocation.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY
-        unsafe allocation.commandBufferCount = UInt32(made.count)
-        try device.check(
-            unsafe device.functions.pointee.vkAllocateCommandBuffers(device.handle, &allocation, &made),
-            "vkAllocateCommandBuffers")
-        unsafe buffers = made.map { unsafe ($0!, 0) }
+        unsafe pool = try device.makeCommandPool(family: device.physical.details.copy_family)
+        for _ in 0..<Self.bufferCount { unsafe buffers.append((try device.makeCommandBuffer(in: pool), 0)) }
     }
 
     deinit {

@@ -169,24 +169,32 @@ extension VulkanBackendTests {
             }
         }
 
+        /// The attention inputs of random rows, each times one of `factors`, which nothing turns.
+        private func projectRows(
+            of factors: [Float], _ shape: AttentionShape, pagesOffset: Int, _ bench: inout Bench
+        ) throws -> (queries: Activation, kv: PagedKV) {
+            let w = try bench.matrix(shape.outputs, 32, .f32)
+            let values = factors.flatMap { factor in bench.generator.floats(32).map { $0 * factor } }
+            let x = try bench.activation(values, factors.count, 32)
+            let kv = try bench.pages(shape, [1], limit: 2, offset: pagesOffset)
+            let ones = [Float](repeating: 1, count: factors.count)
+            let rotary = Rotary(
+                cosines: try bench.activation(ones, factors.count, 1),
+                sines: try bench.activation(ones.map { _ in 0 }, factors.count, 1), pairing: .halves)
+            let (queries, _) = try bench.random(factors.count, shape.columns)
+            bench.backend.project(
+                .plain(x), w,
+                .attentionInputs(queries: queries, bias: nil, rotary: rotary, kv: kv, start: 3))
+            return (queries, kv)
+        }
+
         /// One element that is no number makes its row none; what is infinite saturates; zeros stay.
         @Test(arguments: [KVType.int8, .int5])
         func codesOfExtremesAgree(type: KVType) throws {
             let shape = AttentionShape(heads: 1, kvHeads: 1, type: type)
             let factors: [Float] = [1, 1e3, 1e9, 1e30, 1e-6, 1e-9, 0, .infinity, .nan]
             let (device, cpu) = try onBoth { bench in
-                let w = try bench.matrix(shape.outputs, 32, .f32)
-                let values = factors.flatMap { factor in bench.generator.floats(32).map { $0 * factor } }
-                let x = try bench.activation(values, factors.count, 32)
-                let kv = try bench.pages(shape, [1], limit: 2, offset: pagesOffset)
-                let ones = [Float](repeating: 1, count: factors.count)
-                let rotary = Rotary(
-                    cosines: try bench.activation(ones, factors.count, 1),
-                    sines: try bench.activation(ones.map { _ in 0 }, factors.count, 1), pairing: .halves)
-                let (queries, _) = try bench.random(factors.count, shape.columns)
-                bench.backend.project(
-                    .plain(x), w,
-                    .attentionInputs(queries: queries, bias: nil, rotary: rotary, kv: kv, start: 3))
+                let (_, kv) = try projectRows(of: factors, shape, pagesOffset: pagesOffset, &bench)
                 return try bench.halves(of: kv.memory)
             }
             try expectCodesAgree(device, cpu, shape, isCoarse: true, "\(type)")
@@ -228,18 +236,7 @@ extension VulkanBackendTests {
             let shape = AttentionShape(heads: 1, kvHeads: 1)
             let factors: [Float] = [1, 1e3, 6e4, 1e5, 1e6, 1e30, 1e-6, 1e-9, .infinity, .nan]
             let (device, cpu) = try onBoth { bench in
-                let w = try bench.matrix(shape.outputs, 32, .f32)
-                let values = factors.flatMap { factor in bench.generator.floats(32).map { $0 * factor } }
-                let x = try bench.activation(values, factors.count, 32)
-                let kv = try bench.pages(shape, [1], limit: 2)
-                let ones = [Float](repeating: 1, count: factors.count)
-                let rotary = Rotary(
-                    cosines: try bench.activation(ones, factors.count, 1),
-                    sines: try bench.activation(ones.map { _ in 0 }, factors.count, 1), pairing: .halves)
-                let (queries, _) = try bench.random(factors.count, shape.columns)
-                bench.backend.project(
-                    .plain(x), w,
-                    .attentionInputs(queries: queries, bias: nil, rotary: rotary, kv: kv, start: 3))
+                let (queries, kv) = try projectRows(of: factors, shape, pagesOffset: 0, &bench)
                 return (queries: try bench.values(queries), pages: try bench.halves(of: kv.memory))
             }
             expectClose((device.queries, cpu.queries), width: shape.headSize, tolerance: 4e-6)
