@@ -33,9 +33,8 @@ public final class VulkanBackend: Backend {
     /// The state of the step that is being recorded.
     var recordingState: VulkanStepState?
     /// Whether dispatches of a step wait for each other by themselves where the device allows it. Tests hold
-    /// both ways to each other. Off otherwise: on an H200 this gave wrong numbers while invocations met at a
-    /// barrier that does not order buffers, and it has not been run there since.
-    var chainsSteps = false
+    /// both ways to each other.
+    var chainsSteps = true
     /// The links of that step, where dispatches can wait for each other.
     var chain: StepChain?
     /// Where the time of each dispatch is kept, while that is asked for.
