@@ -20,15 +20,20 @@ public struct ActivationPlan: Sendable {
     /// choice for the tower and the decoder.
     public let batchCapacity: Int
 
-    /// When an activation lives: the steps of a forward pass, in order.
+    /// When an activation lives: the steps of a forward pass, in order. Of the two halves of a block or layer,
+    /// which alternate, nothing is left to the other but what joins the residual stream.
     private enum Phase {
         static let patches = 0
         static let embedding = 1
-        static let blocks = 2
-        static let merger = 3
-        static let decoder = 4
-        static let logits = 5
+        static let visionAttention = 2
+        static let visionMLP = 3
+        static let downsample = 4
+        static let merger = 5
+        static let attention = 6
+        static let mlp = 7
+        static let logits = 8
         static let all = patches...logits
+        static let layers = attention...mlp
     }
 
     /// Plans for images and prompts of at most `contextLength` tokens on the shapes and formats of
@@ -95,16 +100,16 @@ public struct ActivationPlan: Sendable {
         _ text: TextConfiguration, _ limits: ActivationLimits, rows: Int, layerRows: Int, hasLogits: Bool
     ) -> [ArenaRegion] {
         let queryWidth = text.headCount * text.headSize
-        let layers = Phase.decoder...Phase.decoder
+        let attention = Phase.attention...Phase.attention
         return [
-            floats("residual stream", limits.chunkTokens, text.hiddenSize, Phase.decoder...Phase.logits),
-            floats("next residual stream", rows, text.hiddenSize, Phase.decoder...Phase.logits),
-            floats("block output", rows, text.hiddenSize, Phase.decoder...Phase.logits),
-            floats("queries", layerRows, queryWidth, layers),
-            floats("attention output", layerRows, queryWidth, layers),
-            floats("MLP", layerRows, text.intermediateSize, layers),
-            floats("rotary cosines", rows, text.rotaryPairs, layers),
-            floats("rotary sines", rows, text.rotaryPairs, layers),
+            floats("residual stream", limits.chunkTokens, text.hiddenSize, Phase.attention...Phase.logits),
+            floats("next residual stream", rows, text.hiddenSize, Phase.attention...Phase.logits),
+            floats("block output", rows, text.hiddenSize, Phase.attention...Phase.logits),
+            floats("queries", layerRows, queryWidth, attention),
+            floats("attention output", layerRows, queryWidth, attention),
+            floats("MLP", layerRows, text.intermediateSize, Phase.mlp...Phase.mlp),
+            floats("rotary cosines", rows, text.rotaryPairs, Phase.layers),
+            floats("rotary sines", rows, text.rotaryPairs, Phase.layers),
         ]
             + (hasLogits
                 ? [floats("logits", limits.logitRows, text.vocabularySize, Phase.logits...Phase.logits)] : [])
@@ -119,28 +124,28 @@ public struct ActivationPlan: Sendable {
         let pages = (patches + visionPageTokens - 1) / visionPageTokens
         let pageBytes = PagedKV.pageByteCount(
             type: .f16, kvHeads: vision.headCount, headSize: vision.headSize, pageTokens: visionPageTokens)
-        let blocks = Phase.blocks...Phase.blocks
+        let attention = Phase.visionAttention...Phase.visionAttention
         let merger = Phase.merger...Phase.merger
         return [
             ArenaRegion(
                 "image scratch", byteCount: imageScratch, phases: Phase.patches...Phase.patches),
             floats("patches", patches, vision.patchElementCount, Phase.patches...Phase.embedding),
-            floats("vision residual stream", patches, vision.hiddenSize, Phase.embedding...Phase.merger),
+            floats("vision residual stream", patches, vision.hiddenSize, Phase.embedding...Phase.downsample),
             ArenaRegion(
                 "patch sides", byteCount: PatchSides.byteCount(vision, patches: imagePatches),
                 phases: Phase.embedding...Phase.embedding),
             ArenaRegion(
                 "image ranges", byteCount: RowRanges.byteCount(ImageBatch.mostImages),
-                phases: Phase.embedding...Phase.blocks),
-            floats("vision rotary cosines", patches, vision.headSize / 2, Phase.embedding...Phase.blocks),
-            floats("vision rotary sines", patches, vision.headSize / 2, Phase.embedding...Phase.blocks),
-            floats("vision queries", patches, vision.hiddenSize, blocks),
-            floats("vision attention output", patches, vision.hiddenSize, Phase.blocks...Phase.merger),
-            floats("vision MLP", patches, vision.outputSize, blocks),
-            ArenaRegion("vision keys and values", byteCount: pages * pageBytes, phases: blocks),
-            floats("merger", tokens, vision.outputSize, merger),
+                phases: Phase.embedding...Phase.visionMLP),
+            floats("vision rotary cosines", patches, vision.headSize / 2, Phase.embedding...Phase.visionMLP),
+            floats("vision rotary sines", patches, vision.headSize / 2, Phase.embedding...Phase.visionMLP),
+            floats("vision queries", patches, vision.hiddenSize, attention),
+            floats("vision attention output", patches, vision.hiddenSize, attention),
+            floats("vision MLP", patches, vision.outputSize, Phase.visionMLP...Phase.visionMLP),
+            ArenaRegion("vision keys and values", byteCount: pages * pageBytes, phases: attention),
+            floats("merger", tokens, vision.outputSize, Phase.downsample...Phase.merger),
             floats("merger MLP", tokens, vision.mergerIntermediateSize, merger),
-            floats("visual tokens", tokens, vision.outputSize, merger),
+            floats("visual tokens", tokens, vision.outputSize, Phase.downsample...Phase.merger),
         ]
     }
 

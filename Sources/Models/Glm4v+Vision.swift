@@ -221,9 +221,9 @@ extension ModelPart {
         let patchesPerToken = vision.mergeSize * vision.mergeSize
         let (visual, merged, mlp) = (work.visual, work.merged, work.mergerMLP)
         backend.rmsNorm(
-            work.hidden, weight: tower.postNorm, epsilon: vision.rmsNormEpsilon, into: work.attended)
+            work.hidden, weight: tower.postNorm, epsilon: vision.rmsNormEpsilon, into: work.hidden)
         backend.project(
-            .plain(work.attended.joiningRows(patchesPerToken)), try here(tower.downsample),
+            .plain(work.hidden.joiningRows(patchesPerToken)), try here(tower.downsample),
             .store(visual, bias: tower.downsampleBias))
         backend.project(.plain(visual), try here(tower.mergerProjection), .store(merged, bias: nil))
         backend.layerNormGELU(
