@@ -144,8 +144,8 @@ void weigh(uint first, uint end, inout float top[own_rows], inout float sum[own_
             if (s[c] < -SCORE_LIMIT || first + lane * lane_columns + c >= end) s[c] = -SCORE_LIMIT;
             highest = max(highest, s[c]);
         }
-        // Of floats: an NVIDIA driver (580.159) has got the largest of integers wrong here, which are reduced by
-        // an instruction of their own.
+        // Of floats: an NVIDIA driver (580.159) has got the largest of integers wrong here, which are
+        // reduced by an instruction of their own.
         highest = subgroupMax(highest);
         float factor = exp(top[i] - highest), added = 0;
         top[i] = highest;

@@ -20,8 +20,8 @@ public struct ActivationPlan: Sendable {
     /// choice for the tower and the decoder.
     public let batchCapacity: Int
 
-    /// When an activation lives: the steps of a forward pass, in order. Of the two halves of a block or layer,
-    /// which alternate, nothing is left to the other but what joins the residual stream.
+    /// When an activation lives: the steps of a forward pass, in order. Of the two halves of a block or
+    /// layer, which alternate, nothing is left to the other but what joins the residual stream.
     private enum Phase {
         static let patches = 0
         static let embedding = 1

@@ -85,20 +85,3 @@ private func talk(_ engine: Engine) throws -> [String] {
         #expect(error?.code == code && error?.message.contains(word) == true)
     }
 }
-
-extension VulkanModelTests {
-    /// Also where the CPU computes a layer, and the device brings it its own for prompts.
-    @Test(arguments: [8, 64])
-    static func pagesOfEverySizeAnswerAlikeOnTheDevice(pageTokens: Int) throws {
-        let reader = try RandomReader(contextLength: 512)
-        for (type, layers) in [(KVType.f16, nil), (.int8, 1)] as [(KVType, Int?)] {
-            func load(_ pageTokens: Int) throws -> Engine {
-                try device.engine(reader.path, contextLength: 512) {
-                    ($0.pageTokens, $0.kvType, $0.deviceLayerCount) = (pageTokens, type, layers)
-                    $0.passageRows = 1
-                }
-            }
-            #expect(try talk(load(pageTokens)) == talk(load(16)), "\(type)")
-        }
-    }
-}

@@ -2,6 +2,8 @@
 //! it says on the CPU.
 
 import Foundation
+import Models
+import Tensors
 import TestSupport
 import Testing
 
@@ -51,6 +53,25 @@ extension VulkanModelTests {
         let expected = try transcription(picture, by: cpu.makeSession(), SamplingOptions())
         let answer = try transcription(picture, by: engine.makeSession(), SamplingOptions())
         #expect(answer.text == expected.text && answer.generatedTokens == 24)
+    }
+
+    /// Pages of 8 tokens are attended to by other kernels than larger ones, where there are matrices. Also
+    /// where the CPU computes layers, and the device brings them its own for prompts.
+    @Test(arguments: [8, 64])
+    static func theBundledModelSaysTheSameFromPagesOfEverySize(pageTokens: Int) throws {
+        let path = Fixtures.packageRoot.appending(path: "Models/reader.thimble").path
+        let cpu = try ModelDevice.cpu.engine(path, contextLength: 256)
+        let picture = try picture(1, cpu.pageSettings())
+        let expected = try transcription(picture, by: cpu.makeSession(), SamplingOptions())
+        for (type, layers) in [(KVType.f16, nil), (.int8, 1)] as [(KVType, Int?)] {
+            let engine = try device.engine(path, contextLength: 256) {
+                ($0.pageTokens, $0.kvType, $0.deviceLayerCount) = (pageTokens, type, layers)
+                $0.passageRows = 1
+            }
+            #expect(engine.pool.pageTokens == pageTokens)
+            let answer = try transcription(picture, by: engine.makeSession(), SamplingOptions())
+            #expect(answer.text == expected.text && answer.generatedTokens == 24, "\(type)")
+        }
     }
 
     /// Greedily, and by chance. So high a temperature and seeds are chosen that some draws fall beside the
