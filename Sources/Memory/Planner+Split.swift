@@ -65,10 +65,6 @@ extension Planner {
                 request, chunkTokens: chunk, layerTokens: Self.layerTokens,
                 unbroughtTokens: Self.unbroughtTokens)
         }
-        func growth(_ chunk: Int, _ share: ModelShare, _ place: MemoryPlace) -> Int {
-            func bytes(_ chunk: Int) -> Int { sizes.activations(context, activations(chunk), share, place) }
-            return bytes(chunk) - bytes(1)
-        }
         var lengths = chunkChoices
         if isBroughtFar {
             let all = Self.broughtChunkChoices + lengths
@@ -76,6 +72,12 @@ extension Planner {
             lengths = all.filter { length in !all.contains { $0 < length && $0 >= context } }
         }
         let choices = request.chunkTokens.map { [$0] } ?? lengths
+        // Beside the shortest: products of any number of rows may want room for weights as their kernels take
+        // them.
+        func growth(_ chunk: Int, _ share: ModelShare, _ place: MemoryPlace) -> Int {
+            func bytes(_ chunk: Int) -> Int { sizes.activations(context, activations(chunk), share, place) }
+            return bytes(chunk) - (choices.last.map(bytes) ?? 0)
+        }
         for (index, chunk) in choices.enumerated() {
             let isShort = [(most.host, MemoryPlace.host), (most.device, .device)].allSatisfy { share, place in
                 limit(place, request).map { growth(chunk, share, place) <= $0 / Self.chunkShare } ?? true

@@ -63,7 +63,6 @@ public struct ActivationPlan: Sendable {
         let layerRows = share.isFirst ? rows : min(rows, limits.layerTokens ?? rows)
         var regions = Self.decoder(
             configuration.text, limits, rows: rows, layerRows: layerRows, hasLogits: share.isLast)
-        let productRows = max(layerRows, min(limits.logitRows, rows))
         var operations = [
             OperationShape.attention(
                 queryHeads: configuration.text.headCount, kvHeads: configuration.text.kvHeadCount,
@@ -80,13 +79,16 @@ public struct ActivationPlan: Sendable {
         let inventory = WeightInventory(model)
         // Layers before these may be brought here, to be computed like its own.
         let brought = share.isFirst ? [] : inventory.decoder[..<share.layers.lowerBound]
-        for segment in (inventory.part(share).all + brought).map({ inventory.segments[$0] }) {
-            let isVision = segment.entry.name.hasPrefix("vision.")
-            for tensor in segment.entry.tensors where tensor.kind == .matrix {
+        for index in inventory.part(share).all + brought {
+            let entry = inventory.segments[index].entry
+            for tensor in entry.tensors where tensor.kind == .matrix {
+                let rows =
+                    entry.name.hasPrefix("vision.")
+                    ? batchCapacity
+                    : inventory.head == (index, tensor.name) ? min(limits.logitRows, rows) : layerRows
                 operations.append(
                     .projection(
-                        rows: isVision ? batchCapacity : productRows, tensor.layout,
-                        storesAttentionInputs: tensor.name == "qkv"))
+                        rows: rows, tensor.layout, storesAttentionInputs: tensor.name == "qkv"))
             }
         }
         let scratch = operations.map { backend.scratchByteCount(of: $0) }.max() ?? 0

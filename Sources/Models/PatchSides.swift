@@ -78,7 +78,7 @@ struct PatchSides {
     private func write(_ cut: PatchCut, _ layout: Layout, on backend: any Backend) {
         let bytes = region.lowerBound..<region.lowerBound + layout.byteCount
         unsafe backend.fill(memory, bytes) { bytes in
-            let base = unsafe bytes.baseAddress!
+            let base = bytes.baseAddress!
             let weights = unsafe (base + layout.weights).assumingMemoryBound(to: SIMD4<Float>.self)
             let indices = unsafe (base + layout.indices).assumingMemoryBound(to: SIMD4<Int32>.self)
             let cosines = unsafe (base + layout.cosines).assumingMemoryBound(to: Float.self)

@@ -33,7 +33,12 @@ struct MatrixTuning {
     /// Tiles that parts of a product's columns are summed by, at most: `counters` of them.
     static let mostTilesWhenSplit = 4096
     /// The most tokens of a product whose columns are split.
-    static let mostTokensWhenSplit = 1024
+    private static let mostTokensWhenSplit = 1024
+    /// The fewest columns that are split.
+    private static let leastColumnsWhenSplit = 4096
+    /// The largest tile.
+    private static let mostTokensOfTile = 256
+    private static let rowsOfTile = 64
 
     /// Nil where the device has no matrices that will do.
     init?(_ device: PhysicalDevice) {
@@ -41,8 +46,12 @@ struct MatrixTuning {
         guard let shape = shapes.first(where: { device.hasMatrices(m: $0.0, n: $0.1, k: $0.2) }) else {
             return nil
         }
-        self.shape = (shape.0, shape.1, shape.2)
-        processors = device.processorCount ?? 32
+        self.init((shape.0, shape.1, shape.2), processors: device.processorCount ?? 32)
+    }
+
+    init(_ shape: (m: Int, n: Int, k: Int), processors: Int) {
+        self.shape = shape
+        self.processors = processors
     }
 
     /// The tile of a product, and the parts that its columns are cut in. shaders/README.md has what was
@@ -50,11 +59,14 @@ struct MatrixTuning {
     func tile(tokens: Int, rows: Int, columns: Int) -> (MatrixTile, splits: Int) {
         let step = columns % 128 == 0 ? 128 : columns % 64 == 0 ? 64 : 32
         let large = MatrixTile(
-            tokens: 256, rows: 64, columns: step, partTokens: 64, partRows: 64, stages: step == 128 ? 1 : 2)
+            tokens: Self.mostTokensOfTile, rows: Self.rowsOfTile, columns: step,
+            partTokens: 64, partRows: 64, stages: step == 128 ? 1 : 2)
         let middle = MatrixTile(
-            tokens: 128, rows: 64, columns: min(step, 64), partTokens: 64, partRows: 64, stages: 1)
+            tokens: 128, rows: Self.rowsOfTile, columns: min(step, 64),
+            partTokens: 64, partRows: 64, stages: 1)
         let small = MatrixTile(
-            tokens: 64, rows: 64, columns: min(step, 64), partTokens: 32, partRows: 32, stages: 2)
+            tokens: 64, rows: Self.rowsOfTile, columns: min(step, 64),
+            partTokens: 32, partRows: 32, stages: 2)
         let isFull = large.count(tokens: tokens, rows: rows) * 10 >= processors * 9
         if tokens > 256, isFull || columns > 2 * rows {
             return (large, splits(large, tokens: tokens, rows: rows, columns: columns))
@@ -66,8 +78,23 @@ struct MatrixTuning {
     private func splits(_ tile: MatrixTile, tokens: Int, rows: Int, columns: Int) -> Int {
         let count = tile.count(tokens: tokens, rows: rows)
         let mayJoin = tokens <= Self.mostTokensWhenSplit && count <= Self.mostTilesWhenSplit
-        return mayJoin && count < processors * 3 / 2 && columns >= 4096
+        return mayJoin && count < mostTilesWhenSplit && columns >= Self.leastColumnsWhenSplit
             && (count < processors || columns > 8192)
             ? 2 : 1
+    }
+
+    /// Columns of more tiles are not split: they are enough for all processors.
+    private var mostTilesWhenSplit: Int { processors * 3 / 2 }
+
+    /// Bytes of the sums of two parts of columns, float32 `[2, tiles, tile]`, of a product of up to so many
+    /// tokens, at most.
+    func partByteCount(tokens: Int, rows: Int, columns: Int) -> Int {
+        guard columns >= Self.leastColumnsWhenSplit else { return 0 }
+        let (tileTokens, tileRows) = (Self.mostTokensOfTile, Self.rowsOfTile)
+        let tokens = min((tokens + tileTokens - 1) / tileTokens * tileTokens, Self.mostTokensWhenSplit)
+        let numbers = min(
+            tokens * ((rows + tileRows - 1) / tileRows * tileRows),
+            mostTilesWhenSplit * tileTokens * tileRows)
+        return 2 * 4 * numbers
     }
 }

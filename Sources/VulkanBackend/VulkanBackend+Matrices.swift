@@ -16,7 +16,7 @@ struct MatrixScratch {
     let product: Int
     let byteCount: Int
 
-    init(rows: Int, _ layout: WeightLayout, storesAttentionInputs: Bool) {
+    init(rows: Int, _ layout: WeightLayout, _ tuning: MatrixTuning, storesAttentionInputs: Bool) {
         // Whole tiles of tokens, for a tile reads its blocks unasked.
         let rows = (rows + 255) / 256 * 256
         var end = 0
@@ -26,7 +26,7 @@ struct MatrixScratch {
         }
         x = add(rows * layout.paddedColumns * 2)
         scales = add(rows * 4)
-        parts = add(2 * min(rows, MatrixTuning.mostTokensWhenSplit) * ((layout.rows + 63) / 64 * 64) * 4)
+        parts = add(tuning.partByteCount(tokens: rows, rows: layout.rows, columns: layout.paddedColumns))
         product = add(storesAttentionInputs ? rows * layout.rows * 4 : 0)
         byteCount = end
     }
@@ -65,7 +65,8 @@ extension VulkanBackend {
         _ tuning: MatrixTuning, _ input: Prologue, _ weight: Matrix, _ output: Epilogue
     ) {
         let (rows, layout) = (input.input.rows, weight.layout)
-        let parts = MatrixScratch(rows: rows, layout, storesAttentionInputs: output.isAttentionInputs)
+        let parts = MatrixScratch(
+            rows: rows, layout, tuning, storesAttentionInputs: output.isAttentionInputs)
         let scratch = scratchAddress(parts.byteCount)
         prepareHalf(input, layout, x: scratch + UInt64(parts.x), scales: scratch + UInt64(parts.scales))
         multiplyByMatrices(tuning, rows: rows, parts, scratch, weight, output)

@@ -7,10 +7,15 @@ internal import VulkanCompute
 extension VulkanBackend {
     public func scratchByteCount(of operation: OperationShape) -> Int {
         guard case .projection(let rows, let layout, let storesAttentionInputs) = operation else { return 0 }
+        // What one row takes lies in shared memory.
+        if rows == 1, !storesAttentionInputs, vectorTuning.projectionCut(layout, pairs: 0) != nil { return 0 }
         let block = min(rows, rowBlocks.most)
-        return usesMatrices(layout)
-            ? MatrixScratch(rows: block, layout, storesAttentionInputs: storesAttentionInputs).byteCount
-            : ProjectionScratch(rows: block, layout, storesAttentionInputs: storesAttentionInputs).byteCount
+        guard let matrices, usesMatrices(layout) else {
+            return ProjectionScratch(rows: block, layout, storesAttentionInputs: storesAttentionInputs)
+                .byteCount
+        }
+        return MatrixScratch(rows: block, layout, matrices, storesAttentionInputs: storesAttentionInputs)
+            .byteCount
     }
 
     public func project(_ input: Prologue, _ weight: Matrix, _ output: Epilogue) {
