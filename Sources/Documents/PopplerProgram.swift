@@ -18,7 +18,7 @@ enum PopplerProgram: String {
         }
     }
 
-    private func describe(
+    func describe(
         _ fault: SandboxedProgram.Fault, _ what: String, _ limits: DocumentLimits
     ) -> DocumentError {
         switch fault {
