@@ -48,8 +48,8 @@ public final class PDFDocument {
         guard count <= limits.maxPages else {
             throw DocumentError(
                 .tooLarge,
-                "the PDF has \(pageCount) pages, and \(limits.maxPages) are read at most: choose some, as with "
-                    + "--pages 1-\(limits.maxPages)")
+                "the PDF has \(pageCount) pages, and \(limits.maxPages) are read at most: choose some, as "
+                    + "with --pages 1-\(limits.maxPages)")
         }
     }
 
@@ -90,8 +90,8 @@ public final class PDFDocument {
         let missing = SandboxedProgram.missingConfinement
         guard !missing.isEmpty else { return [] }
         return [
-            "this system has no \(missing.joined(separator: " and no ")), so the programs that read PDFs are held "
-                + "by limits of memory, time and files alone"
+            "this system has no \(missing.joined(separator: " and no ")), so the programs that read PDFs "
+                + "are held by limits of memory, time and files alone"
         ]
     }
 

@@ -9,8 +9,8 @@ public struct PagedDocument {
     public let name: String
     /// How it is read; `text` has no pages to draw.
     public let mode: ReadingMode
-    /// The text of the document, as far as it was chosen; nil for an image, for a PDF that draws its own pages,
-    /// and for some pages of a text.
+    /// The text of the document, as far as it was chosen; nil for an image, for a PDF that draws its own
+    /// pages, and for some pages of a text.
     public let text: String?
     private let content: Content
     private let openingNotes: [String]
@@ -25,11 +25,12 @@ public struct PagedDocument {
     /// Reads a PDF, DOCX, text, Markdown or image file; `-` is standard input.
     ///
     /// - Parameters:
-    ///   - mode: how it is read. By default a PDF and an image draw their own pages, and text is set on pages;
-    ///     a mode that the document does not have throws `invalidArgument`.
-    ///   - choose: which pages of so many are wanted, by ascending indexes from 0. These are a PDF's own pages,
-    ///     also where its text is set anew, else those that are drawn. By default all; more than 500 of a PDF
-    ///     throw `corrupt`. A document that is read as text has no pages but a PDF's; 1 stands for it.
+    ///   - mode: how it is read. By default a PDF and an image draw their own pages, and text is set on
+    ///     pages; a mode that the document does not have throws `invalidArgument`.
+    ///   - choose: which pages of so many are wanted, by ascending indexes from 0. These are a PDF's own
+    ///     pages, also where its text is set anew, else those that are drawn. By default all; more than 500
+    ///     of a PDF throw `corrupt`. A document that is read as text has no pages but a PDF's; 1 stands for
+    ///     it.
     public init(
         path: String, settings: PageSettings, mode: ReadingMode? = nil,
         choosing choose: (_ pageCount: Int) -> [Int] = { Array(0..<$0) }
@@ -103,8 +104,8 @@ public struct PagedDocument {
             throw .ready(
                 ThimbleError(
                     .invalidArgument,
-                    "\(name) is \(kind), which \(mode == .page ? "has no pages of its own" : "has no text"): read "
-                        + "it with \(names)"))
+                    "\(name) is \(kind), which \(mode == .page ? "has no pages of its own" : "has no text"): "
+                        + "read it with \(names)"))
         }
         return mode
     }
@@ -143,9 +144,9 @@ public struct PagedDocument {
         }
     }
 
-    /// What a reader of the document must know: what was left out of it, because it is hidden or is no text, and
-    /// which of the pages drawn so far were damaged. Sentences without their ends; facts, not text of the
-    /// document.
+    /// What a reader of the document must know: what was left out of it, because it is hidden or is no
+    /// text, and which of the pages drawn so far were damaged. Sentences without their ends; facts, not
+    /// text of the document.
     public var notes: [String] {
         guard case .pdf(let document, _, _) = content else { return openingNotes }
         return openingNotes + document.notes

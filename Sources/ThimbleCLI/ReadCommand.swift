@@ -9,9 +9,10 @@ struct ReadCommand: ParsableCommand {
         abstract: "Answer a question about documents, or draw their pages.",
         discussion: """
             Text is drawn as page images, which the model reads: they take fewer tokens than the text would.
-            So is what a DOCX or Markdown file says. A PDF shows its own pages (--mode page), or its text is set
-            on pages (--mode glyph); --mode text gives the model a document's text as text. Images are pages as
-            they are. Without --model, THIMBLE_MODEL names the model, else the bundled reader is taken.
+            So is what a DOCX or Markdown file says. A PDF shows its own pages (--mode page), or its text is
+            set on pages (--mode glyph); --mode text gives the model a document's text as text. Images are
+            pages as they are. Without --model, THIMBLE_MODEL names the model, else the bundled reader is
+            taken.
 
             Examples:
               thimble read Examples/voyage.txt -q "What is the code of copper-kettle?"
@@ -134,8 +135,8 @@ struct ReadCommand: ParsableCommand {
         return try PagesToRead(files, settings, mode, pages)
     }
 
-    /// What the model is shown, document by document. Pages and text that do not fit in the context are counted,
-    /// never left out.
+    /// What the model is shown, document by document. Pages and text that do not fit in the context are
+    /// counted, never left out.
     private func items(of selection: PagesToRead, for engine: Engine) throws -> [Message.Item] {
         var items: [Message.Item] = []
         var (imageTokens, textTokens) = (0, 0)
@@ -158,7 +159,8 @@ struct ReadCommand: ParsableCommand {
             throw Failure(
                 .failure,
                 "\(files[0]): \(parts.joined(separator: " and ")), and the context holds "
-                    + "\(engine.contextLength); read fewer with --pages, or raise --context if the model allows it"
+                    + "\(engine.contextLength); read fewer with --pages, or raise --context if the model "
+                    + "allows it"
             )
         }
         return items
