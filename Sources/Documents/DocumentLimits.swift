@@ -69,7 +69,7 @@ public struct DocumentLimits: Sendable, Equatable {
     static let maxXMLDepth = 200
     /// The most attributes of an element of a part: the parser compares each with each.
     static let maxXMLAttributes = 256
-    /// The most bytes of a part without the beginning of a tag: the parser looks back over them again and again.
+    /// The most bytes of a part without a tag's beginning: the parser looks back over them time and again.
     static let maxXMLStretch = 1 << 20
     /// The most seconds for the reading of all parts of a DOCX.
     static let maxDOCXSeconds = 20

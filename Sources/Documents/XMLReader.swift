@@ -32,7 +32,7 @@ import Glibc
 
     /// - Parameters:
     ///   - name: of the part, for messages.
-    ///   - deadline: until when there are events: what the parser or a reader of the events does slowly ends there.
+    ///   - deadline: until when there are events: whatever is slow, of the parser or of who takes them, ends.
     /// - Throws: `malformed`, `unsupported` for another encoding, `tooLarge`, `outOfMemory`.
     init(
         _ content: [UInt8], name: String, until deadline: ContinuousClock.Instant = .now + .seconds(60)

@@ -25,17 +25,18 @@ public struct PagedDocument {
     /// Reads a PDF, DOCX, text, Markdown or image file; `-` is standard input.
     ///
     /// - Parameters:
-    ///   - mode: how it is read. By default a PDF and an image draw their own pages, and text is set on
-    ///     pages; a mode that the document does not have throws `invalidArgument`.
-    ///   - choose: which pages of so many are wanted, by ascending indexes from 0. These are a PDF's own
-    ///     pages, also where its text is set anew, else those that are drawn. By default all; more than 500
-    ///     of a PDF throw `corrupt`. A document that is read as text has no pages but a PDF's; 1 stands for
-    ///     it.
+    ///   - mode: how it is read; a mode that the document does not have throws `invalidArgument`. By default
+    ///     an image and a PDF draw their own pages, and text is set on pages.
+    ///   - prefersGlyph: whether by default a PDF's text is set on pages, too, where it has any: for models that
+    ///     were trained on such pages.
+    ///   - choose: which pages of so many are wanted, by ascending indexes from 0. These are a PDF's own pages,
+    ///     also where its text is set anew, else those that are drawn. By default all; more than 500 of a PDF
+    ///     throw `corrupt`. A document that is read as text has no pages but a PDF's; 1 stands for it.
     public init(
-        path: String, settings: PageSettings, mode: ReadingMode? = nil,
+        path: String, settings: PageSettings, mode: ReadingMode? = nil, prefersGlyph: Bool = false,
         choosing choose: (_ pageCount: Int) -> [Int] = { Array(0..<$0) }
     ) throws(ThimbleError) {
-        do { try self.init(path, settings, mode, choose) } catch { throw error.ours }
+        do { try self.init(path, settings, mode, prefersGlyph, choose) } catch { throw error.ours }
     }
 
     /// Tells faults of documents, whose messages may not say which one, from those that do.
@@ -55,7 +56,8 @@ public struct PagedDocument {
     }
 
     private init(
-        _ path: String, _ settings: PageSettings, _ wanted: ReadingMode?, _ choose: (Int) -> [Int]
+        _ path: String, _ settings: PageSettings, _ wanted: ReadingMode?, _ prefersGlyph: Bool,
+        _ choose: (Int) -> [Int]
     ) throws(Fault) {
         name = path
         let source: DocumentSource
@@ -74,25 +76,37 @@ public struct PagedDocument {
                 mode = try Self.mode(wanted ?? .page, of: path, "an image", [.page])
                 (content, text, openingNotes) = (choose(1).isEmpty ? .text : .image(image), nil, [])
             case .pdf(let bytes):
-                mode = wanted ?? .page
                 let document = try PDFDocument(bytes: bytes)
                 let chosen = choose(document.pageCount)
                 try document.require(pages: chosen.count)
-                if mode == .page {
-                    try settings.validate()
-                    content = .pdf(document, chosen: chosen, dpi: settings.dpi)
-                    (text, openingNotes) = (nil, PDFDocument.missingConfinement)
-                } else if chosen.isEmpty {
-                    (content, text, openingNotes) = (.text, nil, [])
-                } else {
-                    let extracted = try document.text(ofPages: chosen)
-                    (content, text) = try Self.set(extracted.text, mode, settings) { Array(0..<$0) }
-                    openingNotes = PDFDocument.missingConfinement + extracted.notes
-                }
+                (mode, content, text, openingNotes) = try Self.read(
+                    document, chosen, wanted, prefersGlyph, settings)
             }
         } catch let error as DocumentError { throw .ofDocument(path, error) } catch let error as Fault {
             throw error
         } catch { throw .ready(ThimbleError(.internal, "\(path): \(error)")) }
+    }
+
+    /// The chosen pages of a PDF: drawn as they are, or their text. Where its text is only preferred, a PDF
+    /// without any - a scan - shows its pages.
+    private static func read(
+        _ document: PDFDocument, _ chosen: [Int], _ wanted: ReadingMode?, _ prefersGlyph: Bool,
+        _ settings: PageSettings
+    ) throws(DocumentError) -> (ReadingMode, Content, String?, [String]) {
+        let notes = PDFDocument.missingConfinement
+        let mode = wanted ?? (prefersGlyph ? .glyph : .page)
+        if mode != .page {
+            if chosen.isEmpty { return (mode, .text, nil, []) }
+            do {
+                let extracted = try document.text(ofPages: chosen)
+                let (content, text) = try set(extracted.text, mode, settings) { Array(0..<$0) }
+                return (mode, content, text, notes + extracted.notes)
+            } catch {
+                guard error.kind == .empty && wanted == nil else { throw error }
+            }
+        }
+        try settings.validate()
+        return (.page, .pdf(document, chosen: chosen, dpi: settings.dpi), nil, notes)
     }
 
     /// Throws where the document is not read in this mode.

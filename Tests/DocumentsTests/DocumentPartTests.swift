@@ -185,7 +185,8 @@ import Testing
     @Test func marksWithinQuotesCommentsAndDataCountForNothing() throws {
         let quiet = String(repeating: "'\"=> ", count: 400)
         let text =
-            "<?x \(quiet)?><a b='>\"' c=\"'>\"><!-- \(quiet)<b \(quiet) --><![CDATA[\(quiet)<!D]]>\(quiet)</a>"
+            "<?x \(quiet)?><a b='>\"' c=\"'>\"><!-- \(quiet)<b \(quiet) -->"
+            + "<![CDATA[\(quiet)<!D]]>\(quiet)</a>"
         try XMLScan(Array(text.utf8), name: "x").check()
         for fault in ["<!DOCTYPE a>", "<a><!ENTITY", "<!", "<a \(String(repeating: "b='>' ", count: 257))>"] {
             #expect(throws: DocumentError.self) { try XMLScan(Array(fault.utf8), name: "x").check() }
