@@ -94,6 +94,8 @@ static _Noreturn void become(const preparation *plan) {
     for (int number = 1; number < NSIG; number++) {
         sigaction(number, &standard, NULL);
     }
+    // What is typed at a terminal is for the parent, who ends the child when it has to.
+    setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != plan->parent || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         _exit(CSANDBOX_EXIT_LIMITS);
