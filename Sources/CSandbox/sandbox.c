@@ -147,6 +147,16 @@ pid_t csandbox_spawn(char *const arguments[], char *const environment[], const c
         if (plan.ruleset < 0) {
             return plan.ruleset;
         }
+        if (plan.ruleset < 3) {
+            // A process without standard streams has their numbers to give, which the child's will take.
+            int low = plan.ruleset;
+            plan.ruleset = fcntl(low, F_DUPFD_CLOEXEC, 3);
+            int fault = errno;
+            close(low);
+            if (plan.ruleset < 0) {
+                return -fault;
+            }
+        }
     }
     struct sock_filter filter[CSANDBOX_FILTER_MAX];
     if (confinement & CSANDBOX_CALLS) {
