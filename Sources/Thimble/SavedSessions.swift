@@ -38,7 +38,7 @@ public struct SavedSessions: Sendable {
     public init(folder: String? = nil) throws(ThimbleError) {
         guard let path = folder ?? Self.usualFolder() else {
             throw ThimbleError(
-                .invalidArgument, "there is no home for sessions: set HOME, or give --session-folder")
+                .invalidArgument, "there is no home for sessions; set HOME, or give --session-folder")
         }
         self.folder = SessionFolder(path)
     }

@@ -46,7 +46,7 @@ extension ThimbleError {
     static func contextFull(needed: Int, capacity: Int) -> ThimbleError {
         ThimbleError(
             .contextFull,
-            "the prompt needs \(needed) tokens and the context holds \(capacity): shorten it, give fewer "
+            "the prompt needs \(needed) tokens and the context holds \(capacity); shorten it, give fewer "
                 + "pages, or raise --context if the model allows it")
     }
 
@@ -85,7 +85,7 @@ extension ThimbleError {
     static func noTokenizer(_ path: String) -> ThimbleError {
         ThimbleError(
             .unsupported,
-            "\(path) has no tokenizer: convert again from a folder with tokenizer.json, or give token ids")
+            "\(path) has no tokenizer; convert it again from a folder with tokenizer.json, or give token ids")
     }
 
     init(_ error: ModelFileError) {
