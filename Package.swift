@@ -17,6 +17,7 @@ let package = Package(
     products: [
         .executable(name: "thimble", targets: ["ThimbleCLI"]),
         .library(name: "Thimble", targets: ["Thimble"]),
+        .library(name: "ThimbleC", type: .static, targets: ["ThimbleCAPI", "CThimble"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -34,6 +35,8 @@ let package = Package(
         .target(name: "CVulkan"),
         // Embeds what `make shaders` has compiled, so that a build needs no shader compiler.
         .target(name: "CShaders", exclude: ["spirv"]),
+        // The C library's header and its exports, which call what ThimbleCAPI implements.
+        .target(name: "CThimble", exclude: ["exports.map"]),
         // MARK: Swift
         .target(name: "Tensors", swiftSettings: swift),
         .target(name: "Threads", swiftSettings: swift),
@@ -61,6 +64,8 @@ let package = Package(
                 "VulkanBackend", "VulkanCompute", "Memory", "Tensors", "SessionFiles", "FeatureFiles",
             ],
             swiftSettings: swift),
+        .target(
+            name: "ThimbleCAPI", dependencies: ["CThimble", "Thimble", "Threads"], swiftSettings: swift),
         .executableTarget(
             name: "ThimbleCLI",
             dependencies: ["Thimble", .product(name: "ArgumentParser", package: "swift-argument-parser")],
@@ -145,6 +150,9 @@ let package = Package(
                 "CVulkan", "CVulkanFaults", "CAllocationCounter", "Thimble", "Models", "TestSupport",
                 "VulkanCompute",
             ],
+            swiftSettings: swift),
+        .testTarget(
+            name: "ThimbleCAPITests", dependencies: ["ThimbleCAPI", "CThimble", "Thimble", "TestSupport"],
             swiftSettings: swift),
         .testTarget(
             name: "ThimbleCLITests",

@@ -76,3 +76,26 @@ public func loadImage(path: String) throws(ThimbleError) -> RGBImage {
         throw ThimbleError(.internal, "\(path): \(error)")
     }
 }
+
+/// Decodes the bytes of an image file; `name` is what messages call it.
+public func decodeImage(_ bytes: [UInt8], name: String) throws(ThimbleError) -> RGBImage {
+    let source: DocumentSource
+    do { source = try DocumentSource.load(bytes: bytes, name: name) } catch { throw ThimbleError(error) }
+    guard case .image(let image) = source else {
+        throw ThimbleError(.unsupported, "\(name) is no image; images are PNG, JPEG or WebP files")
+    }
+    return image
+}
+
+/// Throws `corrupt` where an image of that size in pixels is larger than is read from files.
+public func checkImageSize(_ width: Int, _ height: Int, name: String) throws(ThimbleError) {
+    let limits = ImageLimits()
+    guard width <= limits.maxWidth, height <= limits.maxHeight,
+        width.multipliedReportingOverflow(by: height).partialValue <= limits.maxPixels
+    else {
+        throw ThimbleError(
+            .corrupt,
+            "\(name) has \(width) x \(height) pixels; the limits are \(limits.maxWidth) a side and "
+                + "\(limits.maxPixels) in all")
+    }
+}

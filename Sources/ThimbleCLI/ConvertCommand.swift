@@ -1,6 +1,7 @@
 //! `thimble convert`: checkpoints to model files.
 
 public import ArgumentParser
+import Thimble
 public import Thimble
 
 extension WeightChoice: ExpressibleByArgument {}

@@ -22,12 +22,13 @@ private let arrows: [String: Set<String>] = [
         "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend", "VulkanBackend",
         "VulkanCompute", "Memory", "Tensors", "SessionFiles", "FeatureFiles",
     ],
+    "ThimbleCAPI": ["CThimble", "Thimble", "Threads"],
     "ThimbleCLI": ["Thimble", "ArgumentParser"],
 ]
 
 /// Targets without Swift code.
 private let cTargets: Set<String> = [
-    "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CShaders", "CVulkan",
+    "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CShaders", "CVulkan", "CThimble",
     "CKernelConformance",
     "CFaultInjection", "CVulkanFaults", "CLibFuzzer", "CAllocationCounter",
 ]

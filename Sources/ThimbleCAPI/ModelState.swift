@@ -1,0 +1,68 @@
+//! What stands behind a runtime's handle and a model's.
+
+internal import CThimble
+internal import Thimble
+internal import Threads
+
+/// A runtime.
+final class RuntimeState: HandleObject {
+    static let kind = CAPI_KIND_RUNTIME
+    static let name = "runtime"
+
+    let handle: UInt
+    /// What counts where a model's own options say nothing.
+    let budget: Budget
+    let models = OpenCount()
+    private let found = Monitor<[DeviceDescription]?>(nil)
+
+    init(budget: Budget) throws(CallFault) {
+        self.budget = budget
+        handle = try Handles.take(Self.kind)
+    }
+
+    /// The devices of this machine, looked up once.
+    var devices: [DeviceDescription] {
+        found.withLock { found in
+            let devices = found ?? DeviceDescription.available
+            found = devices
+            return devices
+        }
+    }
+}
+
+/// A model in memory.
+///
+/// The engine belongs to one thread at a time, which `compute` sees to; what is read of it elsewhere never
+/// changes, or keeps an order of its own, as its ledger does.
+final class ModelState: HandleObject, @unchecked Sendable {
+    static let kind = CAPI_KIND_MODEL
+    static let name = "model"
+
+    let handle: UInt
+    let engine: Engine
+    /// What it was loaded with.
+    let budget: Budget
+    let sessions = OpenCount()
+    private let runtime: RuntimeState
+    private let turns = Turns()
+
+    /// Precondition: the runtime has counted it.
+    init(_ engine: Engine, _ budget: Budget, of runtime: RuntimeState) throws(CallFault) {
+        self.engine = engine
+        self.budget = budget
+        self.runtime = runtime
+        handle = try Handles.take(Self.kind)
+    }
+
+    /// Runs `body` when it is this thread's turn at the engine.
+    func compute<Result>(_ body: () throws(ThimbleError) -> Result) throws(CallFault) -> Result {
+        try turns.take { () throws(CallFault) in try translating(body) }
+    }
+
+    /// Throws where a session is open.
+    func close() throws(CallFault) {
+        try sessions.close(Self.name, "sessions")
+        Handles.end(self)
+        runtime.models.leave()
+    }
+}
