@@ -188,7 +188,9 @@ extension MachineFacts {
                 font.name.lowercased().hasPrefix("dejavu")
                 ? "apt-get install fonts-dejavu-core"
                 : "install it, or name another: --font FILE, or font-path of the page settings"
-            return .fail("fonts", "\(font.fault ?? ""): no text can be drawn", mend: mend)
+            // What the fault's own mend says is said below, in one form for all findings.
+            let fault = font.fault?.split(separator: ";").first ?? ""
+            return .fail("fonts", "\(fault): no text can be drawn", mend: mend)
         }
         return .pass("fonts", fonts.map(\.name).joined(separator: ", "))
     }
@@ -239,17 +241,5 @@ extension MachineFacts {
 
     private var sensorFinding: Finding? {
         sensorFault.map { .fail("sensors", $0, mend: "correct [thermal] of the budget, or leave it out") }
-    }
-}
-
-extension Int {
-    /// As a size for people: `14.9 MiB`.
-    fileprivate var asBytes: String {
-        var (value, unit) = (Double(self), "B")
-        for larger in ["KiB", "MiB", "GiB", "TiB"] where value >= 1024 {
-            (value, unit) = (value / 1024, larger)
-        }
-        let tenths = Int((value * 10).rounded())
-        return unit == "B" ? "\(self) B" : "\(tenths / 10).\(tenths % 10) \(unit)"
     }
 }
