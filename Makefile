@@ -6,6 +6,7 @@ TEST_BUILD := .build-test
 TEST = $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path $(TEST_BUILD)
 FIXTURE_ENVIRONMENT := .build-fixtures
 THIMBLE := .build/release/thimble
+LIBRARY := .build/library
 
 BUILD_PACKAGES := libzstd-dev libxxhash-dev libfreetype-dev libpng-dev libjpeg-dev libwebp-dev pkg-config \
 	fonts-dejavu-core libvulkan-dev
@@ -31,7 +32,7 @@ FUZZ_BUILD := .build-fuzz
 # Without the tracing of comparisons: less guidance in each execution, and about twice as many.
 CAMPAIGN_BUILD := .build-fuzz-campaign
 
-.PHONY: help deps test-deps check-swift build demo test test-address test-thread lint format fuzz \
+.PHONY: help deps test-deps check-swift build library demo test test-address test-thread lint format fuzz \
 	fuzz-campaign fixtures evaluate reader kernel-check kernel-bench shaders shaders-check
 
 help: ## list the targets
@@ -48,6 +49,9 @@ check-swift:
 
 build: deps check-swift ## build the program into .build/release/thimble
 	$(SWIFT) build -c release --product thimble
+
+library: deps check-swift ## build the C library and its header into .build/library
+	Scripts/build-library $(LIBRARY) $(SWIFT)
 
 demo: build ## read a document and answer a question about it (DEMO_DOCUMENT, DEMO_QUESTION)
 	$(THIMBLE) read $(DEMO_DOCUMENT) -q "$(DEMO_QUESTION)"
