@@ -6,6 +6,7 @@ TEST_BUILD := .build-test
 TEST = $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path $(TEST_BUILD)
 FIXTURE_ENVIRONMENT := .build-fixtures
 THIMBLE := .build/release/thimble
+LIBRARY := .build/library
 
 BUILD_PACKAGES := libzstd-dev libxxhash-dev libfreetype-dev libpng-dev libjpeg-dev libwebp-dev pkg-config \
 	fonts-dejavu-core libvulkan-dev
@@ -24,7 +25,7 @@ PACKAGING_PACKAGES := abigail-tools binutils dpkg-dev cmake xz-utils
 # Where `make install` puts things; DESTDIR goes before it. `make dist` and `make deb` write into PACKAGES.
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
-PACKAGE_BUILD := .build-package
+PACKAGE_BUILD := .build/package
 PACKAGES ?= $(PACKAGE_BUILD)/out
 
 DEMO_DOCUMENT ?= Examples/voyage.txt
@@ -40,7 +41,7 @@ FUZZ_BUILD := .build-fuzz
 # Without the tracing of comparisons: less guidance in each execution, and about twice as many.
 CAMPAIGN_BUILD := .build-fuzz-campaign
 
-.PHONY: help deps test-deps packaging-deps check-swift build portable install dist deb examples-check abi \
+.PHONY: help deps test-deps packaging-deps check-swift build library portable install dist deb examples-check abi \
 	abi-check package-check demo test test-address test-thread lint format fuzz \
 	fuzz-campaign fixtures evaluate reader kernel-check kernel-bench shaders shaders-check
 
@@ -62,22 +63,24 @@ check-swift:
 build: deps check-swift ## build the program into .build/release/thimble
 	$(SWIFT) build -c release --product thimble
 
-portable: deps check-swift
-	@Scripts/build-program $(PACKAGE_BUILD) $(SWIFT)
-	@Scripts/build-library $(PACKAGE_BUILD) $(SWIFT)
+library: deps check-swift ## build the C library and its header into .build/library
+	Scripts/build-library $(LIBRARY) $(SWIFT)
+# What is installed: the program with all that it needs inside, and the library.
+portable: library
+	Scripts/build-program $(PACKAGE_BUILD) $(SWIFT)
 
 install: portable ## install the program, the library and the bundled model (PREFIX, LIBDIR, DESTDIR)
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" Scripts/install-tree $(PACKAGE_BUILD)/thimble \
-		$(PACKAGE_BUILD)
+		$(LIBRARY)
 
 dist: portable packaging-deps ## make a tarball that runs wherever it is unpacked
-	@Scripts/build-dist $(PACKAGE_BUILD)/thimble $(PACKAGE_BUILD) $(PACKAGES)
+	@Scripts/build-dist $(PACKAGE_BUILD)/thimble $(LIBRARY) $(PACKAGES)
 
 deb: portable packaging-deps ## make the Debian packages thimble, libthimble0 and libthimble-dev
-	@Scripts/build-deb $(PACKAGE_BUILD)/thimble $(PACKAGE_BUILD) $(PACKAGES)
+	@Scripts/build-deb $(PACKAGE_BUILD)/thimble $(LIBRARY) $(PACKAGES)
 
 examples-check: portable test-deps packaging-deps ## build and run every example against an installed tree
-	@Scripts/check-examples $(PACKAGE_BUILD)/thimble $(PACKAGE_BUILD)
+	@Scripts/check-examples $(PACKAGE_BUILD)/thimble $(LIBRARY)
 
 abi: packaging-deps ## describe the C interface anew in abi/
 	@Scripts/abi write

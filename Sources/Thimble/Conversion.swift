@@ -3,7 +3,7 @@
 internal import CPUBackend
 internal import Checkpoints
 internal import Documents
-internal import Foundation
+internal import FoundationEssentials
 internal import ModelFile
 internal import Tensors
 internal import Tokenizers

@@ -2,7 +2,7 @@
 
 internal import CPUBackend
 public import Documents
-internal import Foundation
+internal import FoundationEssentials
 public import Memory
 public import ModelFile
 internal import Models

@@ -1,7 +1,7 @@
 //! Files to page images: what `read` shows the model.
 
 public import Documents
-internal import Foundation
+internal import Glibc
 
 /// One document, ready to be drawn page by page.
 public struct PagedDocument {
@@ -32,13 +32,21 @@ public struct PagedDocument {
     private static func load(_ path: String) throws(DocumentError) -> DocumentSource {
         guard path == "-" else { return try DocumentSource.load(path: path) }
         let limit = DocumentLimits().maxFileBytes
-        guard let input = try? FileHandle.standardInput.read(upToCount: limit + 1) else {
-            throw DocumentError(.unreadable, "standard input cannot be read")
+        var input: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = unsafe read(STDIN_FILENO, &chunk, chunk.count)
+            if count == 0 { break }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw DocumentError(.unreadable, "standard input cannot be read")
+            }
+            input += chunk[..<count]
+            guard input.count <= limit else {
+                throw DocumentError(.tooLarge, "standard input has more than \(limit) bytes")
+            }
         }
-        guard input.count <= limit else {
-            throw DocumentError(.tooLarge, "standard input has more than \(limit) bytes")
-        }
-        return try DocumentSource.load(bytes: Array(input), name: "standard input")
+        return try DocumentSource.load(bytes: input, name: "standard input")
     }
 
     public var pageCount: Int {

@@ -1,6 +1,6 @@
 //! The sessions that a user has saved, by name.
 
-internal import Foundation
+internal import FoundationEssentials
 public import SessionFiles
 
 /// A saved session, as a look into the folder shows it.

@@ -41,9 +41,11 @@ enum Handles {
         let handle = UInt(bitPattern: pointer)
         let slot = capi_handle_slot(handle, Object.kind)
         // Between the two questions the handle may have been closed, and another one have come to its slot.
-        guard slot >= 0, let object = objects.withLock({ $0[slot] }) as? Object, object.handle == handle else {
+        guard slot >= 0, let object = objects.withLock({ $0[slot] }) as? Object, object.handle == handle
+        else {
             throw .argument(
-                THIMBLE_DETAIL_HANDLE, "the \(Object.name) was closed, or never was one; give one that is open")
+                THIMBLE_DETAIL_HANDLE,
+                "the \(Object.name) was closed, or never was one; give one that is open")
         }
         return object
     }

@@ -5,7 +5,8 @@ internal import Thimble
 
 @c @implementation
 func capi_model_load(
-    _ runtime: OpaquePointer?, _ path: UnsafePointer<CChar>?, _ options: UnsafePointer<thimble_model_options>?,
+    _ runtime: OpaquePointer?, _ path: UnsafePointer<CChar>?,
+    _ options: UnsafePointer<thimble_model_options>?,
     _ model: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<thimble_error>?
 ) -> thimble_status {
     unsafe call(error) { () throws(CallFault) in

@@ -40,7 +40,8 @@ func capi_device_describe(
         try unsafe checkStructure(info, "info")
         let devices = state.devices
         guard index < devices.count else {
-            throw .argument(THIMBLE_DETAIL_RANGE, "there are \(devices.count) devices, and not number \(index)")
+            throw .argument(
+                THIMBLE_DETAIL_RANGE, "there are \(devices.count) devices, and not number \(index)")
         }
         let device = devices[Int(index)]
         var value = thimble_device_info()
@@ -57,7 +58,8 @@ func capi_device_describe(
 
 @c @implementation
 func capi_plan(
-    _ runtime: OpaquePointer?, _ path: UnsafePointer<CChar>?, _ options: UnsafePointer<thimble_model_options>?,
+    _ runtime: OpaquePointer?, _ path: UnsafePointer<CChar>?,
+    _ options: UnsafePointer<thimble_model_options>?,
     _ figures: UnsafeMutablePointer<thimble_plan_figures>?, _ form: thimble_text_form,
     _ text: UnsafeMutablePointer<CChar>?, _ size: UnsafeMutablePointer<Int>?,
     _ error: UnsafeMutablePointer<thimble_error>?

@@ -80,7 +80,8 @@ extension RGBImage {
             let copied = unsafe Array(bytes)
             self = try translating { () throws(ThimbleError) in try decodeImage(copied, name: "the image") }
         case THIMBLE_IMAGE_RGB:
-            try translating { () throws(ThimbleError) in try checkImageSize(width, height, name: "the image") }
+            try translating { () throws(ThimbleError) in try checkImageSize(width, height, name: "the image")
+            }
             guard width > 0, height > 0, bytes.count == 3 * width * height else {
                 throw .argument(
                     THIMBLE_DETAIL_RANGE,
