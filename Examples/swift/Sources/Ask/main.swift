@@ -56,14 +56,17 @@ func ask(model path: String, document: String, question: String) throws -> Strin
     return String(decoding: answer, as: UTF8.self)
 }
 
-guard CommandLine.arguments.count == 4 else {
-    fputs("usage: Ask MODEL DOCUMENT QUESTION\n", stderr)
-    exit(64)
+/// Says why it ends, and ends.
+func fail(_ message: String, _ status: Int32) -> Never {
+    let line = Array((message + "\n").utf8)
+    write(STDERR_FILENO, line, line.count)
+    exit(status)
 }
+
+guard CommandLine.arguments.count == 4 else { fail("usage: Ask MODEL DOCUMENT QUESTION", 64) }
 do {
     let arguments = CommandLine.arguments
     print(try ask(model: arguments[1], document: arguments[2], question: arguments[3]))
 } catch {
-    fputs("Ask: \(error)\n", stderr)
-    exit(1)
+    fail("Ask: \(error)", 1)
 }
