@@ -156,8 +156,8 @@ extension MachineFacts {
         path.split(separator: ":").map { "\($0)/\(name)" }.first { unsafe access($0, X_OK) == 0 }
     }
 
-    /// A folder that is there or would be made. Nothing is left there: in the folder, or the nearest one above
-    /// it that is there, a file without a name is made, or one that is removed at once.
+    /// A folder that is there or would be made. Nothing is left there: in the folder, or the nearest one
+    /// above it that is there, a file without a name is made, or one that is removed at once.
     static func folder(_ purpose: Folder.Purpose, _ path: String, allowed: Int?) -> Folder {
         var folder = Folder(purpose, path: path)
         folder.allowedByteCount = allowed
