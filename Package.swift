@@ -26,11 +26,16 @@ let package = Package(
         // MARK: C
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CFreeType", pkgConfig: "freetype2", providers: [.apt(["libfreetype-dev"])]),
+        .systemLibrary(name: "CZip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
+        .systemLibrary(name: "CXML", pkgConfig: "libxml-2.0", providers: [.apt(["libxml2-dev"])]),
+        .systemLibrary(name: "CMarkdown", pkgConfig: "md4c", providers: [.apt(["libmd4c-dev"])]),
         .target(name: "CXXHash"),
         // libpng reports errors by longjmp, which Swift cannot cross, so the image codecs are called from C.
         .target(
             name: "CImages",
             linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg"), .linkedLibrary("webp")]),
+        // What runs between vfork and exec may be nothing but system calls, which Swift cannot promise.
+        .target(name: "CSandbox"),
         .target(name: "CKernels"),
         .target(name: "CVulkan"),
         // Embeds what `make shaders` has compiled, so that a build needs no shader compiler.
@@ -45,7 +50,10 @@ let package = Package(
             name: "ModelFile", dependencies: ["Tensors", "Threads", "CZstd", "CXXHash"], swiftSettings: swift),
         .target(
             name: "Checkpoints", dependencies: ["Tensors", "Threads", "ModelFile"], swiftSettings: swift),
-        .target(name: "Documents", dependencies: ["CFreeType", "CImages"], swiftSettings: swift),
+        .target(
+            name: "Documents",
+            dependencies: ["CFreeType", "CImages", "CSandbox", "CZip", "CXML", "CMarkdown"],
+            swiftSettings: swift),
         .target(name: "FeatureFiles", dependencies: ["CXXHash"], swiftSettings: swift),
         .target(name: "Memory", dependencies: ["Tensors", "Threads", "ModelFile"], swiftSettings: swift),
         .target(name: "SessionFiles", dependencies: ["ModelFile", "CXXHash"], swiftSettings: swift),

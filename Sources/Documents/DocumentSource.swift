@@ -6,8 +6,13 @@ public enum DocumentSource: Sendable, Equatable {
     case text(String)
     /// An image, which is one page as it is.
     case image(RGBImage)
+    /// The bytes of a PDF, which has pages of its own and, mostly, text.
+    case pdf([UInt8])
+    /// What a DOCX or Markdown file says, to be laid out on pages.
+    case extracted(ExtractedText)
 
-    /// Reads a file; its kind is known by its content, not its name.
+    /// Reads a file; its kind is known by its content, not its name. But Markdown is text like any other, and
+    /// is known by a name that ends so.
     /// - Throws: `unreadable`, `tooLarge`, `outOfMemory`, and what `init(bytes:name:limits:)` throws.
     public static func load(
         path: String, limits: DocumentLimits = DocumentLimits()
@@ -25,23 +30,30 @@ public enum DocumentSource: Sendable, Equatable {
             case .failed: DocumentError(.unreadable, "\(path) cannot be read, or changed while it was read")
             }
         }
-        return try load(bytes: bytes, name: path, limits: limits)
+        let isMarkdown = [".md", ".markdown"].contains { path.lowercased().hasSuffix($0) }
+        return try load(bytes: bytes, name: path, isMarkdown: isMarkdown, limits: limits)
     }
 
     /// Takes bytes that are already in memory, as from standard input.
-    /// - Parameter name: what messages call them.
+    /// - Parameters:
+    ///   - name: what messages call them.
+    ///   - isMarkdown: whether text is Markdown.
     /// - Throws: `empty`, `malformed` (with the offset of the first byte that is not UTF-8), `tooLarge`,
     ///   `unsupported`.
     public static func load(
-        bytes: [UInt8], name: String, limits: DocumentLimits = DocumentLimits()
+        bytes: [UInt8], name: String, isMarkdown: Bool = false, limits: DocumentLimits = DocumentLimits()
     ) throws(DocumentError) -> DocumentSource {
         guard !bytes.isEmpty else { throw DocumentError(.empty, "\(name) is empty") }
-        if ImageFormat(sniffing: bytes) != nil {
-            do {
+        do {
+            if ImageFormat(sniffing: bytes) != nil {
                 return .image(try RGBImage(decoding: bytes, limits: limits.image))
-            } catch {
-                throw DocumentError(error.kind, "\(name): \(error.message)")
             }
+            if isPDF(bytes) { return .pdf(bytes) }
+            if bytes.starts(with: [0x50, 0x4B, 0x03, 0x04]) {
+                return .extracted(try DOCXDocument.text(of: bytes, limits: limits))
+            }
+        } catch {
+            throw DocumentError(error.kind, "\(name): \(error.message)")
         }
         if let format = foreignFormat(bytes) {
             throw DocumentError(.unsupported, "\(name) is \(format); \(supported)")
@@ -59,17 +71,34 @@ public enum DocumentSource: Sendable, Equatable {
                     + supported)
         }
         guard !text.isEmpty else { throw DocumentError(.empty, "\(name) is empty") }
-        return .text(text)
+        guard isMarkdown else { return .text(text) }
+        do { return .extracted(try MarkdownDocument.text(of: text, limits: limits)) } catch {
+            throw DocumentError(error.kind, "\(name): \(error.message)")
+        }
+    }
+
+    /// Whether it is a PDF: some writers put a few bytes before its first line, in which case it is taken for
+    /// one unless it is text.
+    private static func isPDF(_ bytes: [UInt8]) -> Bool {
+        let mark = Array("%PDF-".utf8)
+        if bytes.starts(with: mark) { return true }
+        let head = bytes.prefix(1024)
+        return head.indices.dropLast(mark.count).contains { head[$0...].starts(with: mark) }
+            && (bytes.contains(0) || String(validating: bytes, as: UTF8.self) == nil)
     }
 
     private static let supported =
-        "supported are UTF-8 text (plain or Markdown) and PNG, JPEG and WebP images"
+        "supported are PDF, DOCX, UTF-8 text (plain or Markdown) and PNG, JPEG and WebP images"
 
     /// The name of a known format that is not read.
     private static func foreignFormat(_ bytes: [UInt8]) -> String? {
         let signatures: [(String, [UInt8])] = [
-            ("a PDF", Array("%PDF-".utf8)),
-            ("a ZIP archive (DOCX, EPUB or the like)", [0x50, 0x4B, 0x03, 0x04]),
+            ("an empty ZIP archive", [0x50, 0x4B, 0x05, 0x06]),
+            (
+                "an older Office file (DOC, XLS, PPT), or one with a password",
+                [0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1]
+            ),
+            ("PostScript", Array("%!PS".utf8)),
             ("a GIF image", Array("GIF8".utf8)), ("a TIFF image", [0x49, 0x49, 0x2A, 0x00]),
             ("a TIFF image", [0x4D, 0x4D, 0x00, 0x2A]), ("a gzip file", [0x1F, 0x8B]),
             ("an RTF file", Array("{\\rtf".utf8)), ("UTF-16 text", [0xFF, 0xFE]),

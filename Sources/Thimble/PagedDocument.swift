@@ -3,30 +3,128 @@
 public import Documents
 internal import Glibc
 
-/// One document, ready to be drawn page by page.
+/// One document, ready to be drawn page by page. Not to be shared between threads.
 public struct PagedDocument {
     /// The file's name, for messages.
     public let name: String
+    /// How it is read; `text` has no pages to draw.
+    public let mode: ReadingMode
+    /// The text of the document, as far as it was chosen; nil for an image, for a PDF that draws its own pages,
+    /// and for some pages of a text.
+    public let text: String?
     private let content: Content
+    private let openingNotes: [String]
 
     private enum Content {
-        case text(String, TextDocument)
+        case text
+        case laidOut(TextDocument, chosen: [Int])
         case image(RGBImage)
+        case pdf(PDFDocument, chosen: [Int], dpi: Double)
     }
 
-    /// Reads a text, Markdown or image file; `-` is standard input.
-    public init(path: String, settings: PageSettings) throws(ThimbleError) {
+    /// Reads a PDF, DOCX, text, Markdown or image file; `-` is standard input.
+    ///
+    /// - Parameters:
+    ///   - mode: how it is read. By default a PDF and an image draw their own pages, and text is set on pages;
+    ///     a mode that the document does not have throws `invalidArgument`.
+    ///   - choose: which pages of so many are wanted, by ascending indexes from 0. These are a PDF's own pages,
+    ///     also where its text is set anew, else those that are drawn. By default all; more than 500 of a PDF
+    ///     throw `corrupt`. A document that is read as text has no pages but a PDF's; 1 stands for it.
+    public init(
+        path: String, settings: PageSettings, mode: ReadingMode? = nil,
+        choosing choose: (_ pageCount: Int) -> [Int] = { Array(0..<$0) }
+    ) throws(ThimbleError) {
+        do { try self.init(path, settings, mode, choose) } catch { throw error.ours }
+    }
+
+    /// Tells faults of documents, whose messages may not say which one, from those that do.
+    private enum Fault: Error {
+        case loading(DocumentError)
+        case ofDocument(String, DocumentError)
+        case ready(ThimbleError)
+
+        var ours: ThimbleError {
+            switch self {
+            case .loading(let error): ThimbleError(error)
+            case .ofDocument(let name, let error):
+                ThimbleError(DocumentError(error.kind, "\(name): \(error.message)"))
+            case .ready(let error): error
+            }
+        }
+    }
+
+    private init(
+        _ path: String, _ settings: PageSettings, _ wanted: ReadingMode?, _ choose: (Int) -> [Int]
+    ) throws(Fault) {
         name = path
         let source: DocumentSource
-        do { source = try Self.load(path) } catch { throw ThimbleError(error) }
-        switch source {
-        case .text(let text):
-            // The layout knows the text but not the file it came from.
-            do { content = .text(text, try TextDocument(text: text, settings: settings)) } catch {
-                throw ThimbleError(DocumentError(error.kind, "\(path): \(error.message)"))
+        do { source = try Self.load(path) } catch { throw .loading(error) }
+        do {
+            switch source {
+            case .text(let text):
+                mode = try Self.mode(wanted ?? .glyph, of: path, "text", [.glyph, .text])
+                (content, self.text) = try Self.set(text, mode, settings, choose)
+                openingNotes = []
+            case .extracted(let extracted):
+                mode = try Self.mode(wanted ?? .glyph, of: path, "text", [.glyph, .text])
+                (content, text) = try Self.set(extracted.text, mode, settings, choose)
+                openingNotes = extracted.notes
+            case .image(let image):
+                mode = try Self.mode(wanted ?? .page, of: path, "an image", [.page])
+                (content, text, openingNotes) = (.image(image), nil, [])
+            case .pdf(let bytes):
+                mode = wanted ?? .page
+                let document = try PDFDocument(bytes: bytes)
+                let chosen = choose(document.pageCount)
+                let most = DocumentLimits().maxPages
+                guard chosen.count <= most else {
+                    throw DocumentError(
+                        .tooLarge,
+                        "it has \(document.pageCount) pages, and \(most) are read at most: choose some, as with "
+                            + "--pages 1-\(most)")
+                }
+                if mode == .page {
+                    try settings.validate()
+                    content = .pdf(document, chosen: chosen, dpi: settings.dpi)
+                    (text, openingNotes) = (nil, PDFDocument.missingConfinement)
+                } else if chosen.isEmpty {
+                    (content, text, openingNotes) = (.text, nil, [])
+                } else {
+                    let extracted = try document.text(ofPages: chosen)
+                    (content, text) = try Self.set(extracted.text, mode, settings) { Array(0..<$0) }
+                    openingNotes = PDFDocument.missingConfinement + extracted.notes
+                }
             }
-        case .image(let image): content = .image(image)
+        } catch let error as DocumentError { throw .ofDocument(path, error) } catch let error as Fault {
+            throw error
+        } catch { throw .ready(ThimbleError(.internal, "\(path): \(error)")) }
+    }
+
+    /// Throws where the document is not read in this mode.
+    private static func mode(
+        _ mode: ReadingMode, of name: String, _ kind: String, _ possible: [ReadingMode]
+    ) throws(Fault) -> ReadingMode {
+        guard possible.contains(mode) else {
+            let names = possible.map { "--mode \($0.rawValue)" }.joined(separator: " or ")
+            throw .ready(
+                ThimbleError(
+                    .invalidArgument,
+                    "\(name) is \(kind), which \(mode == .page ? "has no pages of its own" : "has no text"): read "
+                        + "it with \(names)"))
         }
+        return mode
+    }
+
+    /// A text as its mode wants it, and as much of it as was chosen.
+    private static func set(
+        _ text: String, _ mode: ReadingMode, _ settings: PageSettings, _ choose: (Int) -> [Int]
+    ) throws(DocumentError) -> (Content, String?) {
+        guard mode == .glyph else {
+            return choose(1).isEmpty ? (.text, nil) : (.text, text)
+        }
+        let document = try TextDocument(text: text, settings: settings)
+        let chosen = choose(document.pageCount)
+        return (.laidOut(document, chosen: chosen), chosen.count == document.pageCount ? text : nil)
     }
 
     private static func load(_ path: String) throws(DocumentError) -> DocumentSource {
@@ -49,24 +147,35 @@ public struct PagedDocument {
         return try DocumentSource.load(bytes: input, name: "standard input")
     }
 
+    /// Pages to draw, of those that were chosen; none in the mode `text`.
     public var pageCount: Int {
         switch content {
-        case .text(_, let document): document.pageCount
+        case .text: 0
+        case .laidOut(_, let chosen): chosen.count
         case .image: 1
+        case .pdf(_, let chosen, _): chosen.count
         }
     }
 
-    /// The text of a text document; nil for an image.
-    public var text: String? {
-        if case .text(let text, _) = content { text } else { nil }
+    /// What a reader of the document must know: what was left out of it, because it is hidden or is no text, and
+    /// which of the pages drawn so far were damaged. Sentences without their ends; facts, not text of the
+    /// document.
+    public var notes: [String] {
+        guard case .pdf(let document, _, _) = content else { return openingNotes }
+        return openingNotes + document.notes
     }
 
-    /// Draws page `index`, counted from 0.
+    /// Draws page `index` of the chosen ones, counted from 0.
     public func page(_ index: Int) throws(ThimbleError) -> RGBImage {
         switch content {
-        case .text(_, let document):
-            do { return try document.page(index) } catch { throw ThimbleError(error) }
+        case .text: preconditionFailure("a document that is read as text has no pages")
+        case .laidOut(let document, let chosen):
+            do { return try document.page(chosen[index]) } catch { throw ThimbleError(error) }
         case .image(let image): return image
+        case .pdf(let document, let chosen, let dpi):
+            do { return try document.page(chosen[index], dpi: dpi) } catch {
+                throw ThimbleError(DocumentError(error.kind, "\(name): \(error.message)"))
+            }
         }
     }
 }

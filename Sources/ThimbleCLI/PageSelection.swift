@@ -19,14 +19,18 @@ struct PageSelection: ExpressibleByArgument, Equatable {
         self.ranges = ranges
     }
 
-    /// The indexes, from 0, that are chosen of `count` pages, in the document's order.
-    func indexes(of count: Int) throws(Failure) -> [Int] {
+    /// Those of the pages `range`, counted from 0 over all, that are chosen: their indexes within it.
+    func indexes(in range: Range<Int>) -> [Int] {
+        range.filter { index in ranges.contains { $0.contains(index + 1) } }.map { $0 - range.lowerBound }
+    }
+
+    /// Throws where a page is named that is none of `count`.
+    func check(against count: Int) throws(Failure) {
         for range in ranges
         where range.lowerBound > count || (range.upperBound > count && range.upperBound != .max) {
             let page = range.lowerBound > count ? range.lowerBound : range.upperBound
             throw .usage(
                 "--pages names page \(page), and there \(count == 1 ? "is" : "are") \(count.of("page"))")
         }
-        return (0..<count).filter { index in ranges.contains { $0.contains(index + 1) } }
     }
 }

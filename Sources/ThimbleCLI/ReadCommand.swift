@@ -9,19 +9,22 @@ struct ReadCommand: ParsableCommand {
         abstract: "Answer a question about documents, or draw their pages.",
         discussion: """
             Text is drawn as page images, which the model reads: they take fewer tokens than the text would.
-            Images are pages as they are. Without --model, THIMBLE_MODEL names the model, else the bundled
-            reader is taken.
+            So is what a DOCX or Markdown file says. A PDF shows its own pages (--mode page), or its text is set
+            on pages (--mode glyph); --mode text gives the model a document's text as text. Images are pages as
+            they are. Without --model, THIMBLE_MODEL names the model, else the bundled reader is taken.
 
             Examples:
               thimble read Examples/voyage.txt -q "What is the code of copper-kettle?"
               thimble read scan-1.png scan-2.png -q "Who signed?" --model glyph.thimble
-              thimble read report.md --render-only -o pages
+              thimble read report.pdf -q "What was the revenue?" --pages 10-20
+              thimble read report.docx --render-only -o pages
               thimble read report.md -q "What is it about?" --session report
               thimble read -q "And who wrote it?" --session report
             """)
 
     @Argument(
-        help: "Text, Markdown, PNG, JPEG or WebP files; - is standard input.", completion: .file())
+        help: "PDF, DOCX, text, Markdown, PNG, JPEG or WebP files; - is standard input.",
+        completion: .file())
     var files: [String] = []
 
     @Option(name: .shortAndLong, help: "The question.")
@@ -29,6 +32,11 @@ struct ReadCommand: ParsableCommand {
 
     @Option(help: "The model file.", completion: .file(extensions: ["thimble"]))
     var model: String?
+
+    @Option(
+        help: "A document's own pages (page), its text on pages (glyph), or its text (text).",
+        completion: .list(ReadingMode.allCases.map(\.rawValue)))
+    var mode: ReadingMode?
 
     @Option(help: "Only these pages, counted over all files: 1-10, or 2,5-7, or 4-.")
     var pages: PageSelection?
@@ -67,6 +75,7 @@ struct ReadCommand: ParsableCommand {
         if files.count(where: { $0 == "-" }) > 1 {
             throw ValidationError("- stands for standard input only once")
         }
+        if mode == .text && renderOnly { throw ValidationError("--mode text draws no pages") }
         if renderOnly != (output != nil) { throw ValidationError("--render-only and -o FOLDER go together") }
         if [renderOnly, showTokens, question != nil].count(where: { $0 }) > 1 {
             throw ValidationError("--question, --show-tokens and --render-only exclude each other")
@@ -80,21 +89,22 @@ struct ReadCommand: ParsableCommand {
         if let output { return try render(to: output) }
         let modelPath = try DefaultModel.path(named: model)
         let budget = try engineFlags.merged()
-        let selection = try PagesToRead(open(with: modelPath, budget), pages)
+        let selection = try open(with: modelPath, budget)
         let slot = try sessionFlags.claim(budget)
         let engine = try engineFlags.load(modelPath, within: budget)
         guard let question else { return try showTokens(of: selection, engine) }
-        let images = try draw(selection, for: engine)
+        let items = try items(of: selection, for: engine)
+        selection.printNotes()
         let session = try slot?.open(engine) ?? engine.makeSession()
         guard !files.isEmpty || !session.messages.isEmpty else {
             throw Failure(
                 .inputMissing, "there is no session \(sessionFlags.session ?? "") yet; give files to read")
         }
-        session.append(Message(.user, images.map { .image($0) } + [.text(question)]))
+        session.append(Message(.user, items + [.text(question)]))
         let options = generation.options(defaults: engine.defaultSampling)
         let figures =
             files.isEmpty
-            ? nil : AnswerReport.Pages(count: images.count, textTokens: try selection.textTokens(engine))
+            ? nil : AnswerReport.Pages(count: selection.count, textTokens: try selection.textTokens(engine))
         try Answer.deliver(from: engine, report: report, showsStats: report.stats ?? true, pages: figures) {
             (shouldStop, receive) throws(ThimbleError) in
             try session.generate(options, shouldStop: shouldStop, receive: receive)
@@ -104,7 +114,7 @@ struct ReadCommand: ParsableCommand {
 
     /// Opens the documents with the page settings of the flags, else of the model, else Glyph's, and what the
     /// budget says of them before any.
-    private func open(with modelPath: String?, _ budget: Budget) throws -> [PagedDocument] {
+    private func open(with modelPath: String?, _ budget: Budget) throws -> PagesToRead {
         var settings = PageSettings()
         if let pageSettings {
             settings = try loadPageSettings(path: pageSettings)
@@ -115,33 +125,42 @@ struct ReadCommand: ParsableCommand {
             settings = try settings.overlaid(json: json)
         }
         if let font { settings.fontPath = font }
-        var documents: [PagedDocument] = []
-        for file in files { documents.append(try PagedDocument(path: file, settings: settings)) }
-        return documents
+        return try PagesToRead(files, settings, mode, pages)
     }
 
-    /// Draws the pages that fit in the context; pages that do not fit are counted, never left out.
-    private func draw(_ selection: PagesToRead, for engine: Engine) throws -> [RGBImage] {
-        var images: [RGBImage] = []
-        var tokens = 0
-        for index in 0..<selection.count {
-            let image = try selection.page(index)
-            tokens += try engine.imageTokenCount(of: image)
-            if tokens < engine.contextLength { images.append(image) } else { images = [] }
+    /// What the model is shown, document by document. Pages and text that do not fit in the context are counted,
+    /// never left out.
+    private func items(of selection: PagesToRead, for engine: Engine) throws -> [Message.Item] {
+        var items: [Message.Item] = []
+        var (imageTokens, textTokens) = (0, 0)
+        for document in selection.documents {
+            if document.mode == .text, let text = document.text {
+                textTokens += try engine.tokenize(text).count
+                items.append(.text(text + "\n\n"))
+            }
+            for index in 0..<document.pageCount {
+                let image = try document.page(index)
+                imageTokens += try engine.imageTokenCount(of: image)
+                // What is too much already need not be kept.
+                if imageTokens + textTokens < engine.contextLength { items.append(.image(image)) }
+            }
         }
-        guard tokens < engine.contextLength else {
-            let (pages, needed) = (selection.count.of("page"), tokens.of("image token"))
+        guard imageTokens + textTokens < engine.contextLength else {
+            let (pages, needed) = (selection.count.of("page"), imageTokens.of("image token"))
+            let text = textTokens > 0 ? textTokens.of("text token") : nil
+            let parts = [selection.count > 0 ? "\(needed) on \(pages)" : nil, text].compactMap { $0 }
             throw Failure(
                 .failure,
-                "\(files[0]): \(needed) on \(pages), and the context holds \(engine.contextLength); "
-                    + "read fewer with --pages, or raise --context if the model allows it")
+                "\(files[0]): \(parts.joined(separator: " and ")), and the context holds "
+                    + "\(engine.contextLength); read fewer with --pages, or raise --context if the model allows it")
         }
-        return images
+        return items
     }
 
     private func showTokens(of selection: PagesToRead, _ engine: Engine) throws {
         var tokens = 0
         for index in 0..<selection.count { tokens += try engine.imageTokenCount(of: selection.page(index)) }
+        selection.printNotes()
         let text = try selection.textTokens(engine)
         if report.json {
             return try JSONLine.write(
@@ -154,7 +173,7 @@ struct ReadCommand: ParsableCommand {
     /// Draws into a folder. Of the models, only one that is named or at hand lends its page settings.
     private func render(to folder: String) throws {
         let modelPath = pageSettings == nil ? model ?? Environment.model ?? DefaultModel.bundled : nil
-        let selection = try PagesToRead(open(with: modelPath, engineFlags.merged()), pages)
+        let selection = try open(with: modelPath, engineFlags.merged())
         var output = try PageFolder(path: folder)
         var bar = ProgressBar("drawing", delay: .seconds(1))
         try Interrupt.awaited {
@@ -165,6 +184,7 @@ struct ReadCommand: ParsableCommand {
             }
         }
         let older = try output.commit()
+        selection.printNotes()
         if report.stats ?? true { StandardStream.note("\(selection.count.of("page")) drawn into \(folder)") }
         if older > 0 { StandardStream.note("note: \(folder) also holds \(older.of("older page"))") }
     }
@@ -175,40 +195,4 @@ private struct TokenReport: Encodable {
     var pages: Int
     var imageTokens: Int
     var textTokens: Int?
-}
-
-/// The pages of several documents as one sequence, or a selection of it.
-private struct PagesToRead {
-    private let documents: [PagedDocument]
-    private let places: [(document: Int, page: Int)]
-    private let isWhole: Bool
-
-    init(_ documents: [PagedDocument], _ selection: PageSelection?) throws(Failure) {
-        let all = documents.indices.flatMap { document in
-            (0..<documents[document].pageCount).map { (document, $0) }
-        }
-        self.documents = documents
-        places =
-            try selection.map { (selection) throws(Failure) in
-                try selection.indexes(of: all.count).map { all[$0] }
-            } ?? all
-        isWhole = places.count == all.count
-    }
-
-    var count: Int { places.count }
-
-    func page(_ index: Int) throws(ThimbleError) -> RGBImage {
-        try documents[places[index].document].page(places[index].page)
-    }
-
-    /// Tokens of the documents' text; nil where it is not all on the pages, or not text.
-    func textTokens(_ engine: Engine) throws(ThimbleError) -> Int? {
-        guard isWhole else { return nil }
-        var count = 0
-        for document in documents {
-            guard let text = document.text else { return nil }
-            count += try engine.tokenize(text).count
-        }
-        return count
-    }
 }

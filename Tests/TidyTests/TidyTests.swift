@@ -8,7 +8,7 @@ private let arrows: [String: Set<String>] = [
     "Tensors": [],
     "Threads": [],
     "Tokenizers": [],
-    "Documents": ["CFreeType", "CImages"],
+    "Documents": ["CFreeType", "CImages", "CSandbox", "CZip", "CXML", "CMarkdown"],
     "FeatureFiles": ["CXXHash"],
     "ModelFile": ["Tensors", "Threads", "CZstd", "CXXHash"],
     "Checkpoints": ["Tensors", "Threads", "ModelFile"],
@@ -28,7 +28,8 @@ private let arrows: [String: Set<String>] = [
 
 /// Targets without Swift code.
 private let cTargets: Set<String> = [
-    "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CShaders", "CVulkan", "CThimble",
+    "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CShaders", "CVulkan", "CThimble", "CSandbox", "CZip",
+    "CXML", "CMarkdown",
     "CKernelConformance",
     "CFaultInjection", "CVulkanFaults", "CLibFuzzer", "CAllocationCounter",
 ]
