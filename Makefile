@@ -10,6 +10,7 @@ LIBRARY := .build/library
 
 BUILD_PACKAGES := libzstd-dev libxxhash-dev libfreetype-dev libpng-dev libjpeg-dev libwebp-dev pkg-config \
 	fonts-dejavu-core libvulkan-dev
+BUILD_PACKAGES += libzip-dev libxml2-dev libmd4c-dev
 # 54 MB of glyphs, for pages in Chinese and Japanese.
 TEST_PACKAGES := fonts-noto-cjk
 # A Vulkan that computes on the processor, and the layers that watch how it is used.

@@ -1,11 +1,15 @@
 //! What facts of a machine mean: a finding for each thing that was looked at, and how to mend it.
 
+internal import Documents
+
 extension MachineFacts {
     /// The findings, in the order in which they are best mended: later ones may follow from earlier ones.
     public var findings: [Finding] {
         [loaderFinding, driverFinding, nodeFinding, deviceFinding, budgetFinding, memoryFinding]
             + [groupFinding, addressFinding].compactMap(\.self)
-            + folders.flatMap(findings(of:)) + [fontFinding, cjkFinding, helperFinding, modelFinding]
+            + folders.flatMap(findings(of:)) + [
+                fontFinding, cjkFinding, helperFinding, libraryFinding, modelFinding,
+            ]
             + [directFinding, sensorFinding].compactMap(\.self)
     }
 
@@ -207,10 +211,21 @@ extension MachineFacts {
         let absent = helpers.filter { $0.path == nil }.map(\.name)
         guard absent.isEmpty else {
             return .warn(
-                "helpers", "not on the path: \(absent.joined(separator: ", ")): PDF files cannot be read",
+                "helpers", "\(absent.joined(separator: ", ")) not found: PDF files cannot be read",
                 mend: "apt-get install poppler-utils")
         }
         return .pass("helpers", helpers.compactMap(\.path).joined(separator: ", "))
+    }
+
+    private var libraryFinding: Finding {
+        guard !missingLibraries.isEmpty else {
+            return .pass("libraries", DocumentLibrary.allCases.map(\.rawValue).joined(separator: ", "))
+        }
+        let names = missingLibraries.map(\.rawValue).joined(separator: ", ")
+        let packages = missingLibraries.map(\.package).joined(separator: " ")
+        return .warn(
+            "libraries", "\(names) not found: DOCX or Markdown files cannot be read",
+            mend: "apt-get install \(packages)")
     }
 
     private var modelFinding: Finding {

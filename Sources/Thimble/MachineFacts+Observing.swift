@@ -24,8 +24,9 @@ extension MachineFacts {
         }
     }
 
-    /// Programs that read PDF files.
+    /// Programs that read PDF files, and the only place where they are looked for.
     static let helperNames = ["pdfinfo", "pdftotext", "pdftoppm"]
+    static let helperFolder = "/usr/bin"
 
     /// Looks at this machine, and reads the whole model file to check it.
     public static func observe(_ subject: Subject) -> MachineFacts {
@@ -42,8 +43,8 @@ extension MachineFacts {
         facts.observeFolders(budget, subject.environment)
         facts.observeModel(subject.model)
         facts.observeFonts(subject.model, budget)
-        let path = subject.environment["PATH"] ?? ""
-        facts.helpers = helperNames.map { Helper(name: $0, path: Self.program($0, on: path)) }
+        facts.helpers = helperNames.map { Helper(name: $0, path: Self.program($0, in: helperFolder)) }
+        facts.missingLibraries = DocumentLibrary.allCases.filter { !$0.isHere }
         return facts
     }
 
@@ -151,9 +152,9 @@ extension MachineFacts {
             .sorted().map { "\(folder)/\($0)" }
     }
 
-    /// Where a program lies that a shell with that path would run.
-    static func program(_ name: String, on path: String) -> String? {
-        path.split(separator: ":").map { "\($0)/\(name)" }.first { unsafe access($0, X_OK) == 0 }
+    /// The path of a program in a folder, where this user may run it.
+    static func program(_ name: String, in folder: String) -> String? {
+        unsafe access("\(folder)/\(name)", X_OK) == 0 ? "\(folder)/\(name)" : nil
     }
 
     /// A folder that is there or would be made. Nothing is left there: in the folder, or the nearest one

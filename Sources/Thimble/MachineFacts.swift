@@ -50,7 +50,7 @@ public struct MachineFacts: Sendable, Equatable {
     /// A program that reads kinds of documents which Thimble does not read itself.
     public struct Helper: Sendable, Equatable {
         public var name: String
-        /// Where it lies; nil where it is not on the path.
+        /// Where it lies; nil where it is not there.
         public var path: String?
 
         public init(name: String, path: String? = nil) {
@@ -104,6 +104,8 @@ public struct MachineFacts: Sendable, Equatable {
     /// Whether pages in Chinese, Japanese and Korean can be drawn with the usual font for them.
     public var hasCJKFont = false
     public var helpers: [Helper] = []
+    /// Libraries that DOCX and Markdown are read with, which are not here.
+    public var missingLibraries: [DocumentLibrary] = []
     /// Nil where none was named and none is bundled.
     public var model: Model?
 

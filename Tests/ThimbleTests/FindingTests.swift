@@ -100,6 +100,7 @@ private let ailments: [Ailment] = [
     },
     Ailment("fonts for CJK", .warn, "fonts-noto-cjk") { $0.hasCJKFont = false },
     Ailment("helpers", .warn, "poppler-utils") { $0.helpers[0].path = nil },
+    Ailment("libraries", .warn, "libzip4 libmd4c0") { $0.missingLibraries = [.zip, .markdown] },
     Ailment("model", .warn, "THIMBLE_MODEL") { $0.model = nil },
     Ailment("model", .fail, "copy the file again") { $0.model?.fault = "model.thimble: damaged" },
     Ailment("direct reads", .warn, "ext4") { $0.model?.readsDirectly = false },
@@ -174,12 +175,12 @@ private let ailments: [Ailment] = [
         #expect(usual.contains("/mine/.local/share/vulkan/icd.d"))
     }
 
-    @Test func programsAreFoundAsAShellFindsThem() throws {
+    @Test func aProgramIsThereWhereItMayBeRun() throws {
         let folder = try TemporaryDirectory()
         let path = try folder.write("#!/bin/sh\n".utf8, to: "pdfthing")
-        #expect(MachineFacts.program("pdfthing", on: "/nowhere:\(folder.url.path)") == nil)
+        #expect(MachineFacts.program("pdfthing", in: folder.url.path) == nil)
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
-        #expect(MachineFacts.program("pdfthing", on: "/nowhere:\(folder.url.path)") == path)
+        #expect(MachineFacts.program("pdfthing", in: folder.url.path) == path)
     }
 
     @Test func aFolderThatIsYetToBeMadeIsJudgedByTheOneAboveIt() throws {

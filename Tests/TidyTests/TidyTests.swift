@@ -28,7 +28,8 @@ private let arrows: [String: Set<String>] = [
 
 /// Targets without Swift code.
 private let cTargets: Set<String> = [
-    "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CShaders", "CVulkan", "CThimble", "CSandbox", "CZip",
+    "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CShaders", "CVulkan", "CThimble", "CSandbox",
+    "CZip",
     "CXML", "CMarkdown",
     "CKernelConformance",
     "CFaultInjection", "CVulkanFaults", "CLibFuzzer", "CAllocationCounter",
