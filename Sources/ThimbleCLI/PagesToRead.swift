@@ -1,7 +1,7 @@
 //! The documents of one `read`, and which of their pages are wanted.
 
-import ArgumentParser
-import Thimble
+public import ArgumentParser
+public import Thimble
 
 extension ReadingMode: ExpressibleByArgument {}
 
