@@ -1,7 +1,6 @@
 //! `thimble convert`: checkpoints to model files.
 
 public import ArgumentParser
-import Thimble
 public import Thimble
 
 extension WeightChoice: ExpressibleByArgument {}

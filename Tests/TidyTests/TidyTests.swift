@@ -30,7 +30,7 @@ private let arrows: [String: Set<String>] = [
 private let cTargets: Set<String> = [
     "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CShaders", "CVulkan", "CThimble",
     "CKernelConformance",
-    "CFaultInjection", "CVulkanFaults", "CLibFuzzer", "CAllocationCounter",
+    "CEmbeddingProgram", "CFaultInjection", "CVulkanFaults", "CLibFuzzer", "CAllocationCounter",
 ]
 
 /// What the platform brings, which every target may import.
