@@ -159,8 +159,13 @@ let package = Package(
                 "VulkanCompute",
             ],
             swiftSettings: swift),
+        // A program that embeds the C library, for what a test needs a process of its own for.
+        .executableTarget(
+            name: "CEmbeddingProgram", dependencies: ["CThimble", "ThimbleCAPI"],
+            path: "Tests/EmbeddingProgram"),
         .testTarget(
-            name: "ThimbleCAPITests", dependencies: ["ThimbleCAPI", "CThimble", "Thimble", "TestSupport"],
+            name: "ThimbleCAPITests",
+            dependencies: ["ThimbleCAPI", "CThimble", "CEmbeddingProgram", "Thimble", "Threads", "TestSupport"],
             swiftSettings: swift),
         .testTarget(
             name: "ThimbleCLITests",

@@ -5,8 +5,8 @@ internal import ModelFile
 internal import Models
 internal import Tokenizers
 
-/// One answer on its way, which comes a token at a time: `Session.begin` makes it, and `Session.generate` runs
-/// one to its end.
+/// One answer on its way, which comes a token at a time: `Session.begin` makes it, and `Session.generate`
+/// runs one to its end.
 ///
 /// Between two of its tokens other sessions of the engine may compute. Its own session is not to be changed
 /// until `finish`.
@@ -134,8 +134,8 @@ public final class Generation {
         return true
     }
 
-    /// Draws the next token. It joins the session's inputs, unless it is the last one, which needs no keys and
-    /// values.
+    /// Draws the next token. It joins the session's inputs, unless it is the last one, which needs no keys
+    /// and values.
     private func draw(_ shouldStop: () -> Bool) throws(ThimbleError) -> Piece? {
         guard generated < options.maximumTokens ?? .max else { return rest(.length) }
         watch?.wait(shouldStop)

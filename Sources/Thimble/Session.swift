@@ -98,8 +98,8 @@ public final class Session {
         try begin(options).run(shouldStop: shouldStop, receive: receive)
     }
 
-    /// Begins an answer to the conversation, which comes a token at a time and joins it at the end. Nothing is
-    /// computed yet.
+    /// Begins an answer to the conversation, which comes a token at a time and joins it at the end. Nothing
+    /// is computed yet.
     ///
     /// Throws as `generate` does.
     public func begin(

@@ -31,7 +31,8 @@ func translating<Result>(
         case .file(let fault): throw ThimbleError(fault)
         case .backend(let fault):
             throw ThimbleError(
-                fault.code == .outOfMemory ? .outOfMemory : .noDevice, "\(path): \(fault.message)")
+                fault.code == .outOfMemory ? .outOfMemory : .noDevice, "\(path): \(fault.message)",
+                deviceResult: fault.deviceResult)
         case .mismatch(let message): throw ThimbleError(.corrupt, "\(path): \(message)")
         case .contextFull(let needed, let capacity): throw .contextFull(needed: needed, capacity: capacity)
         case .poolFull(let shortage): throw ThimbleError(shortage)
@@ -79,7 +80,7 @@ extension ThimbleError {
             case .outOfMemory: .outOfMemory
             case .outOfSpace, .system: .io
             }
-        self.init(code, error.description)
+        self.init(code, error.description, systemError: error.systemError)
     }
 
     static func noTokenizer(_ path: String) -> ThimbleError {
@@ -98,7 +99,7 @@ extension ThimbleError {
             case .outOfMemory: .outOfMemory
             case .system: isMissing(error.file) ? .inputMissing : .io
             }
-        self.init(code, error.description)
+        self.init(code, error.description, systemError: error.systemError)
     }
 
     init(_ error: CheckpointError) {

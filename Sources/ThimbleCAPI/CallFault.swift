@@ -24,6 +24,8 @@ struct CallFault: Error {
     /// The statuses of the library's own errors are their codes.
     init(_ error: ThimbleError) {
         self.init(thimble_status(rawValue: UInt32(bitPattern: error.code.rawValue)), error.message)
+        systemError = error.systemError
+        vulkanResult = error.deviceResult
     }
 
     /// An argument that cannot be.

@@ -119,9 +119,9 @@ func capi_session_append_document(
                 guard tokens < engine.contextLength else {
                     throw CallFault(
                         THIMBLE_E_CONTEXT_FULL,
-                        "\(pages.document.name): \(images.count) pages of \(pages.indexes.count) take \(tokens) "
-                            + "tokens, and the context holds \(engine.contextLength); give fewer pages, or a "
-                            + "longer context")
+                        "\(pages.document.name): \(images.count) pages of \(pages.indexes.count) take "
+                            + "\(tokens) tokens, and the context holds \(engine.contextLength); give fewer "
+                            + "pages, or a longer context")
                 }
             }
             for image in images { session.append(.image(image), as: .user) }

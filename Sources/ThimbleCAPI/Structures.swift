@@ -5,8 +5,8 @@ internal import CThimble
 /// No structure of any header is larger: a size beyond that was never set. Bytes.
 private let mostStructureBytes = 4096
 
-/// Checks the size of a caller's structure, and that what this library does not know of it is zero. None at all
-/// is right.
+/// Checks the size of a caller's structure, and that what this library does not know of it is zero. None at
+/// all is right.
 func checkStructure<Value>(_ structure: UnsafePointer<Value>?, _ name: String) throws(CallFault) {
     guard let structure = unsafe structure else { return }
     let bytes = unsafe UnsafeRawPointer(structure)
@@ -62,8 +62,8 @@ func fill<Value: BitwiseCopyable>(_ structure: UnsafeMutablePointer<Value>?, wit
     }
 }
 
-/// Copies a text into an array of characters of `room` bytes, the last of which is zero: cut, where it is longer,
-/// at a character.
+/// Copies a text into an array of characters of `room` bytes, the last of which is zero: cut, where it is
+/// longer, at a character.
 func copy<Characters>(_ text: String, into characters: inout Characters, room: Int) {
     unsafe withUnsafeMutableBytes(of: &characters) { bytes in
         var count = 0

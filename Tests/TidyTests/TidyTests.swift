@@ -32,7 +32,7 @@ private let cTargets: Set<String> = [
     "CZip",
     "CXML", "CMarkdown",
     "CKernelConformance",
-    "CFaultInjection", "CVulkanFaults", "CLibFuzzer", "CAllocationCounter",
+    "CEmbeddingProgram", "CFaultInjection", "CVulkanFaults", "CLibFuzzer", "CAllocationCounter",
 ]
 
 /// What the platform brings, which every target may import.
