@@ -10,10 +10,11 @@ import Threads
 @Test func eightThreadsAnswerAsOne() throws {
     let model = try OpenModel(context: 128)
     let questions = (0..<8).map { "Number \($0)?" }
-    func ask(_ index: Int) -> Ask { Ask(tokens: 12, seed: index % 2 == 0 ? nil : UInt64(index)) }
+    @Sendable func ask(_ index: Int) -> Ask { Ask(tokens: 12, seed: index % 2 == 0 ? nil : UInt64(index)) }
     // With an engine of its own for each: nothing is shared.
     let expected = try questions.indices.map { index in
-        try answer(OpenModel(context: 128).session(questions[index]), ask(index)).text
+        let own = try OpenModel(context: 128)
+        return try answer(own.session(questions[index]), ask(index)).text
     }
     let answers = Monitor<[Int: [String]]>([:])
     do {
@@ -77,7 +78,7 @@ import Threads
             return true
         }
         var result = sized(thimble_result.self)
-        let error = try Ask(tokens: 200).withOptions { options in
+        let error = Ask(tokens: 200).withOptions { options in
             unsafe failure {
                 unsafe thimble_session_generate(
                     session.pointer, options, Listener.receive, listener.context, &result, $0)
@@ -115,7 +116,7 @@ import Threads
     let session = try model.session("Go on.")
     let listener = Listener { $0.calls < 3 }
     var result = sized(thimble_result.self)
-    let error = try Ask(tokens: 50).withOptions { options in
+    let error = Ask(tokens: 50).withOptions { options in
         unsafe failure {
             unsafe thimble_session_generate(
                 session.pointer, options, Listener.receive, listener.context, &result, $0)
@@ -156,7 +157,7 @@ import Threads
         #expect(throws: Never.self) { try answer(other, Ask(tokens: 2)) }
         return false
     }
-    try Ask().withOptions { options in
+    Ask().withOptions { options in
         _ = unsafe thimble_session_generate(
             session.pointer, options, Listener.receive, listener.context, nil, nil)
     }
@@ -208,7 +209,7 @@ import Threads
         { unsafe thimble_session_save(session.pointer, "a", $0) },
         { unsafe thimble_session_message(session.pointer, 0, nil, nil, &count, $0) },
     ]
-    for (index, call) in unsafe calls.enumerated() {
+    for unsafe(index, call) in unsafe calls.enumerated() {
         unsafe expectFailure(THIMBLE_E_BUSY, THIMBLE_DETAIL_ANSWERING, "number \(index)", call)
     }
     #expect(try describe(session).is_answering == 1)

@@ -308,7 +308,8 @@ typedef enum thimble_text_form {
 
 /// Says how the model at `path` would run, and loads nothing. `options` and `figures` may be NULL. `size` may
 /// be NULL, then there is no text; else `text` gets the plan in words, as far as there is room: see above.
-/// The figures are filled in also where the text does not fit. Any thread.
+/// The figures are filled in also where the text does not fit; the plan that is asked for again then is the
+/// same. Any thread.
 ///
 /// Fails with THIMBLE_E_BUDGET_EXCEEDED, with the shortfall and settings that fit, where there is no plan
 /// within the limits, and with what a model file or a device may be refused for.
