@@ -48,12 +48,14 @@ private func expected(_ texts: [String], _ engine: Engine, tokens: Int = 8) thro
 @Test func pulledAnswersAreThoseThatAreReceived() throws {
     let model = try OpenModel()
     let text = "Tell me at some length, and in whole sentences, what there is to be told of pages."
+    // What the first one computes of the prompt, the others find, so that they round alike.
+    try answer(model.session(text), Ask(tokens: 20))
     let (received, result) = try answer(model.session(text), Ask(tokens: 20))
     let session = try model.session(text)
     let pulled = try pull(session, Ask(tokens: 20))
     #expect(pulled.text == received && pulled.result.generated_tokens == result.generated_tokens)
     #expect(pulled.tokens.count == Int(result.generated_tokens))
-    #expect(pulled.result.cached_tokens > 0, "the second session began alike")
+    #expect(pulled.result.cached_tokens > 0 && pulled.result.cached_tokens == result.cached_tokens)
     #expect(try describe(session).message_count == 2)
 }
 
