@@ -165,7 +165,9 @@ let package = Package(
             path: "Tests/EmbeddingProgram"),
         .testTarget(
             name: "ThimbleCAPITests",
-            dependencies: ["ThimbleCAPI", "CThimble", "CEmbeddingProgram", "Thimble", "Threads", "TestSupport"],
+            dependencies: [
+                "ThimbleCAPI", "CThimble", "CEmbeddingProgram", "Thimble", "Threads", "TestSupport",
+            ],
             swiftSettings: swift),
         .testTarget(
             name: "ThimbleCLITests",

@@ -144,7 +144,7 @@ public final class Generation {
         }
         if firstToken == nil { firstToken = clock.now }
         generated += 1
-        if engine.endOfSequence.contains(token) { return rest(.stop) }
+        if engine.endOfSequence.contains(token) { return rest(.stop, token) }
         let (piece, isStopped) = stops.push(detokenizer.append(token))
         text += piece
         if isStopped {
@@ -152,14 +152,14 @@ public final class Generation {
             return Piece(token: token, text: piece)
         }
         // The prompt and the answer together are at most the context: this token filled it.
-        if session.inputs.count + 1 >= engine.contextLength { return rest(.length, after: piece, token) }
+        if session.inputs.count + 1 >= engine.contextLength { return rest(.length, token, after: piece) }
         session.inputs.append(token)
-        if generated >= options.maximumTokens ?? .max { return rest(.length, after: piece, token) }
+        if generated >= options.maximumTokens ?? .max { return rest(.length, token, after: piece) }
         return Piece(token: token, text: piece)
     }
 
     /// Ends the answer with the text that was held back, after a token's own.
-    private func rest(_ reason: FinishReason, after piece: String = "", _ token: Int32? = nil) -> Piece? {
+    private func rest(_ reason: FinishReason, _ token: Int32? = nil, after piece: String = "") -> Piece? {
         var (rest, isStopped) = stops.push(detokenizer.finish())
         if !isStopped { rest += stops.finish() }
         text += rest

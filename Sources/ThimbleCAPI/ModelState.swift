@@ -14,10 +14,32 @@ final class RuntimeState: HandleObject {
     let budget: Budget
     let models = OpenCount()
     private let found = Monitor<[DeviceDescription]?>(nil)
+    /// A plan whose words did not fit: asked for again, it is the same, though meanwhile the process may have
+    /// come to hold more.
+    private let planned = Monitor<(path: String, request: ModelRequest.Wish, outlook: PlanOutlook)?>(nil)
 
     init(budget: Budget) throws(CallFault) {
         self.budget = budget
         handle = try Handles.take(Self.kind)
+    }
+
+    /// The plan for a model.
+    func plan(_ path: String, _ request: ModelRequest) throws(CallFault) -> PlanOutlook {
+        let wish = request.wish
+        let kept = planned.withLock { planned -> PlanOutlook? in
+            defer { planned = nil }
+            return planned?.path == path && planned?.request == wish ? planned?.outlook : nil
+        }
+        if let kept { return kept }
+        return try translating { () throws(ThimbleError) in
+            try Engine.outlook(of: .file(path), options: request.engine, request.outlook)
+        }
+    }
+
+    /// Keeps a plan for who asks for it again.
+    func keep(_ outlook: PlanOutlook, of path: String, _ request: ModelRequest) {
+        let wish = request.wish
+        planned.withLock { $0 = (path, wish, outlook) }
     }
 
     /// The devices of this machine, looked up once.

@@ -102,6 +102,17 @@ struct ModelRequest {
         self.progress = { share in unsafe progress?(context, share) }
     }
 
+    /// What tells one request from another.
+    struct Wish: Equatable, Sendable {
+        let budget: Budget
+        let context: Int?
+        let folder: String?
+    }
+
+    var wish: Wish {
+        Wish(budget: budget, context: engine.contextLength, folder: engine.featureFolder)
+    }
+
     /// What a plan is predicted with.
     var outlook: OutlookOptions {
         var outlook = OutlookOptions()

@@ -72,16 +72,17 @@ func capi_plan(
             throw .argument(THIMBLE_DETAIL_RANGE, "form is \(form.rawValue), which is none")
         }
         let request = try unsafe ModelRequest(options, state)
-        let outlook = try translating { () throws(ThimbleError) in
-            try Engine.outlook(of: .file(path), options: request.engine, request.outlook)
-        }
+        let outlook = try state.plan(path, request)
         unsafe fill(figures, with: thimble_plan_figures(outlook))
         guard let size = unsafe size else { return }
         let report = PlanReport(outlook)
         let words = try translating { () throws(ThimbleError) in
             form == THIMBLE_TEXT_JSON ? try report.json() : report.text
         }
-        try unsafe give(words, to: text, size, "the plan's text")
+        do throws(CallFault) { try unsafe give(words, to: text, size, "the plan's text") } catch {
+            state.keep(outlook, of: path, request)
+            throw error
+        }
     }
 }
 

@@ -14,7 +14,8 @@ private func badHandles(
     for number in numbers { unsafe bad.append((OpaquePointer(bitPattern: number), THIMBLE_DETAIL_HANDLE)) }
     for other in others + [closed] { unsafe bad.append((other.pointer, THIMBLE_DETAIL_HANDLE)) }
     // A neighbour's number in a handle's slot.
-    unsafe bad.append((OpaquePointer(bitPattern: UInt(bitPattern: closed.pointer) ^ 1 << 20), THIMBLE_DETAIL_HANDLE))
+    let neighbour = UInt(bitPattern: closed.pointer) ^ 1 << 20
+    unsafe bad.append((OpaquePointer(bitPattern: neighbour), THIMBLE_DETAIL_HANDLE))
     return unsafe bad
 }
 
@@ -53,8 +54,8 @@ private typealias Call = (OpaquePointer?, UnsafeMutablePointer<thimble_error>?) 
         ("load", { unsafe thimble_model_load($0, readerPath, nil, &model, $1) }),
         ("render", { unsafe thimble_render_document($0, &document, { _, _ in 0 }, nil, $1) }),
     ]
-    for (name, call) in unsafe calls {
-        for (pointer, detail) in unsafe badHandles(
+    for unsafe(name, call) in unsafe calls {
+        for unsafe(pointer, detail) in unsafe badHandles(
             [handles.model.model, handles.session], closed: handles.closedRuntime)
         {
             unsafe expectFailure(THIMBLE_E_INVALID_ARGUMENT, detail, "\(name) \(pointer as Any)") {
@@ -80,8 +81,8 @@ private typealias Call = (OpaquePointer?, UnsafeMutablePointer<thimble_error>?) 
         ("create", { unsafe thimble_session_create($0, &session, $1) }),
         ("restore", { unsafe thimble_session_restore($0, "a", &session, $1) }),
     ]
-    for (name, call) in unsafe calls {
-        for (pointer, detail) in unsafe badHandles(
+    for unsafe(name, call) in unsafe calls {
+        for unsafe(pointer, detail) in unsafe badHandles(
             [handles.model.runtime, handles.session], closed: handles.closedModel)
         {
             unsafe expectFailure(THIMBLE_E_INVALID_ARGUMENT, detail, "\(name) \(pointer as Any)") {
@@ -103,7 +104,7 @@ private typealias Call = (OpaquePointer?, UnsafeMutablePointer<thimble_error>?) 
     let calls: [(String, Call)] = unsafe [
         ("close", { unsafe thimble_session_close($0, $1) }),
         ("text", { unsafe thimble_session_append_text($0, THIMBLE_ROLE_USER, "a", 1, $1) }),
-        ("image", { error in { unsafe thimble_session_append_image(error, [image], $0) } }($0)($1)),
+        ("image", { unsafe thimble_session_append_image($0, [image], $1) }),
         ("document", { unsafe thimble_session_append_document($0, [document], nil, $1) }),
         ("generate", { unsafe thimble_session_generate($0, nil, nil, nil, nil, $1) }),
         ("begin", { unsafe thimble_session_begin($0, nil, $1) }),
@@ -115,8 +116,8 @@ private typealias Call = (OpaquePointer?, UnsafeMutablePointer<thimble_error>?) 
         ("describe", { unsafe thimble_session_describe($0, &info, $1) }),
         ("message", { unsafe thimble_session_message($0, 0, nil, nil, &size, $1) }),
     ]
-    for (name, call) in unsafe calls {
-        for (pointer, detail) in unsafe badHandles(
+    for unsafe(name, call) in unsafe calls {
+        for unsafe(pointer, detail) in unsafe badHandles(
             [handles.model.runtime, handles.model.model], closed: handles.closedSession)
         {
             unsafe expectFailure(THIMBLE_E_INVALID_ARGUMENT, detail, "\(name) \(pointer as Any)") {
@@ -139,7 +140,7 @@ private typealias Call = (OpaquePointer?, UnsafeMutablePointer<thimble_error>?) 
     var stops = unsafe sized(thimble_generate_options.self)
     unsafe stops.stop_count = 1
     var (size, other): (Int, OpaquePointer?) = (0, nil)
-    let none = Optional(words.pointer(nil))
+    let none = unsafe Optional(words.pointer(nil))
     var nullStop = unsafe sized(thimble_generate_options.self)
     unsafe nullStop.stop_count = 1
     typealias Call = (UnsafeMutablePointer<thimble_error>?) -> thimble_status
@@ -182,7 +183,7 @@ private typealias Call = (OpaquePointer?, UnsafeMutablePointer<thimble_error>?) 
         { unsafe thimble_session_describe(session.pointer, nil, $0) },
         { unsafe thimble_session_message(session.pointer, 0, nil, nil, nil, $0) },
     ]
-    for (index, call) in unsafe calls.enumerated() {
+    for unsafe(index, call) in unsafe calls.enumerated() {
         unsafe expectFailure(THIMBLE_E_INVALID_ARGUMENT, THIMBLE_DETAIL_NULL, "number \(index)", call)
     }
     #expect(unsafe other == nil)
@@ -204,7 +205,8 @@ private typealias Call = (OpaquePointer?, UnsafeMutablePointer<thimble_error>?) 
     }
     func image(_ change: (inout thimble_image) -> Void) -> thimble_image {
         var image = unsafe sized(thimble_image.self)
-        unsafe image.bytes = UnsafeRawPointer(words.pointer("0123456789AB")!).assumingMemoryBound(to: UInt8.self)
+        let bytes = unsafe UnsafeRawPointer(words.pointer("0123456789AB")!)
+        unsafe image.bytes = bytes.assumingMemoryBound(to: UInt8.self)
         unsafe image.byte_count = 12
         unsafe change(&image)
         return unsafe image
@@ -226,145 +228,256 @@ private typealias Call = (OpaquePointer?, UnsafeMutablePointer<thimble_error>?) 
             runtime.pointer, readerPath, [options], nil, THIMBLE_TEXT_PLAIN, nil, nil, error)
     }
     var (size, other): (Int, OpaquePointer?) = (0, nil)
+    var device = sized(thimble_device_info.self)
+    var piece = unsafe sized(thimble_piece.self)
     typealias Call = (UnsafeMutablePointer<thimble_error>?) -> thimble_status
     let invalid = THIMBLE_E_INVALID_ARGUMENT
     let calls: [(thimble_status, thimble_detail, Call)] = unsafe [
-        (invalid, THIMBLE_DETAIL_RANGE, { unsafe thimble_device_describe(runtime.pointer, .max, [sized()], $0) }),
-        (invalid, THIMBLE_DETAIL_RANGE, {
-            unsafe thimble_plan(
-                runtime.pointer, readerPath, nil, nil, thimble_text_form(rawValue: 9), nil, nil, $0)
-        }),
-        (THIMBLE_E_INPUT_MISSING, THIMBLE_DETAIL_NONE, {
-            unsafe thimble_model_load(runtime.pointer, "no/such/file", nil, &other, $0)
-        }),
-        (THIMBLE_E_CORRUPT, THIMBLE_DETAIL_NONE, {
-            unsafe thimble_model_load(runtime.pointer, voyagePath, nil, &other, $0)
-        }),
-        (invalid, THIMBLE_DETAIL_ENCODING, {
-            unsafe thimble_model_load(runtime.pointer, latin, nil, &other, $0)
-        }),
+        (
+            invalid, THIMBLE_DETAIL_RANGE,
+            {
+                unsafe thimble_device_describe(runtime.pointer, .max, &device, $0)
+            }
+        ),
+        (
+            invalid, THIMBLE_DETAIL_RANGE,
+            {
+                unsafe thimble_plan(
+                    runtime.pointer, readerPath, nil, nil, thimble_text_form(rawValue: 9), nil, nil, $0)
+            }
+        ),
+        (
+            THIMBLE_E_INPUT_MISSING, THIMBLE_DETAIL_NONE,
+            {
+                unsafe thimble_model_load(runtime.pointer, "no/such/file", nil, &other, $0)
+            }
+        ),
+        (
+            THIMBLE_E_CORRUPT, THIMBLE_DETAIL_NONE,
+            {
+                unsafe thimble_model_load(runtime.pointer, voyagePath, nil, &other, $0)
+            }
+        ),
+        (
+            invalid, THIMBLE_DETAIL_ENCODING,
+            {
+                unsafe thimble_model_load(runtime.pointer, latin, nil, &other, $0)
+            }
+        ),
         (invalid, THIMBLE_DETAIL_RANGE, { unsafe plan(options { unsafe $0.host_memory = .max }, $0) }),
         (invalid, THIMBLE_DETAIL_NONE, { unsafe plan(options { unsafe $0.threads = .max }, $0) }),
         (invalid, THIMBLE_DETAIL_NONE, { unsafe plan(options { unsafe $0.context = .max }, $0) }),
-        (invalid, THIMBLE_DETAIL_RANGE, {
-            unsafe plan(options { unsafe $0.kv_type = thimble_kv_type(rawValue: 9) }, $0)
-        }),
-        (THIMBLE_E_NO_DEVICE, THIMBLE_DETAIL_NONE, {
-            unsafe plan(options { unsafe $0.device = words.pointer("abacus") }, $0)
-        }),
-        (THIMBLE_E_INPUT_MISSING, THIMBLE_DETAIL_NONE, {
-            unsafe plan(options { unsafe $0.budget = words.pointer("no-such-board") }, $0)
-        }),
+        (
+            invalid, THIMBLE_DETAIL_RANGE,
+            {
+                unsafe plan(options { unsafe $0.kv_type = thimble_kv_type(rawValue: 9) }, $0)
+            }
+        ),
+        (
+            THIMBLE_E_NO_DEVICE, THIMBLE_DETAIL_NONE,
+            {
+                unsafe plan(options { unsafe $0.device = words.pointer("abacus") }, $0)
+            }
+        ),
+        (
+            THIMBLE_E_INPUT_MISSING, THIMBLE_DETAIL_NONE,
+            {
+                unsafe plan(options { unsafe $0.budget = words.pointer("no-such-board") }, $0)
+            }
+        ),
         (invalid, THIMBLE_DETAIL_RANGE, { unsafe thimble_tokenize(model.pointer, "a", -1, nil, &size, $0) }),
-        (invalid, THIMBLE_DETAIL_ENCODING, { unsafe thimble_tokenize(model.pointer, latin, 4, nil, &size, $0) }),
+        (
+            invalid, THIMBLE_DETAIL_ENCODING,
+            {
+                unsafe thimble_tokenize(model.pointer, latin, 4, nil, &size, $0)
+            }
+        ),
         (invalid, THIMBLE_DETAIL_NONE, { unsafe thimble_detokenize(model.pointer, [-1], 1, nil, &size, $0) }),
-        (invalid, THIMBLE_DETAIL_NONE, { unsafe thimble_detokenize(model.pointer, [.max], 1, nil, &size, $0) }),
-        (invalid, THIMBLE_DETAIL_RANGE, {
-            unsafe thimble_detokenize(model.pointer, [1], -1, nil, &size, $0)
-        }),
-        (invalid, THIMBLE_DETAIL_RANGE, {
-            unsafe thimble_session_append_text(session.pointer, thimble_role(rawValue: 7), "a", 1, $0)
-        }),
-        (invalid, THIMBLE_DETAIL_ENCODING, {
-            unsafe thimble_session_append_text(session.pointer, THIMBLE_ROLE_USER, latin, 4, $0)
-        }),
-        (invalid, THIMBLE_DETAIL_RANGE, {
-            unsafe thimble_session_append_image(
-                session.pointer, [image { unsafe $0.format = thimble_image_format(rawValue: 5) }], $0)
-        }),
-        (invalid, THIMBLE_DETAIL_RANGE, {
-            unsafe thimble_session_append_image(session.pointer, [image { unsafe $0.width = 2 }], $0)
-        }),
-        (THIMBLE_E_UNSUPPORTED, THIMBLE_DETAIL_NONE, {
-            unsafe thimble_session_append_image(session.pointer, [image { _ in }], $0)
-        }),
-        (invalid, THIMBLE_DETAIL_RANGE, {
-            unsafe thimble_session_append_image(
-                session.pointer,
-                [
-                    image {
-                        unsafe $0.format = THIMBLE_IMAGE_RGB
-                        unsafe $0.width = 2
-                        unsafe $0.height = 3
-                    }
-                ], $0)
-        }),
-        (THIMBLE_E_CORRUPT, THIMBLE_DETAIL_NONE, {
-            unsafe thimble_session_append_image(
-                session.pointer,
-                [
-                    image {
-                        unsafe $0.format = THIMBLE_IMAGE_RGB
-                        unsafe $0.width = .max
-                        unsafe $0.height = .max
-                    }
-                ], $0)
-        }),
-        (invalid, THIMBLE_DETAIL_RANGE, {
-            unsafe thimble_session_append_document(
-                session.pointer, [document { unsafe $0.first_page = 999 }], nil, $0)
-        }),
-        (invalid, THIMBLE_DETAIL_RANGE, {
-            unsafe thimble_session_append_document(
-                session.pointer, [document { unsafe $0.page_count = .max }], nil, $0)
-        }),
-        (THIMBLE_E_INPUT_MISSING, THIMBLE_DETAIL_NONE, {
-            unsafe thimble_session_append_document(
-                session.pointer, [document { unsafe $0.path = words.pointer("-") }], nil, $0)
-        }),
-        (THIMBLE_E_INPUT_MISSING, THIMBLE_DETAIL_NONE, {
-            unsafe thimble_session_append_document(
-                session.pointer, [document { unsafe $0.font = words.pointer("none.ttf") }], nil, $0)
-        }),
-        (THIMBLE_E_CONTEXT_FULL, THIMBLE_DETAIL_NONE, {
-            unsafe thimble_session_append_document(session.pointer, [document { _ in }], nil, $0)
-        }),
-        (THIMBLE_E_UNSUPPORTED, THIMBLE_DETAIL_UNKNOWN_FIELD, {
-            unsafe thimble_session_begin(session.pointer, [ask { unsafe $0.sets = 256 }], $0)
-        }),
-        (invalid, THIMBLE_DETAIL_NONE, {
-            unsafe thimble_session_begin(
-                session.pointer,
-                [
-                    ask {
-                        unsafe $0.sets = 1
-                        unsafe $0.temperature = .nan
-                    }
-                ], $0)
-        }),
-        (invalid, THIMBLE_DETAIL_RANGE, {
-            unsafe thimble_session_begin(
-                session.pointer, [ask { unsafe $0.thinking = thimble_choice(rawValue: 3) }], $0)
-        }),
-        (invalid, THIMBLE_DETAIL_RANGE, {
-            unsafe thimble_session_begin(session.pointer, [ask {
-                unsafe $0.stops = UnsafePointer(bitPattern: 8)
-                unsafe $0.stop_count = -1
-            }], $0)
-        }),
+        (
+            invalid, THIMBLE_DETAIL_NONE,
+            {
+                unsafe thimble_detokenize(model.pointer, [.max], 1, nil, &size, $0)
+            }
+        ),
+        (
+            invalid, THIMBLE_DETAIL_RANGE,
+            {
+                unsafe thimble_detokenize(model.pointer, [1], -1, nil, &size, $0)
+            }
+        ),
+        (
+            invalid, THIMBLE_DETAIL_RANGE,
+            {
+                unsafe thimble_session_append_text(session.pointer, thimble_role(rawValue: 7), "a", 1, $0)
+            }
+        ),
+        (
+            invalid, THIMBLE_DETAIL_ENCODING,
+            {
+                unsafe thimble_session_append_text(session.pointer, THIMBLE_ROLE_USER, latin, 4, $0)
+            }
+        ),
+        (
+            invalid, THIMBLE_DETAIL_RANGE,
+            {
+                unsafe thimble_session_append_image(
+                    session.pointer, [image { unsafe $0.format = thimble_image_format(rawValue: 5) }], $0)
+            }
+        ),
+        (
+            invalid, THIMBLE_DETAIL_RANGE,
+            {
+                unsafe thimble_session_append_image(session.pointer, [image { unsafe $0.width = 2 }], $0)
+            }
+        ),
+        (
+            THIMBLE_E_UNSUPPORTED, THIMBLE_DETAIL_NONE,
+            {
+                unsafe thimble_session_append_image(session.pointer, [image { _ in }], $0)
+            }
+        ),
+        (
+            invalid, THIMBLE_DETAIL_RANGE,
+            {
+                unsafe thimble_session_append_image(
+                    session.pointer,
+                    [
+                        image {
+                            unsafe $0.format = THIMBLE_IMAGE_RGB
+                            unsafe $0.width = 2
+                            unsafe $0.height = 3
+                        }
+                    ], $0)
+            }
+        ),
+        (
+            THIMBLE_E_CORRUPT, THIMBLE_DETAIL_NONE,
+            {
+                unsafe thimble_session_append_image(
+                    session.pointer,
+                    [
+                        image {
+                            unsafe $0.format = THIMBLE_IMAGE_RGB
+                            unsafe $0.width = .max
+                            unsafe $0.height = .max
+                        }
+                    ], $0)
+            }
+        ),
+        (
+            invalid, THIMBLE_DETAIL_RANGE,
+            {
+                unsafe thimble_session_append_document(
+                    session.pointer, [document { unsafe $0.first_page = 999 }], nil, $0)
+            }
+        ),
+        (
+            invalid, THIMBLE_DETAIL_RANGE,
+            {
+                unsafe thimble_session_append_document(
+                    session.pointer, [document { unsafe $0.page_count = .max }], nil, $0)
+            }
+        ),
+        (
+            THIMBLE_E_INPUT_MISSING, THIMBLE_DETAIL_NONE,
+            {
+                unsafe thimble_session_append_document(
+                    session.pointer, [document { unsafe $0.path = words.pointer("-") }], nil, $0)
+            }
+        ),
+        (
+            THIMBLE_E_INPUT_MISSING, THIMBLE_DETAIL_NONE,
+            {
+                unsafe thimble_session_append_document(
+                    session.pointer, [document { unsafe $0.font = words.pointer("none.ttf") }], nil, $0)
+            }
+        ),
+        (
+            THIMBLE_E_CONTEXT_FULL, THIMBLE_DETAIL_NONE,
+            {
+                unsafe thimble_session_append_document(session.pointer, [document { _ in }], nil, $0)
+            }
+        ),
+        (
+            THIMBLE_E_UNSUPPORTED, THIMBLE_DETAIL_UNKNOWN_FIELD,
+            {
+                unsafe thimble_session_begin(session.pointer, [ask { unsafe $0.sets = 256 }], $0)
+            }
+        ),
+        (
+            invalid, THIMBLE_DETAIL_NONE,
+            {
+                unsafe thimble_session_begin(
+                    session.pointer,
+                    [
+                        ask {
+                            unsafe $0.sets = 1
+                            unsafe $0.temperature = .nan
+                        }
+                    ], $0)
+            }
+        ),
+        (
+            invalid, THIMBLE_DETAIL_RANGE,
+            {
+                unsafe thimble_session_begin(
+                    session.pointer, [ask { unsafe $0.thinking = thimble_choice(rawValue: 3) }], $0)
+            }
+        ),
+        (
+            invalid, THIMBLE_DETAIL_RANGE,
+            {
+                unsafe thimble_session_begin(
+                    session.pointer,
+                    [
+                        ask {
+                            unsafe $0.stops = UnsafePointer(bitPattern: 8)
+                            unsafe $0.stop_count = -1
+                        }
+                    ], $0)
+            }
+        ),
         (invalid, THIMBLE_DETAIL_RANGE, { unsafe thimble_session_rewind(session.pointer, 2, $0) }),
         (invalid, THIMBLE_DETAIL_RANGE, { unsafe thimble_session_rewind(session.pointer, -1, $0) }),
-        (invalid, THIMBLE_DETAIL_RANGE, {
-            unsafe thimble_session_message(session.pointer, 1, nil, nil, &size, $0)
-        }),
-        (invalid, THIMBLE_DETAIL_RANGE, {
-            unsafe thimble_session_message(session.pointer, -1, nil, nil, &size, $0)
-        }),
-        (THIMBLE_E_CANNOT_CREATE, THIMBLE_DETAIL_NONE, {
-            unsafe thimble_session_save(session.pointer, "/no/such/folder/a", $0)
-        }),
-        (THIMBLE_E_INPUT_MISSING, THIMBLE_DETAIL_NONE, {
-            unsafe thimble_session_restore(model.pointer, "/no/such/file", &other, $0)
-        }),
-        (THIMBLE_E_CORRUPT, THIMBLE_DETAIL_NONE, {
-            unsafe thimble_session_restore(model.pointer, voyagePath, &other, $0)
-        }),
+        (
+            invalid, THIMBLE_DETAIL_RANGE,
+            {
+                unsafe thimble_session_message(session.pointer, 1, nil, nil, &size, $0)
+            }
+        ),
+        (
+            invalid, THIMBLE_DETAIL_RANGE,
+            {
+                unsafe thimble_session_message(session.pointer, -1, nil, nil, &size, $0)
+            }
+        ),
+        (
+            THIMBLE_E_CANNOT_CREATE, THIMBLE_DETAIL_NONE,
+            {
+                unsafe thimble_session_save(session.pointer, "/no/such/folder/a", $0)
+            }
+        ),
+        (
+            THIMBLE_E_INPUT_MISSING, THIMBLE_DETAIL_NONE,
+            {
+                unsafe thimble_session_restore(model.pointer, "/no/such/file", &other, $0)
+            }
+        ),
+        (
+            THIMBLE_E_CORRUPT, THIMBLE_DETAIL_NONE,
+            {
+                unsafe thimble_session_restore(model.pointer, voyagePath, &other, $0)
+            }
+        ),
         (invalid, THIMBLE_DETAIL_NOT_ANSWERING, { unsafe thimble_session_finish(session.pointer, nil, $0) }),
-        (invalid, THIMBLE_DETAIL_NOT_ANSWERING, {
-            unsafe thimble_session_next(session.pointer, [sized()], $0)
-        }),
+        (
+            invalid, THIMBLE_DETAIL_NOT_ANSWERING,
+            {
+                unsafe thimble_session_next(session.pointer, &piece, $0)
+            }
+        ),
     ]
-    for (index, (status, detail, call)) in unsafe calls.enumerated() {
+    for unsafe(index, (status, detail, call)) in unsafe calls.enumerated() {
         unsafe expectFailure(status, detail, "number \(index)", call)
     }
     #expect(unsafe other == nil)

@@ -77,12 +77,16 @@ func expectFailure(
         "\(what): \(String(describing: error))", sourceLocation: location)
     #expect(error?.text.isEmpty == false, sourceLocation: location)
     // Without an error to fill in, the same.
-    #expect(unsafe call(nil) == status, "\(what)", sourceLocation: location)
+    let again = call(nil)
+    #expect(again == status, "\(what)", sourceLocation: location)
 }
 
 /// The text in an array of characters.
 func string<Characters>(_ characters: Characters) -> String {
-    unsafe withUnsafeBytes(of: characters) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    unsafe withUnsafeBytes(of: characters) { bytes in
+        let length = unsafe bytes.firstIndex(of: 0) ?? bytes.count
+        return unsafe String(decoding: bytes[..<length], as: UTF8.self)
+    }
 }
 
 /// A text that is asked for twice.
@@ -126,7 +130,7 @@ struct Handle: Equatable {
         return unsafe UnsafePointer(copy)
     }
 
-    deinit { for unsafe text in unsafe texts { unsafe free(text) } }
+    deinit { while let text = unsafe texts.popLast() { unsafe free(text) } }
 }
 
 /// A model that is open.

@@ -47,12 +47,15 @@ private func expected(_ texts: [String], _ engine: Engine, tokens: Int = 8) thro
 
 @Test func pulledAnswersAreThoseThatAreReceived() throws {
     let model = try OpenModel()
-    let (received, result) = try answer(model.session("Tell me."), Ask(tokens: 20))
-    let session = try model.session("Tell me.")
+    let text = "Tell me at some length, and in whole sentences, what there is to be told of pages."
+    // What the first one computes of the prompt, the others find, so that they round alike.
+    try answer(model.session(text), Ask(tokens: 20))
+    let (received, result) = try answer(model.session(text), Ask(tokens: 20))
+    let session = try model.session(text)
     let pulled = try pull(session, Ask(tokens: 20))
     #expect(pulled.text == received && pulled.result.generated_tokens == result.generated_tokens)
     #expect(pulled.tokens.count == Int(result.generated_tokens))
-    #expect(pulled.result.cached_tokens > 0, "the second session began alike")
+    #expect(pulled.result.cached_tokens > 0 && pulled.result.cached_tokens == result.cached_tokens)
     #expect(try describe(session).message_count == 2)
 }
 
@@ -181,7 +184,7 @@ private func expected(_ texts: [String], _ engine: Engine, tokens: Int = 8) thro
         var counts: Set<UInt32> = []
     }
     let pages = Pages()
-    try voyagePath.withCString { path in
+    try unsafe voyagePath.withCString { path in
         var document = unsafe sized(thimble_document.self)
         unsafe document.path = path
         try unsafe check {
@@ -208,7 +211,7 @@ private func expected(_ texts: [String], _ engine: Engine, tokens: Int = 8) thro
     var answers: [String] = []
     for (format, bytes) in [(THIMBLE_IMAGE_RGB, page.pixels), (THIMBLE_IMAGE_FILE, try encodePNG(page))] {
         let session = try model.session()
-        try bytes.withUnsafeBufferPointer { bytes in
+        try unsafe bytes.withUnsafeBufferPointer { bytes in
             var image = unsafe sized(thimble_image.self)
             unsafe image.format = format
             if format == THIMBLE_IMAGE_RGB {
@@ -236,7 +239,9 @@ private func expected(_ texts: [String], _ engine: Engine, tokens: Int = 8) thro
             unsafe thimble_tokenize(model.model.pointer, text, text.utf8.count, nil, &count, $0)
         }
         var ids = [Int32](repeating: -1, count: count)
-        try unsafe check { unsafe thimble_tokenize(model.model.pointer, text, text.utf8.count, &ids, &count, $0) }
+        try unsafe check {
+            unsafe thimble_tokenize(model.model.pointer, text, text.utf8.count, &ids, &count, $0)
+        }
         return ids
     }
     let engine = try engine()

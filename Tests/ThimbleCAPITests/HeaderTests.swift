@@ -56,8 +56,6 @@ func everyCompilerTakesTheHeader(compiler: String, standard: String) throws {
     var declarations = 0
     for (index, line) in lines.enumerated() {
         let isTopLevel = line.hasPrefix("THIMBLE_API") || line.hasPrefix("typedef") || line == "enum {"
-        // A value of an enumeration whose name is its meaning has none; a field always does, or shares that of
-        // the field above.
         guard isTopLevel else { continue }
         declarations += 1
         #expect(lines[index - 1].hasPrefix("///"), "line \(index + 1): \(line)")
@@ -69,6 +67,7 @@ func everyCompilerTakesTheHeader(compiler: String, standard: String) throws {
 @Test func whatIsExportedIsWhatTheHeaderDeclares() throws {
     let exported = try text("exports.map").matches(of: /(?m)^    (thimble_\w+);$/).map { String($0.1) }
     #expect(try exported == functions())
-    let defined = try text("Exports.c").matches(of: /(?m)^[a-z][^;(\n]*\b(thimble_\w+)\(/).map { String($0.1) }
+    let definition = /(?m)^[a-z][^;(\n]*\b(thimble_\w+)\(/
+    let defined = try text("Exports.c").matches(of: definition).map { String($0.1) }
     #expect(try Set(defined) == Set(functions()) && defined.count == exported.count)
 }

@@ -7,7 +7,8 @@ import Testing
 /// The program's last line and its status.
 private func run(_ arguments: [String]) throws -> (output: [Substring], errors: String, status: Int32) {
     let tests = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
-    let candidates = [tests, URL(filePath: CommandLine.arguments[0]).resolvingSymlinksInPath(), Bundle.main.executableURL ?? tests]
+    let named = URL(filePath: CommandLine.arguments[0]).resolvingSymlinksInPath()
+    let candidates = [tests, named, Bundle.main.executableURL ?? tests]
         .map { $0.deletingLastPathComponent().appending(path: "CEmbeddingProgram") }
     let process = Process()
     process.executableURL = candidates.first { FileManager.default.isExecutableFile(atPath: $0.path) }
@@ -35,7 +36,7 @@ func aDocumentIsAnsweredWithinALimit() throws {
     #expect(held > 0 && held < limit)
     let refused = try run(["read", readerPath, voyagePath, question, "\(20 << 20)"])
     #expect(refused.status == 2 && refused.errors.hasPrefix("BUDGET_EXCEEDED: "), "\(refused)")
-    #expect(refused.errors.contains(/\d+ are \d+ too few|\d+ too few/) && refused.errors.contains("--host-memory"))
+    #expect(refused.errors.contains(/are [0-9]+ too few/) && refused.errors.contains("--host-memory"))
 }
 
 /// `THIMBLE_CYCLES` asks for more than the few that tell.

@@ -28,7 +28,7 @@ private func sizes(around known: Int) -> [Sizes] {
     return wrong + right + newer
 }
 
-/// Calls with a structure in every size; `holds` is asked of what is left in it after a call that did not fail.
+/// Calls with a structure in every size, and looks at what lies behind it.
 private func expectRules<Structure: SizedStructure>(
     _ type: Structure.Type, at location: SourceLocation = #_sourceLocation,
     _ call: (UnsafeMutablePointer<Structure>, UnsafeMutablePointer<thimble_error>?) -> thimble_status
@@ -40,12 +40,15 @@ private func expectRules<Structure: SizedStructure>(
         // What lies behind the structure is nobody's.
         let end = max(0, min(sizes.size, 4096))
         for offset in end..<8192 { unsafe memory.storeBytes(of: 0xA5, toByteOffset: offset, as: UInt8.self) }
-        if let unknown = sizes.unknown { unsafe memory.storeBytes(of: 1, toByteOffset: unknown, as: UInt8.self) }
+        if let unknown = sizes.unknown {
+            unsafe memory.storeBytes(of: 1, toByteOffset: unknown, as: UInt8.self)
+        }
         let structure = unsafe memory.bindMemory(to: Structure.self, capacity: 1)
         unsafe memory.storeBytes(of: sizes.size, as: Int.self)
         let error = unsafe failure { unsafe call(structure, $0) }
+        let (status, detail) = (error?.status ?? THIMBLE_OK, error?.detail ?? THIMBLE_DETAIL_NONE)
         #expect(
-            error?.status ?? THIMBLE_OK == sizes.status && error?.detail ?? THIMBLE_DETAIL_NONE == sizes.detail,
+            status == sizes.status && detail == sizes.detail,
             "\(type), \(sizes): \(String(describing: error))", sourceLocation: location)
         #expect(unsafe memory.load(as: Int.self) == sizes.size, sourceLocation: location)
         let isUntouched = (end..<8192).allSatisfy {
@@ -114,7 +117,7 @@ private func expectRules<Structure: SizedStructure>(
     var options = unsafe sized(thimble_model_options.self)
     unsafe options.host_memory = 20 << 20
     unsafe options.context = 4096
-    let size = MemoryLayout<thimble_model_options>.offset(of: \.device_memory)
+    let size = unsafe MemoryLayout<thimble_model_options>.offset(of: \.device_memory)
     unsafe options.struct_size = size ?? 0
     let refused = unsafe failure {
         unsafe thimble_plan(

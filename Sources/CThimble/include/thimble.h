@@ -238,7 +238,8 @@ typedef struct thimble_model_options {
     const char *device;
     /// Threads that compute; by default one for each core that this process may use.
     uint32_t threads;
-    /// The longest conversation in tokens, the answer included.
+    /// The longest conversation in tokens, the answer included. All open sessions of the model together have
+    /// room for as many, but for those that wait in `spill_folder`; what they have in common counts once.
     uint32_t context;
     /// The most visual tokens that an image may become; larger images are shrunk.
     uint32_t image_tokens;
@@ -284,7 +285,7 @@ typedef struct thimble_plan_figures {
     uint32_t context;
     /// Tokens of a prompt that are computed together.
     uint32_t prefill_chunk;
-    /// Visual tokens of the largest image; 0 for a model that takes none.
+    /// The most visual tokens of an image, where the plan limits them; 0 where it does not.
     uint32_t image_tokens;
     uint32_t threads;
     /// Layers of the decoder, and those of them that the processor computes beside a GPU.
@@ -308,7 +309,8 @@ typedef enum thimble_text_form {
 
 /// Says how the model at `path` would run, and loads nothing. `options` and `figures` may be NULL. `size` may
 /// be NULL, then there is no text; else `text` gets the plan in words, as far as there is room: see above.
-/// The figures are filled in also where the text does not fit. Any thread.
+/// The figures are filled in also where the text does not fit; the plan that is asked for again then is the
+/// same. Any thread.
 ///
 /// Fails with THIMBLE_E_BUDGET_EXCEEDED, with the shortfall and settings that fit, where there is no plan
 /// within the limits, and with what a model file or a device may be refused for.
