@@ -9,8 +9,7 @@ THIMBLE := .build/release/thimble
 LIBRARY := .build/library
 
 BUILD_PACKAGES := libzstd-dev libxxhash-dev libfreetype-dev libpng-dev libjpeg-dev libwebp-dev pkg-config \
-	fonts-dejavu-core libvulkan-dev
-BUILD_PACKAGES += libzip-dev libxml2-dev libmd4c-dev
+	fonts-dejavu-core libvulkan-dev libzip-dev libxml2-dev libmd4c-dev poppler-utils
 # 54 MB of glyphs, for pages in Chinese and Japanese.
 TEST_PACKAGES := fonts-noto-cjk
 # A Vulkan that computes on the processor, and the layers that watch how it is used.
@@ -44,7 +43,7 @@ CAMPAIGN_BUILD := .build-fuzz-campaign
 
 .PHONY: help deps test-deps packaging-deps check-swift build library portable install dist deb examples-check abi \
 	abi-check package-check demo test test-address test-thread lint format fuzz \
-	fuzz-campaign fixtures evaluate reader kernel-check kernel-bench shaders shaders-check
+	fuzz-campaign fixtures documents evaluate reader kernel-check kernel-bench shaders shaders-check
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -146,6 +145,9 @@ format: check-swift ## format the sources
 
 fixtures: ## make the committed fixtures anew (Python 3.11 or newer, network)
 	Scripts/make-fixtures $(FIXTURE_ENVIRONMENT)
+
+documents: ## make the committed documents anew, by the programs that make such (many packages, network)
+	Scripts/make-documents $(FIXTURE_ENVIRONMENT)-documents
 
 evaluate: test-deps ## how well the bundled model reads, at 4 bits and at float16, from CHECKPOINT=folder
 	@test -n "$(CHECKPOINT)" || { echo "say where the checkpoint is: make evaluate CHECKPOINT=folder" >&2; exit 1; }

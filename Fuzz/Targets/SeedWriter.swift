@@ -19,6 +19,7 @@ struct SeedWriter {
         try writeModelFiles()
         try writeTokenizers()
         try writeDocuments()
+        try writeOfficeDocuments()
         try writeChats()
         try writeBudgets()
         try writeFeatures()
@@ -199,6 +200,40 @@ extension SeedWriter {
 }
 
 extension SeedWriter {
+    /// See `DOCXTarget` and `PDFListTarget`.
+    private func writeOfficeDocuments() throws {
+        let broken = fixtures + "/broken"
+        for name in ["changes", "hidden", "inline", "lists", "notes", "tables", "text-box"] {
+            let archive = try contents("\(broken)/\(name).docx")
+            if name == "inline" { try seed("docx", "archive", [1] + archive) }
+            let package = try DOCXPackage(archive)
+            let parts = try ["document", "styles", "numbering", "footnotes"].map { part in
+                try package.archive.contents(of: "word/\(part).xml") ?? Array("<x/>".utf8)
+            }
+            try seed("docx", name, [0] + Array(parts.joined(separator: [0])))
+        }
+        for name in ["markdown-01.md", "markdown-04.md"] {
+            try seed("markdown", name, try contents("\(fixtures)/produced/\(name)").prefix(1200).map { $0 })
+        }
+        let html =
+            "a <b>c</b> <!-- d --> &amp; &#65;<br>\n\n<script>x</script>\n\n> - [ ] ![y](z)\n\n```\ncode\n```\n"
+        try seed("markdown", "html", Array(html.utf8))
+        let box = { (left: Int, top: Int) in
+            #"xMin="\#(left)" yMin="\#(top)" xMax="\#(left + 9)" yMax="\#(top + 9)""#
+        }
+        var list = "\u{7}<page width=\"90\" height=\"90\">\n"
+        for column in 0..<2 {
+            list += "<block \(box(0, 0))>\n"
+            for row in 0..<3 {
+                list += "<line \(box(0, 0))>\n<word \(box(column * 30, row * 12))>exam-</word>\n"
+            }
+        }
+        try seed("pdf-list", "table", Array(list.utf8))
+        try seed(
+            "pdf-list", "pictures",
+            Array("\u{7}P6\n1 1\n255\nabcP6\n2 1\n255\nabcdef<page >\n<block >\n".utf8))
+    }
+
     private func writeBudgets() throws {
         let profiles = repository + "/firmware-configs"
         for name in try names(profiles, suffix: ".toml") {

@@ -119,7 +119,9 @@ struct DOCXNumbering {
         counted[number] = (counted[number] ?? level.start &- 1) &+ 1
         for deeper in (number + 1)..<10 where list.levels[deeper]?.restarts ?? true { counted[deeper] = nil }
         // A level that was passed over counts as begun.
-        for higher in 0..<number where counted[higher] == nil { counted[higher] = list.levels[higher]?.start ?? 1 }
+        for higher in 0..<number where counted[higher] == nil {
+            counted[higher] = list.levels[higher]?.start ?? 1
+        }
         counts[name] = counted
         return (Self.mark(level, list, counted), number)
     }

@@ -47,7 +47,8 @@ struct DOCXPackage {
         of part: String, in archive: ZipArchive
     ) throws(DocumentError) -> [String: Relation] {
         let folder = part.contains("/") ? part.split(separator: "/").dropLast() : []
-        let name = (folder + ["_rels", "\(part.split(separator: "/").last ?? "").rels"]).joined(separator: "/")
+        let name = (folder + ["_rels", "\(part.split(separator: "/").last ?? "").rels"]).joined(
+            separator: "/")
         guard let content = try archive.contents(of: name) else { return [:] }
         let reader = try XMLReader(content, name: name)
         var relations: [String: Relation] = [:]
@@ -83,7 +84,8 @@ struct DOCXPackage {
         if names.contains("mimetype") {
             let type = String(decoding: try archive.contents(of: "mimetype") ?? [], as: UTF8.self)
             kind =
-                type.contains("epub") ? "an EPUB" : type.contains("opendocument") ? "an OpenDocument file" : "an archive"
+                type.contains("epub")
+                ? "an EPUB" : type.contains("opendocument") ? "an OpenDocument file" : "an archive"
         } else if names.contains("xl/workbook.xml") {
             kind = "an Excel workbook"
         } else if names.contains("ppt/presentation.xml") {

@@ -63,10 +63,12 @@ final class DOCXStory {
             switch local {
             case "p": blocks += try paragraph()
             case "tbl": blocks += try table()
-            case "AlternateContent": try alternatives { () throws(DocumentError) in
-                blocks += try self.blocks(outside: self.reader.depth - 1)
-            }
-            case "background": isOnColour = !["FFFFFF", "AUTO"].contains(reader.attribute("color")?.uppercased() ?? "AUTO")
+            case "AlternateContent":
+                try alternatives { () throws(DocumentError) in
+                    blocks += try self.blocks(outside: self.reader.depth - 1)
+                }
+            case "background":
+                isOnColour = !["FFFFFF", "AUTO"].contains(reader.attribute("color")?.uppercased() ?? "AUTO")
             default: try passOrSkip(local)
             }
         }
@@ -84,7 +86,8 @@ final class DOCXStory {
         case "altChunk":
             tally.inserts += 1
             try reader.skip()
-        case "sectPr", "sdtPr", "sdtEndPr", "instrText", "delText", "delInstrText", "tblPr", "tblGrid", "rt": try reader.skip()
+        case "sectPr", "sdtPr", "sdtEndPr", "instrText", "delText", "delInstrText", "tblPr", "tblGrid", "rt":
+            try reader.skip()
         case "commentReference": tally.comments += 1
         case "object":
             tally.objects += 1

@@ -84,7 +84,9 @@ struct DOCXStyles {
     init(_ reader: XMLReader) throws(DocumentError) {
         while let event = try reader.next() {
             guard event == .start("style"), let id = reader.attribute("styleId") else { continue }
-            if reader.attribute("type") == "paragraph", reader.attribute("default") == "1" { defaultStyle = id }
+            if reader.attribute("type") == "paragraph", reader.attribute("default") == "1" {
+                defaultStyle = id
+            }
             var style = Style()
             let outside = reader.depth - 1
             while let event = try reader.next(), reader.depth > outside {

@@ -28,8 +28,11 @@ struct HTMLText {
         append(rest)
     }
 
+    /// Whether a tag of this name begins what is left.
     private static func opens(_ name: String, _ rest: Substring) -> Bool {
-        rest.dropFirst().prefix(name.count).lowercased() == name
+        let rest = rest.dropFirst()
+        guard rest.prefix(name.count).lowercased() == name else { return false }
+        return rest.dropFirst(name.count).first.map { !$0.isLetter && !$0.isNumber } ?? true
     }
 
     /// What follows `end`, in whatever case it is written; nothing where it does not come.
@@ -40,8 +43,13 @@ struct HTMLText {
         while index < rest.utf8.endIndex {
             let byte = rest.utf8[index]
             let lower = (0x41...0x5A).contains(byte) ? byte + 32 : byte
-            // Only the first byte of an end can begin another one within it.
-            found = lower == wanted[found] ? found + 1 : lower == wanted[0] ? 1 : found > 1 && end == "-->" && byte == 0x2D ? 2 : 0
+            if lower == wanted[found] {
+                found += 1
+            } else if found != 2 || lower != wanted[1] {
+                // Of a third hyphen before the end of a comment, two are still begun; else no end has another
+                // one's beginning within it.
+                found = lower == wanted[0] ? 1 : 0
+            }
             index = rest.utf8.index(after: index)
             if found == wanted.count { return rest[index...] }
         }
@@ -67,10 +75,13 @@ struct HTMLText {
             let digits = name.dropFirst()
             let isHexadecimal = digits.hasPrefix("x") || digits.hasPrefix("X")
             let value = isHexadecimal ? UInt32(digits.dropFirst(), radix: 16) : UInt32(digits)
-            guard let scalar = value.flatMap({ $0 == 0 ? nil : Unicode.Scalar($0) }) else { return "\u{FFFD}" }
+            guard let scalar = value.flatMap({ $0 == 0 ? nil : Unicode.Scalar($0) }) else {
+                return "\u{FFFD}"
+            }
             return String(Character(scalar))
         }
-        guard let known = unsafe htmlEntityLookup(String(name)), let scalar = unsafe Unicode.Scalar(known.pointee.value)
+        guard let known = unsafe htmlEntityLookup(String(name)),
+            let scalar = unsafe Unicode.Scalar(known.pointee.value)
         else { return entity }
         return String(Character(scalar))
     }

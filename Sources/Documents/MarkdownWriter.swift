@@ -30,11 +30,13 @@ final class MarkdownWriter {
         var notes: [String] = []
         if hiddenPieces > 0 {
             notes.append(
-                "\(counted(hiddenPieces, "comment")) or scripts of HTML \(hiddenPieces == 1 ? "is" : "are") left out")
+                "\(counted(hiddenPieces, "comment")) or scripts of HTML \(hiddenPieces == 1 ? "is" : "are") left out"
+            )
         }
         if pictures > 0 {
             notes.append(
-                "\(counted(pictures, "picture")) \(pictures == 1 ? "is" : "are") left out but for the description")
+                "\(counted(pictures, "picture")) \(pictures == 1 ? "is" : "are") left out but for the description"
+            )
         }
         return notes
     }
@@ -56,7 +58,9 @@ final class MarkdownWriter {
             let number = lists.last ?? nil
             mark = number.map { "\($0)." } ?? "\u{2022}"
             if let number { lists[lists.count - 1] = number + 1 }
-            if let item = unsafe detail?.assumingMemoryBound(to: MD_BLOCK_LI_DETAIL.self).pointee, item.is_task != 0 {
+            if let item = unsafe detail?.assumingMemoryBound(to: MD_BLOCK_LI_DETAIL.self).pointee,
+                item.is_task != 0
+            {
                 mark? += item.task_mark == 0x20 ? " [ ]" : " [x]"
             }
         case MD_BLOCK_TR: cells = []
@@ -74,7 +78,6 @@ final class MarkdownWriter {
         case MD_BLOCK_H: flush(.heading)
         case MD_BLOCK_P: flush(lists.isEmpty ? .paragraph : .item)
         case MD_BLOCK_CODE:
-            if text.hasSuffix("\n") { text.removeLast() }
             flush(.paragraph)
         case MD_BLOCK_HTML:
             isInHTMLBlock = false
@@ -126,7 +129,8 @@ final class MarkdownWriter {
     /// Ends the block at hand: puts it behind its mark, or below the text of its item.
     private func flush(_ kind: BlockText.Kind) {
         defer { text = "" }
-        guard fault == nil, text.unicodeScalars.contains(where: { !isWhiteSpace($0.value) }) || mark?.contains("[") == true
+        guard fault == nil,
+            text.unicodeScalars.contains(where: { !isWhiteSpace($0.value) }) || mark?.contains("[") == true
         else { return }
         var prefix = String(repeating: "> ", count: min(quoteDepth, 8))
         var rest = prefix
@@ -136,6 +140,7 @@ final class MarkdownWriter {
             rest += indent + "  "
         }
         mark = nil
+        while text.hasSuffix("\n") { text.removeLast() }
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         let block = prefix + lines.joined(separator: "\n" + rest)
         // A heading or code within a list stays in it.

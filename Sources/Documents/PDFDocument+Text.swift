@@ -22,7 +22,9 @@ extension PDFDocument {
                 } else {
                     undrawn += 1
                 }
-                for paragraph in PDFParagraphs(pages[offset]).texts { try blocks.append(.paragraph, paragraph) }
+                for paragraph in PDFParagraphs(pages[offset]).texts {
+                    try blocks.append(.paragraph, paragraph)
+                }
             }
         }
         var found: [String] = []
@@ -33,7 +35,8 @@ extension PDFDocument {
                     + "left out")
         }
         if undrawn > 0 {
-            found.append("\(counted(undrawn, "page")) could not be drawn, so no hidden text was looked for there")
+            found.append(
+                "\(counted(undrawn, "page")) could not be drawn, so no hidden text was looked for there")
         }
         guard !blocks.text.isEmpty else {
             throw DocumentError(
@@ -61,7 +64,8 @@ extension PDFDocument {
 
     private func words(ofPages window: Range<Int>) throws(DocumentError) -> [PDFPageWords] {
         let outcome = try run(
-            .pdftotext, ["-bbox-layout", "-cropbox"] + arguments(window), outputLimit: DocumentLimits.maxWordListBytes, to: "read the text of \(title(window))")
+            .pdftotext, ["-bbox-layout", "-cropbox"] + arguments(window),
+            outputLimit: DocumentLimits.maxWordListBytes, to: "read the text of \(title(window))")
         let pages = PDFPageWords.parse(outcome.output)
         guard outcome.status == 0, !pages.isEmpty else {
             throw DocumentError(.malformed, "the PDF is damaged: \(title(window)) cannot be read")
@@ -72,7 +76,8 @@ extension PDFDocument {
     /// The pages in grey, 700 pixels along their longer side.
     private func small(pages window: Range<Int>) throws(DocumentError) -> [GreyPicture] {
         let outcome = try run(
-            .pdftoppm, ["-gray", "-scale-to", "700", "-cropbox"] + arguments(window).dropLast(), outputLimit: window.count * (702 * 702 + 64), to: "draw \(title(window))")
+            .pdftoppm, ["-gray", "-scale-to", "700", "-cropbox"] + arguments(window).dropLast(),
+            outputLimit: window.count * (702 * 702 + 64), to: "draw \(title(window))")
         var raster = Netpbm(outcome.output)
         var pictures: [GreyPicture] = []
         while let picture = raster.nextGrey() { pictures.append(picture) }

@@ -43,6 +43,16 @@ public final class PDFDocument {
         pageCount = count
     }
 
+    /// Throws `tooLarge` where more pages are wanted than are read of a document at once.
+    public func require(pages count: Int) throws(DocumentError) {
+        guard count <= limits.maxPages else {
+            throw DocumentError(
+                .tooLarge,
+                "the PDF has \(pageCount) pages, and \(limits.maxPages) are read at most: choose some, as with "
+                    + "--pages 1-\(limits.maxPages)")
+        }
+    }
+
     /// Draws a page as a person sees it, at `dpi` pixels per inch.
     /// - Throws: `tooLarge` for more pixels or work than the limits allow, `malformed`, `outOfMemory`.
     /// - Precondition: `0 <= index < pageCount`.
@@ -149,7 +159,8 @@ struct Netpbm: ~Copyable {
     private mutating func next(
         _ magic: String, channels: Int
     ) -> (width: Int, height: Int, samples: ArraySlice<UInt8>)? {
-        guard word() == magic, let width = word().flatMap({ Int($0) }), let height = word().flatMap({ Int($0) }),
+        guard word() == magic, let width = word().flatMap({ Int($0) }),
+            let height = word().flatMap({ Int($0) }),
             word() == "255", (1...(1 << 20)).contains(width), (1...(1 << 20)).contains(height)
         else { return nil }
         let (start, count) = (position, width * height * channels)

@@ -11,7 +11,8 @@ struct PDFParagraphs {
                 continue
             }
             let text = Self.text(of: block)
-            if let last, let place = Self.relation(of: first, to: last, height), var joined = texts.popLast() {
+            if let last, let place = Self.relation(of: first, to: last, height), var joined = texts.popLast()
+            {
                 joined += place + text
                 texts.append(joined)
             } else {
@@ -107,14 +108,16 @@ enum PDFTables {
         guard blocks.count > 1 else { return blocks }
         var tables = tables(in: rows(of: blocks.flatMap { $0 }.filter { !$0.isEmpty }))
         guard !tables.isEmpty else { return blocks }
-        let ranges = tables.map { middle($0[0][0]) - 1...middle($0[$0.count - 1][0]) + 1 }
-        func table(of line: [PDFWord]) -> Int? { ranges.firstIndex { $0.contains(middle(line)) } }
+        var numbers: [Place: Int] = [:]
+        for (number, table) in tables.enumerated() {
+            for line in table.joined() { numbers[Place(line)] = number }
+        }
         // A table comes where its first line did; lines that are of none stay in their order.
         var result: [[[PDFWord]]] = []
         for block in blocks {
             var rest: [[PDFWord]] = []
             for line in block where !line.isEmpty {
-                guard let number = table(of: line) else {
+                guard let number = numbers[Place(line)] else {
                     rest.append(line)
                     continue
                 }
@@ -164,6 +167,14 @@ enum PDFTables {
             }
         }
         return rows
+    }
+
+    /// Where a line begins, by which it is known.
+    private struct Place: Hashable {
+        let left: Double
+        let top: Double
+
+        init(_ line: [PDFWord]) { (left, top) = (line[0].left, line[0].top) }
     }
 
     private static func middle(_ line: [PDFWord]) -> Double { (line[0].top + line[0].bottom) / 2 }

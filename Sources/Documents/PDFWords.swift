@@ -31,7 +31,9 @@ struct PDFPageWords {
                 let row = pages[page].blocks[block].count - 1
                 pages[page].blocks[block][row].append(word)
             } else if line.starts(with: "<line ".utf8) {
-                guard let page = pages.indices.last, let block = pages[page].blocks.indices.last else { continue }
+                guard let page = pages.indices.last, let block = pages[page].blocks.indices.last else {
+                    continue
+                }
                 pages[page].blocks[block].append([])
             } else if line.starts(with: "<block ".utf8) {
                 guard let page = pages.indices.last else { continue }
@@ -39,7 +41,9 @@ struct PDFPageWords {
             } else if line.starts(with: "<page ".utf8) {
                 let sides = numbers(line)
                 var page = PDFPageWords()
-                if sides.count >= 2, sides[0] > 0, sides[1] > 0 { (page.width, page.height) = (sides[0], sides[1]) }
+                if sides.count >= 2, sides[0] > 0, sides[1] > 0 {
+                    (page.width, page.height) = (sides[0], sides[1])
+                }
                 pages.append(page)
             }
         }

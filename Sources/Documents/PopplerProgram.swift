@@ -18,14 +18,14 @@ enum PopplerProgram: String {
         }
     }
 
-    private func describe(
+    func describe(
         _ fault: SandboxedProgram.Fault, _ what: String, _ limits: DocumentLimits
     ) -> DocumentError {
         switch fault {
         case .missing:
             DocumentError(
                 .unsupported,
-                "PDFs are read by /usr/bin/\(rawValue), which is missing: install poppler-utils "
+                "PDFs are read by /usr/bin/\(rawValue), which is missing; install poppler-utils "
                     + "(apt-get install poppler-utils)")
         case .cannotStart(let number):
             DocumentError(.unreadable, "\(rawValue) cannot be started to \(what): error \(number)")

@@ -100,7 +100,9 @@ struct SandboxedProgram {
         _ status: Int32, _ written: [UInt8], _ complaints: String
     ) throws(Fault) -> Outcome {
         let signal = status & 0x7F
-        let saysMemory = ["Out of memory", "bad_alloc", "cannot allocate"].contains { complaints.contains($0) }
+        let saysMemory = ["Out of memory", "bad_alloc", "cannot allocate"].contains {
+            complaints.contains($0)
+        }
         if signal == SIGXCPU || signal == SIGKILL { throw .tooSlow }
         if signal != 0 { throw saysMemory ? .tooMuchMemory : .ended(signal) }
         let code = status >> 8 & 0xFF

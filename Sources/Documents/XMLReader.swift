@@ -41,7 +41,8 @@ import Glibc
         }
         bytes = try HostBuffer(byteCount: content.count, for: "a part of a document")
         unsafe bytes.bytes.copyBytes(from: content)
-        let options = XML_PARSE_NONET.rawValue | XML_PARSE_NOERROR.rawValue | XML_PARSE_NOWARNING.rawValue
+        let options =
+            XML_PARSE_NONET.rawValue | XML_PARSE_NOERROR.rawValue | XML_PARSE_NOWARNING.rawValue
             | XML_PARSE_NOCDATA.rawValue
         let start = unsafe bytes.bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
         guard content.count <= Int(Int32.max),

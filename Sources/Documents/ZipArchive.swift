@@ -28,7 +28,9 @@ import CZip
         var fault = unsafe zip_error_t()
         unsafe zip_error_init(&fault)
         defer { unsafe zip_error_fini(&fault) }
-        guard let source = unsafe zip_source_buffer_create(bytes.bytes.baseAddress, zip_uint64_t(content.count), 0, &fault)
+        guard
+            let source = unsafe zip_source_buffer_create(
+                bytes.bytes.baseAddress, zip_uint64_t(content.count), 0, &fault)
         else { throw DocumentError(.outOfMemory, "no memory for an archive") }
         guard let opened = unsafe zip_open_from_source(source, ZIP_RDONLY, &fault) else {
             let isMemory = unsafe zip_error_code_zip(&fault) == ZIP_ER_MEMORY
@@ -87,7 +89,8 @@ import CZip
             Int32(status.comp_method), Int32(status.encryption_method), status.size
         )
         guard encryption == ZIP_EM_NONE else {
-            throw DocumentError(.unsupported, "\(name) in the archive is encrypted: save it without a password")
+            throw DocumentError(
+                .unsupported, "\(name) in the archive is encrypted: save it without a password")
         }
         guard [ZIP_CM_STORE, ZIP_CM_DEFLATE].contains(method) else {
             throw DocumentError(.unsupported, "\(name) in the archive is packed in an unusual way")
@@ -105,7 +108,8 @@ import CZip
         var filled = 0
         while filled < byteCount {
             let count = unsafe content.withUnsafeMutableBytes { buffer in
-                unsafe zip_fread(file, buffer.baseAddress?.advanced(by: filled), zip_uint64_t(byteCount - filled))
+                unsafe zip_fread(
+                    file, buffer.baseAddress?.advanced(by: filled), zip_uint64_t(byteCount - filled))
             }
             guard count > 0 else { throw damaged(name) }
             filled += Int(count)

@@ -71,18 +71,12 @@ public struct PagedDocument {
                 openingNotes = extracted.notes
             case .image(let image):
                 mode = try Self.mode(wanted ?? .page, of: path, "an image", [.page])
-                (content, text, openingNotes) = (.image(image), nil, [])
+                (content, text, openingNotes) = (choose(1).isEmpty ? .text : .image(image), nil, [])
             case .pdf(let bytes):
                 mode = wanted ?? .page
                 let document = try PDFDocument(bytes: bytes)
                 let chosen = choose(document.pageCount)
-                let most = DocumentLimits().maxPages
-                guard chosen.count <= most else {
-                    throw DocumentError(
-                        .tooLarge,
-                        "it has \(document.pageCount) pages, and \(most) are read at most: choose some, as with "
-                            + "--pages 1-\(most)")
-                }
+                try document.require(pages: chosen.count)
                 if mode == .page {
                     try settings.validate()
                     content = .pdf(document, chosen: chosen, dpi: settings.dpi)

@@ -1,9 +1,6 @@
 //! The documents of one `read`, and which of their pages are wanted.
 
-public import ArgumentParser
-public import Thimble
-
-extension ReadingMode: ExpressibleByArgument {}
+import Thimble
 
 /// The pages of several documents as one sequence, or a selection of it.
 struct PagesToRead {

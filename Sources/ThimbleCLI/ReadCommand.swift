@@ -35,7 +35,13 @@ struct ReadCommand: ParsableCommand {
 
     @Option(
         help: "A document's own pages (page), its text on pages (glyph), or its text (text).",
-        completion: .list(ReadingMode.allCases.map(\.rawValue)))
+        completion: .list(ReadingMode.allCases.map(\.rawValue)),
+        transform: { name in
+            guard let mode = ReadingMode(rawValue: name) else {
+                throw ValidationError("\(name) is no mode: there are page, glyph and text")
+            }
+            return mode
+        })
     var mode: ReadingMode?
 
     @Option(help: "Only these pages, counted over all files: 1-10, or 2,5-7, or 4-.")
@@ -152,7 +158,8 @@ struct ReadCommand: ParsableCommand {
             throw Failure(
                 .failure,
                 "\(files[0]): \(parts.joined(separator: " and ")), and the context holds "
-                    + "\(engine.contextLength); read fewer with --pages, or raise --context if the model allows it")
+                    + "\(engine.contextLength); read fewer with --pages, or raise --context if the model allows it"
+            )
         }
         return items
     }

@@ -1,6 +1,7 @@
 //! What files and streams are taken for, and the limits of texts.
 
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Documents
@@ -29,12 +30,35 @@ import Testing
         #expect(error?.message.contains("offset \(offset) ") == true, "\(error?.message ?? "")")
     }
 
-    @Test func otherFormatsAreNamed() {
+    @Test(
+        arguments: [
+            (Array("GIF89a".utf8), "a GIF image"), (Array("{\\rtf1".utf8), "an RTF file"),
+            ([0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1], "an older Office file"),
+            ([0x50, 0x4B, 0x05, 0x06], "an empty ZIP archive"),
+        ] as [([UInt8], String)])
+    func otherFormatsAreNamed(_ bytes: [UInt8], _ name: String) {
         let error = #expect(throws: DocumentError.self) {
-            try DocumentSource.load(bytes: Array("%PDF-1.7".utf8), name: "a.pdf")
+            try DocumentSource.load(bytes: bytes, name: "a.pdf")
         }
         #expect(error?.kind == .unsupported)
-        #expect(error?.message.contains("a PDF") == true)
+        #expect(error?.message.contains(name) == true)
+    }
+
+    @Test func aPDFIsKnownByItsContent() throws {
+        let plain = Array("%PDF-1.7".utf8)
+        #expect(try DocumentSource.load(bytes: plain, name: "a.txt") == .pdf(plain))
+        let late = [0, 1] + Array(repeating: 0x20, count: 500) + plain + [0x0A]
+        #expect(try DocumentSource.load(bytes: late, name: "a.txt") == .pdf(late))
+        let prose = "A PDF begins with %PDF-1.7, and this is none."
+        #expect(try DocumentSource.load(bytes: Array(prose.utf8), name: "a.pdf") == .text(prose))
+    }
+
+    @Test func markdownIsTextWhoseNameSaysSo() throws {
+        let folder = try TemporaryDirectory()
+        let path = try folder.write("# One\n\n*two*".utf8, to: "a.MD")
+        #expect(try DocumentSource.load(path: path) == .extracted(ExtractedText(text: "One\n\ntwo")))
+        let plain = try folder.write("# One\n\n*two*".utf8, to: "a.txt")
+        #expect(try DocumentSource.load(path: plain) == .text("# One\n\n*two*"))
     }
 
     @Test func whatIsNotAFileIsUnreadable() {
