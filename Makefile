@@ -32,7 +32,7 @@ FUZZ_BUILD := .build-fuzz
 # Without the tracing of comparisons: less guidance in each execution, and about twice as many.
 CAMPAIGN_BUILD := .build-fuzz-campaign
 
-.PHONY: help deps test-deps check-swift build library demo test test-address test-thread lint format fuzz \
+.PHONY: help deps test-deps check-swift build library library-check demo test test-address test-thread lint format fuzz \
 	fuzz-campaign fixtures evaluate reader kernel-check kernel-bench shaders shaders-check
 
 help: ## list the targets
@@ -52,6 +52,9 @@ build: deps check-swift ## build the program into .build/release/thimble
 
 library: deps check-swift ## build the C library and its header into .build/library
 	Scripts/build-library $(LIBRARY) $(SWIFT)
+
+library-check: library ## hold the C library to what it needs, exports and answers
+	Scripts/check-library $(LIBRARY)
 
 demo: build ## read a document and answer a question about it (DEMO_DOCUMENT, DEMO_QUESTION)
 	$(THIMBLE) read $(DEMO_DOCUMENT) -q "$(DEMO_QUESTION)"

@@ -10,6 +10,7 @@ private let targets: [String: @Sendable () throws -> any FuzzTarget] = [
     "chat": { try ChatTarget() },
     "configuration": { ConfigurationTarget() },
     "features": { try FeaturesTarget() },
+    "interface": { try InterfaceTarget() },
     "jpeg": { ImageTarget() },
     "manifest": { ManifestTarget() },
     "model-file": { try ModelFileTarget() },
