@@ -41,7 +41,7 @@ FUZZ_BUILD := .build-fuzz
 # Without the tracing of comparisons: less guidance in each execution, and about twice as many.
 CAMPAIGN_BUILD := .build-fuzz-campaign
 
-.PHONY: help deps test-deps packaging-deps check-swift build library portable install dist deb examples-check abi \
+.PHONY: help deps test-deps packaging-deps check-swift build library library-check portable install dist deb examples-check abi \
 	abi-check package-check demo test test-address test-thread lint format fuzz \
 	fuzz-campaign fixtures documents evaluate reader kernel-check kernel-bench shaders shaders-check
 
@@ -89,7 +89,10 @@ abi-check: packaging-deps ## fail where the C interface is not what abi/ says, a
 	@Scripts/abi test
 	@Scripts/abi check
 
-package-check: abi-check examples-check dist deb ## all of the packaging, built once
+package-check: abi-check library-check examples-check dist deb ## all of the packaging, built once
+
+library-check: library ## hold the C library to what it needs, exports and answers
+	Scripts/check-library $(LIBRARY)
 
 demo: build ## read a document and answer a question about it (DEMO_DOCUMENT, DEMO_QUESTION)
 	$(THIMBLE) read $(DEMO_DOCUMENT) -q "$(DEMO_QUESTION)"

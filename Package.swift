@@ -183,8 +183,8 @@ if Context.environment["THIMBLE_FUZZ"] != nil {
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "CLibFuzzer", "Checkpoints", "Documents", "FeatureFiles", "Memory", "ModelFile",
-                "SessionFiles", "Tensors", "Tokenizers",
+                "CLibFuzzer", "CThimble", "Checkpoints", "Documents", "FeatureFiles", "Memory", "ModelFile",
+                "SessionFiles", "Tensors", "ThimbleCAPI", "Tokenizers",
             ],
             path: "Fuzz/Targets", swiftSettings: swift),
     ]

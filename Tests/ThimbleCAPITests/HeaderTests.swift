@@ -71,3 +71,18 @@ func everyCompilerTakesTheHeader(compiler: String, standard: String) throws {
     let defined = try text("Exports.c").matches(of: definition).map { String($0.1) }
     #expect(try Set(defined) == Set(functions()) && defined.count == exported.count)
 }
+
+@Test(arguments: ["gcc", "clang"])
+func theProgramOfTheDocumentationCompiles(compiler: String) throws {
+    let page = Fixtures.packageRoot.appending(path: "docs/embedding.md")
+    let blocks = try String(contentsOf: page, encoding: .utf8).matches(of: /(?s)```c\n(.*?)```/).map(\.1)
+    let program = try #require(blocks.first)
+    #expect(program.contains("int main(void)"))
+    let directory = try TemporaryDirectory()
+    let path = try directory.write(program.utf8, to: "ask.c")
+    let said = try complaint(
+        of: compiler,
+        ["-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
+            + ["-I\(folder.appending(path: "include").path)", path])
+    #expect(said ?? "" == "")
+}
