@@ -103,7 +103,7 @@ public struct PagedDocument {
             throw .ready(
                 ThimbleError(
                     .invalidArgument,
-                    "\(name) is \(kind), which \(mode == .page ? "has no pages of its own" : "has no text"): read "
+                    "\(name) is \(kind), which \(mode == .page ? "has no pages of its own" : "has no text"); read "
                         + "it with \(names)"))
         }
         return mode

@@ -80,8 +80,13 @@ struct Failure: Error {
     /// The message with what to do next. Most messages say that themselves, after a semicolon; for the others
     /// there is one for each way to end.
     var advice: String? {
-        guard let message, !message.contains("; "), let mend = status.usualMend else { return message }
-        return "\(message); \(mend)"
+        guard let message, let mend = status.usualMend else { return message }
+        // What follows may also be a limit, or what there is instead: no more than facts.
+        let last = message.split(separator: "; ").dropFirst().last
+        let isMend = last.map { clause in
+            !["the limit is", "supported are"].contains { clause.hasPrefix($0) }
+        }
+        return isMend == true ? message : "\(message); \(mend)"
     }
 
     /// A fault of the command line.

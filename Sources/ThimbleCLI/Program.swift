@@ -17,7 +17,7 @@ struct Program: ParsableCommand {
 
             Answers go to standard output, everything else to standard error. Environment: THIMBLE_MODEL,
             THIMBLE_THREADS, THIMBLE_DEVICE, THIMBLE_CONTEXT, THIMBLE_KV, THIMBLE_HOST_MEMORY,
-            THIMBLE_DEVICE_MEMORY, THIMBLE_BUDGET; flags win over them.
+            THIMBLE_DEVICE_MEMORY, THIMBLE_BUDGET, THIMBLE_FEATURE_CACHE; flags win over them.
             """,
         version: "thimble \(Version.string)",
         subcommands: [
