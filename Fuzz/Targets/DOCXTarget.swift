@@ -2,8 +2,8 @@
 
 @testable import Documents
 
-/// Input: one byte of choices, then the archive itself, or the parts of one with a zero byte between them: the
-/// document, styles, numbering, footnotes, the document's relations.
+/// Input: one byte of choices, then the archive itself, or the parts of one with a zero byte between them:
+/// the document, styles, numbering, footnotes, the document's relations.
 struct DOCXTarget: FuzzTarget {
     private let limits = DocumentLimits(maxTextBytes: 1 << 16)
 
@@ -58,7 +58,8 @@ enum StoredArchive {
         for file in files {
             let name = Array(file.name.utf8)
             let size = file.content.count
-            // Version, flags, method, time, date; checksum, two sizes; lengths of the name and of what is extra.
+            // Version, flags, method, time, date; checksum, two sizes; lengths of the name and of what is
+            // extra.
             let common =
                 little(20, 2) + little(0, 8) + little(Int(checksum(file.content)), 4) + little(size, 4)
                 + little(size, 4) + little(name.count, 2) + little(0, 2)

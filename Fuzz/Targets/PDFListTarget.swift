@@ -1,5 +1,4 @@
-//! Fuzzes the reading of what poppler's programs write: they read a document that nobody vouches for, and so may
-//! write anything.
+//! Fuzzes the reading of what poppler's programs write, who read what nobody vouches for.
 
 @testable import Documents
 

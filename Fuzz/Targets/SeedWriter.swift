@@ -217,7 +217,8 @@ extension SeedWriter {
             try seed("markdown", name, try contents("\(fixtures)/produced/\(name)").prefix(1200).map { $0 })
         }
         let html =
-            "a <b>c</b> <!-- d --> &amp; &#65;<br>\n\n<script>x</script>\n\n> - [ ] ![y](z)\n\n```\ncode\n```\n"
+            "a <b>c</b> <!-- d --> &amp; &#65;<br>\n\n<script>x</script>\n\n"
+            + "> - [ ] ![y](z)\n\n```\ncode\n```\n"
         try seed("markdown", "html", Array(html.utf8))
         let box = { (left: Int, top: Int) in
             #"xMin="\#(left)" yMin="\#(top)" xMax="\#(left + 9)" yMax="\#(top + 9)""#

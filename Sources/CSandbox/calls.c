@@ -5,6 +5,7 @@
 #if CSANDBOX_HAS_CALLS
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <stdint.h>
@@ -16,11 +17,11 @@
 #define THIS_ARCHITECTURE AUDIT_ARCH_AARCH64
 #endif
 
-/// Reading what is open, opening to read (Landlock decides what), memory, time, and the end. Nothing that makes
-/// a process or a thread, a socket, a name in the file system, or reaches another process.
+/// Reading what is open, opening to read (Landlock decides what), memory, time, and the end. Nothing that
+/// makes a process or a thread, a socket, a name in the file system, or reaches another process.
 static const uint16_t allowed[] = {
     SYS_read, SYS_readv, SYS_pread64, SYS_preadv, SYS_write, SYS_writev, SYS_lseek, SYS_close,
-    SYS_openat, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_statfs, SYS_fstatfs, SYS_faccessat, SYS_faccessat2,
+    SYS_fstat, SYS_newfstatat, SYS_statx, SYS_statfs, SYS_fstatfs, SYS_faccessat, SYS_faccessat2,
     SYS_readlinkat, SYS_getdents64, SYS_getcwd, SYS_fadvise64, SYS_fcntl, SYS_dup, SYS_dup3,
     SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_madvise, SYS_brk,
     SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack,
@@ -31,7 +32,7 @@ static const uint16_t allowed[] = {
     SYS_exit, SYS_exit_group,
 #if defined(__x86_64__)
     // What newer processors do by a newer call.
-    SYS_open, SYS_stat, SYS_lstat, SYS_access, SYS_readlink, SYS_getdents, SYS_dup2, SYS_time, SYS_getpgrp,
+    SYS_stat, SYS_lstat, SYS_access, SYS_readlink, SYS_getdents, SYS_dup2, SYS_time, SYS_getpgrp,
     SYS_arch_prctl, SYS_getrlimit,
 #endif
 };
@@ -49,6 +50,9 @@ size_t csandbox_filter(struct sock_filter filter[CSANDBOX_FILTER_MAX], const cha
 /// Goes on with the next instruction where the loaded word is `VALUE`, else passes over `SKIPPED`.
 #define UNLESS_EQUAL(VALUE, SKIPPED) \
     (filter[count++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, VALUE, 0, SKIPPED))
+/// Likewise where the loaded word has a bit of `BITS`.
+#define UNLESS_ANY(BITS, SKIPPED) \
+    (filter[count++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, BITS, 0, SKIPPED))
     LOAD(arch);
     filter[count++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, THIS_ARCHITECTURE, 1, 0);
     END(SECCOMP_RET_KILL_PROCESS);
@@ -57,6 +61,20 @@ size_t csandbox_filter(struct sock_filter filter[CSANDBOX_FILTER_MAX], const cha
         UNLESS_EQUAL(allowed[i], 1);
         END(SECCOMP_RET_ALLOW);
     }
+    // Files are opened to be read, also where there is no Landlock to see to it.
+    const uint32_t changing = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY);
+    UNLESS_EQUAL(SYS_openat, 4);
+    LOAD_ARGUMENT(2, 0);
+    UNLESS_ANY(changing, 1);
+    END(SECCOMP_RET_ERRNO | EACCES);
+    END(SECCOMP_RET_ALLOW);
+#if defined(__x86_64__)
+    UNLESS_EQUAL(SYS_open, 4);
+    LOAD_ARGUMENT(1, 0);
+    UNLESS_ANY(changing, 1);
+    END(SECCOMP_RET_ERRNO | EACCES);
+    END(SECCOMP_RET_ALLOW);
+#endif
     // Limits may be read, and lowered no further than they are.
     UNLESS_EQUAL(SYS_prlimit64, 6);
     LOAD_ARGUMENT(2, 0);

@@ -4,8 +4,8 @@
 enum DOCXDocument {
     /// The text of the document: headers once at the top, the body, notes and footers at the end.
     ///
-    /// Tracked insertions count as made, deletions too. What is hidden (hidden text, white on white, two points
-    /// or smaller, hidden rows) is left out and counted, as are pictures and comments.
+    /// Tracked insertions count as made, deletions too. What is hidden (hidden text, white on white, two
+    /// points or smaller, hidden rows) is left out and counted, as are pictures and comments.
     /// - Throws: `malformed`, `unsupported`, `tooLarge`, `empty` and `outOfMemory`.
     static func text(
         of bytes: [UInt8], limits: DocumentLimits = DocumentLimits()
@@ -78,22 +78,22 @@ struct DOCXTally {
 
     /// A sentence for each that there is.
     var notes: [String] {
-        func areOut(_ count: Int) -> String { "\(count == 1 ? "is" : "are") left out" }
         var notes: [String] = []
+        func note(_ count: Int, _ noun: String) { if count > 0 { notes.append(leftOut(count, noun)) } }
         if hiddenWords > 0 {
             notes.append(
-                "\(counted(hiddenWords, "word")) of hidden text (hidden, white on white, or of two points or less) "
-                    + areOut(hiddenWords))
+                leftOut(hiddenWords, "hidden word")
+                    + " (hidden text, white on white, hidden rows, or of two points or less)")
         }
-        if deletions > 0 { notes.append("\(counted(deletions, "tracked deletion")) \(areOut(deletions))") }
+        note(deletions, "tracked deletion")
         if insertions > 0 {
             notes.append(
                 "\(counted(insertions, "tracked insertion")) \(insertions == 1 ? "is" : "are") in the text")
         }
-        if comments > 0 { notes.append("\(counted(comments, "comment")) \(areOut(comments))") }
-        if pictures > 0 { notes.append("\(counted(pictures, "picture")) \(areOut(pictures))") }
-        if objects > 0 { notes.append("\(counted(objects, "embedded object")) \(areOut(objects))") }
-        if inserts > 0 { notes.append("\(counted(inserts, "inserted file")) \(areOut(inserts))") }
+        note(comments, "comment")
+        note(pictures, "picture")
+        note(objects, "embedded object")
+        note(inserts, "inserted file")
         return notes
     }
 }

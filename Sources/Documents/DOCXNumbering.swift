@@ -146,7 +146,8 @@ struct DOCXNumbering {
         return mark
     }
 
-    /// A number as its format writes it; formats that are not known, and numbers they do not reach, in digits.
+    /// A number as its format writes it; formats that are not known, and numbers they do not reach, in
+    /// digits.
     static func spelled(_ number: Int, _ format: String) -> String {
         switch format {
         case "decimalZero" where (0..<10).contains(number): return "0\(number)"

@@ -12,6 +12,8 @@ struct DOCXPackage {
     }
 
     let archive: ZipArchive
+    /// Until when its parts may be read.
+    private let deadline: ContinuousClock.Instant
     /// The name of the main part, such as `word/document.xml`.
     let main: String
 
@@ -19,7 +21,8 @@ struct DOCXPackage {
     /// - Throws: `unsupported` for archives that hold something else, by name, and what `ZipArchive` throws.
     init(_ bytes: [UInt8]) throws(DocumentError) {
         archive = try ZipArchive(bytes)
-        let relations = try Self.relations(of: "", in: archive)
+        deadline = .now + .seconds(DocumentLimits.maxDOCXSeconds)
+        let relations = try Self.relations(of: "", in: archive, until: deadline)
         guard let relation = relations.values.first(where: { $0.kind == "officeDocument" }) else {
             throw DocumentError(.unsupported, try Self.description(of: archive))
         }
@@ -34,23 +37,23 @@ struct DOCXPackage {
 
     /// The relations of a part, by their ids.
     func relations(of part: String) throws(DocumentError) -> [String: Relation] {
-        try Self.relations(of: part, in: archive)
+        try Self.relations(of: part, in: archive, until: deadline)
     }
 
     /// A reader of a part; nil where it is not there.
     func reader(of part: String) throws(DocumentError) -> XMLReader? {
         guard let content = try archive.contents(of: part) else { return nil }
-        return try XMLReader(content, name: part)
+        return try XMLReader(content, name: part, until: deadline)
     }
 
     private static func relations(
-        of part: String, in archive: ZipArchive
+        of part: String, in archive: ZipArchive, until deadline: ContinuousClock.Instant
     ) throws(DocumentError) -> [String: Relation] {
         let folder = part.contains("/") ? part.split(separator: "/").dropLast() : []
         let name = (folder + ["_rels", "\(part.split(separator: "/").last ?? "").rels"]).joined(
             separator: "/")
         guard let content = try archive.contents(of: name) else { return [:] }
-        let reader = try XMLReader(content, name: name)
+        let reader = try XMLReader(content, name: name, until: deadline)
         var relations: [String: Relation] = [:]
         while let event = try reader.next() {
             guard event == .start("Relationship"), let id = reader.attribute("Id"),

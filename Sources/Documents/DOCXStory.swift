@@ -11,6 +11,8 @@ final class DOCXStory {
     /// Ids of notes in the order in which the text refers to them.
     private(set) var footnotes: [String] = []
     private(set) var endnotes: [String] = []
+    /// Where each stands in its list, by its kind and id.
+    private var noteIndexes: [String: Int] = [:]
     private var reader: XMLReader!
     /// Whether a colour may lie behind the text at hand: of the page, or of the table or cell around it.
     private var isOnColour = false
@@ -54,8 +56,8 @@ final class DOCXStory {
 
     // MARK: - Blocks
 
-    /// The blocks until the element ends that left the depth `outside` behind. Elements that only hold blocks -
-    /// content controls, insertions, custom XML - are passed through.
+    /// The blocks until the element ends that left the depth `outside` behind. Elements that only hold
+    /// blocks - content controls, insertions, custom XML - are passed through.
     private func blocks(outside: Int) throws(DocumentError) -> [DOCXBlock] {
         var blocks: [DOCXBlock] = []
         while let event = try reader.next(), reader.depth > outside {
@@ -228,8 +230,8 @@ final class DOCXStory {
         case "br", "cr": text += "\n"
         case "noBreakHyphen": text += "\u{2011}"
         case "sym": text += symbol()
-        case "footnoteReference": text += reference(&footnotes, offset: 0)
-        case "endnoteReference": text += reference(&endnotes, offset: footnotes.count)
+        case "footnoteReference": text += reference("footnote", &footnotes, offset: 0)
+        case "endnoteReference": text += reference("endnote", &endnotes, offset: footnotes.count)
         case "txbxContent":
             let isAround = isOnColour
             // A box has a background of its own.
@@ -252,10 +254,14 @@ final class DOCXStory {
     }
 
     /// A note is said at its first reference; the number stands at each.
-    private func reference(_ notes: inout [String], offset: Int) -> String {
+    private func reference(_ element: String, _ notes: inout [String], offset: Int) -> String {
         guard let id = reader.attribute("id") else { return "" }
-        let index = notes.firstIndex(of: id) ?? notes.count
-        if index == notes.count { notes.append(id) }
+        let known = noteIndexes[element + id]
+        let index = known ?? notes.count
+        if known == nil {
+            notes.append(id)
+            noteIndexes[element + id] = index
+        }
         return "[\(offset + index + 1)]"
     }
 

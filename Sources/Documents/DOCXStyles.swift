@@ -51,7 +51,8 @@ struct DOCXProperties {
         !["0", "false", "off"].contains(reader.attribute("val") ?? "1")
     }
 
-    /// Reads `pPr` or `rPr`, which just began, to its end. The `rPr` within a `pPr` is of the paragraph's mark.
+    /// Reads `pPr` or `rPr`, which just began, to its end. The `rPr` within a `pPr` is of the paragraph's
+    /// mark.
     static func read(from reader: XMLReader) throws(DocumentError) -> DOCXProperties {
         var properties = DOCXProperties()
         let outside = reader.depth - 1

@@ -25,8 +25,8 @@ public struct DocumentLimits: Sendable, Equatable {
         self.image = image
     }
 
-    /// The most bytes of a file: of a text, of a PDF, or of a picture, whose file is never much larger than its
-    /// pixels.
+    /// The most bytes of a file: of a text, of a PDF, or of a picture, whose file is never much larger than
+    /// its pixels.
     public var maxFileBytes: Int {
         let (pixelBytes, overflows) = image.maxPixels.multipliedReportingOverflow(by: 4)
         return max(maxTextBytes, Self.maxPDFBytes, overflows ? .max : pixelBytes)
@@ -67,6 +67,12 @@ public struct DocumentLimits: Sendable, Equatable {
     static let freeInflatedBytes = 1 << 20
     /// The most elements within one another in a part of a DOCX.
     static let maxXMLDepth = 200
+    /// The most attributes of an element of a part: the parser compares each with each.
+    static let maxXMLAttributes = 256
+    /// The most bytes of a part without a tag's beginning: the parser looks back over them time and again.
+    static let maxXMLStretch = 1 << 20
+    /// The most seconds for the reading of all parts of a DOCX.
+    static let maxDOCXSeconds = 20
     /// The most bytes of Markdown: its parser has no limit of time.
     static let maxMarkdownBytes = 1 << 22
     /// The most bytes of memory, code and libraries included, of a program that reads a PDF.

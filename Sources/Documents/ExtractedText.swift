@@ -46,6 +46,11 @@ struct BlockText {
 /// `3 words`, `1 word`: a number with what it counts.
 func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
 
+/// `3 pictures are left out`.
+func leftOut(_ count: Int, _ noun: String) -> String {
+    "\(counted(count, noun)) \(count == 1 ? "is" : "are") left out"
+}
+
 /// Words of a text: runs without white space.
 func wordCount(_ text: some StringProtocol) -> Int {
     text.split(whereSeparator: \.isWhitespace).count

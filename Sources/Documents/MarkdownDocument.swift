@@ -4,9 +4,9 @@ import CMarkdown
 
 /// Reads Markdown: CommonMark with tables, task lists and struck-out text.
 enum MarkdownDocument {
-    /// The text, without marks: headings, paragraphs, lists with their numbers or bullets, tables a row a line,
-    /// code as it stands. A link is its text, a picture its description. Of HTML the text is kept; comments,
-    /// scripts and styles are left out and counted.
+    /// The text, without marks: headings, paragraphs, lists with their numbers or bullets, tables a row a
+    /// line, code as it stands. A link is its text, a picture its description. Of HTML the text is kept;
+    /// comments, scripts and styles are left out and counted.
     /// - Throws: `tooLarge`, `empty`, `outOfMemory`.
     static func text(
         of markdown: String, limits: DocumentLimits = DocumentLimits()

@@ -29,15 +29,9 @@ final class MarkdownWriter {
     var notes: [String] {
         var notes: [String] = []
         if hiddenPieces > 0 {
-            notes.append(
-                "\(counted(hiddenPieces, "comment")) or scripts of HTML \(hiddenPieces == 1 ? "is" : "are") left out"
-            )
+            notes.append(leftOut(hiddenPieces, "hidden part") + " (comments, scripts and styles of HTML)")
         }
-        if pictures > 0 {
-            notes.append(
-                "\(counted(pictures, "picture")) \(pictures == 1 ? "is" : "are") left out but for the description"
-            )
-        }
+        if pictures > 0 { notes.append(leftOut(pictures, "picture") + ", but for what describes it") }
         return notes
     }
 

@@ -30,21 +30,19 @@ extension PDFDocument {
         var found: [String] = []
         if unseen > 0 {
             found.append(
-                "\(counted(unseen, "word")) on \(listed(unseenPages)) cannot be seen where "
-                    + "\(unseenPages.count == 1 ? "it is" : "they are") drawn, and \(unseen == 1 ? "is" : "are") "
-                    + "left out")
+                leftOut(unseen, "word")
+                    + ", on \(listed(unseenPages)), for nobody can see them where they are drawn")
         }
         if undrawn > 0 {
             found.append(
                 "\(counted(undrawn, "page")) could not be drawn, so no hidden text was looked for there")
         }
         guard !blocks.text.isEmpty else {
-            throw DocumentError(
-                .empty,
+            let reason =
                 unseen > 0
-                    ? "none of its \(counted(unseen, "word")) can be seen where the pages are drawn: the text is "
-                        + "hidden, or its font is missing here; read it with --mode page"
-                    : "the PDF has no text: its pages are pictures; read it with --mode page")
+                ? "nobody can see its text where it is drawn: it is hidden, or its font is missing here"
+                : "the PDF has no text: its pages are pictures"
+            throw DocumentError(.empty, reason + "; read it with --mode page")
         }
         return ExtractedText(text: blocks.text, notes: found)
     }

@@ -27,7 +27,7 @@ public final class PDFDocument {
             ["-"], on: file, limits, outputLimit: DocumentLimits.maxReportBytes, to: "look at the PDF")
         if outcome.complaints.contains("Incorrect password") {
             throw DocumentError(
-                .unsupported, "the PDF is protected by a password; save it without one, and read that")
+                .unsupported, "the PDF is protected by a password: save it without one, and read that")
         }
         // A title may spell anything, on lines of its own; what counts comes after it.
         let report = String(decoding: outcome.output, as: UTF8.self)
@@ -48,8 +48,8 @@ public final class PDFDocument {
         guard count <= limits.maxPages else {
             throw DocumentError(
                 .tooLarge,
-                "the PDF has \(pageCount) pages, and \(limits.maxPages) are read at most; choose some, as with "
-                    + "--pages 1-\(limits.maxPages)")
+                "the PDF has \(pageCount) pages, and \(limits.maxPages) are read at most: choose some, as "
+                    + "with --pages 1-\(limits.maxPages)")
         }
     }
 
@@ -66,7 +66,7 @@ public final class PDFDocument {
             throw DocumentError(
                 .tooLarge,
                 "page \(index + 1) is \(Int(width)) x \(Int(height)) pixels at \(dpi) dpi; the limit is "
-                    + "\(DocumentLimits.maxPagePixels) in all; lower dpi in the page settings")
+                    + "\(DocumentLimits.maxPagePixels) in all: lower dpi in the page settings")
         }
         // A page is a pixel larger where poppler rounds otherwise.
         let most = (Int(width) + 1) * (Int(height) + 1) * 3 + 64
@@ -90,8 +90,8 @@ public final class PDFDocument {
         let missing = SandboxedProgram.missingConfinement
         guard !missing.isEmpty else { return [] }
         return [
-            "this system has no \(missing.joined(separator: " and no ")), so the programs that read PDFs are held "
-                + "by limits of memory, time and files alone"
+            "this system has no \(missing.joined(separator: " and no ")), so the programs that read PDFs "
+                + "are held by limits of memory, time and files alone"
         ]
     }
 

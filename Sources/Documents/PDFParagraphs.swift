@@ -84,11 +84,11 @@ struct PDFParagraphs {
     }
 }
 
-/// Tables among the blocks of a page. Poppler takes a table for columns of text, and gives one column after the
-/// other.
+/// Tables among the blocks of a page. Poppler takes a table for columns of text, and gives one column after
+/// the other.
 enum PDFTables {
-    /// The blocks, but for those that are columns of a table: these are one block, a line for each row. What has
-    /// lines of more than five words on average is no cell, so that columns of prose stay columns.
+    /// The blocks, but for those that are columns of a table: these are one block, a line for each row.
+    /// What has lines of more than five words on average is no cell, so that columns of prose stay columns.
     static func inRows(_ blocks: [[[PDFWord]]]) -> [[[PDFWord]]] {
         var result: [[[PDFWord]]] = []
         var cells: [[[PDFWord]]] = []

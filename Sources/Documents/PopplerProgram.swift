@@ -30,11 +30,11 @@ enum PopplerProgram: String {
         case .cannotStart(let number):
             DocumentError(.unreadable, "\(rawValue) cannot be started to \(what): error \(number)")
         case .tooSlow:
+            // The processor's seconds end it first, unless others keep it waiting.
             DocumentError(
                 .tooLarge,
-                "to \(what) takes more than the limit of "
-                    + "\(counted(min(limits.programSeconds, DocumentLimits.maxProgramCPUSeconds), "second")) of the "
-                    + "processor, or \(limits.programSeconds) in all")
+                "to \(what) takes longer than the limit, which is "
+                    + counted(min(limits.programSeconds, DocumentLimits.maxProgramCPUSeconds), "second"))
         case .tooMuchMemory:
             DocumentError(
                 .tooLarge, "to \(what) takes more than \(DocumentLimits.maxProgramBytes >> 20) MiB of memory")

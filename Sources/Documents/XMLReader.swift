@@ -21,6 +21,8 @@ import Glibc
     private var pendingEnd: String?
     /// Elements that are open.
     private(set) var depth = 0
+    private let deadline: ContinuousClock.Instant
+    private var eventCount = 0
 
     /// libxml2 makes its tables once, before any thread reads.
     private static let isReady: Bool = {
@@ -28,17 +30,18 @@ import Glibc
         return true
     }()
 
-    /// - Parameter name: of the part, for messages.
-    /// - Throws: `malformed`, `unsupported` for another encoding or a document type, `outOfMemory`.
-    init(_ content: [UInt8], name: String) throws(DocumentError) {
+    /// - Parameters:
+    ///   - name: of the part, for messages.
+    ///   - deadline: until when there are events: whatever is slow, of the parser or of who takes them, ends.
+    /// - Throws: `malformed`, `unsupported` for another encoding, `tooLarge`, `outOfMemory`.
+    init(
+        _ content: [UInt8], name: String, until deadline: ContinuousClock.Instant = .now + .seconds(60)
+    ) throws(DocumentError) {
         _ = Self.isReady
         guard String(validating: content, as: UTF8.self) != nil else {
             throw DocumentError(.unsupported, "\(name) is not UTF-8 text, which XML in a DOCX is")
         }
-        guard !content.hasDeclaration else {
-            throw DocumentError(
-                .malformed, "\(name) declares a document type, which XML in a DOCX must not")
-        }
+        try XMLScan(content, name: name).check()
         bytes = try HostBuffer(byteCount: content.count, for: "a part of a document")
         unsafe bytes.bytes.copyBytes(from: content)
         let options =
@@ -50,12 +53,19 @@ import Glibc
         else { throw DocumentError(.outOfMemory, "no memory to read \(name)") }
         unsafe reader = opened
         self.name = name
+        self.deadline = deadline
     }
 
     deinit { unsafe xmlFreeTextReader(reader) }
 
     /// What comes next; nil at the end. Throws `malformed` and `tooLarge`.
     func next() throws(DocumentError) -> Event? {
+        eventCount += 1
+        guard eventCount % 16 != 0 || ContinuousClock.now < deadline else {
+            throw DocumentError(
+                .tooLarge,
+                "to read \(name) takes more than the limit of \(DocumentLimits.maxDOCXSeconds) seconds")
+        }
         if let local = pendingEnd {
             pendingEnd = nil
             depth -= 1
@@ -117,16 +127,5 @@ import Glibc
 
     private static func string(_ text: UnsafePointer<xmlChar>) -> String {
         unsafe String(decoding: UnsafeBufferPointer(start: text, count: strlen(text)), as: UTF8.self)
-    }
-}
-
-extension [UInt8] {
-    /// Whether a declaration of a document type or of an entity may begin in it.
-    fileprivate var hasDeclaration: Bool {
-        guard count >= 3 else { return false }
-        return (0..<count - 2).contains { index in
-            self[index] == UInt8(ascii: "<") && self[index + 1] == UInt8(ascii: "!")
-                && (self[index + 2] == UInt8(ascii: "D") || self[index + 2] == UInt8(ascii: "E"))
-        }
     }
 }

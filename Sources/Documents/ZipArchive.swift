@@ -90,7 +90,7 @@ import CZip
         )
         guard encryption == ZIP_EM_NONE else {
             throw DocumentError(
-                .unsupported, "\(name) in the archive is encrypted; save it without a password")
+                .unsupported, "\(name) in the archive is encrypted: save it without a password")
         }
         guard [ZIP_CM_STORE, ZIP_CM_DEFLATE].contains(method) else {
             throw DocumentError(.unsupported, "\(name) in the archive is packed in an unusual way")

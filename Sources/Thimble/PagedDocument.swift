@@ -1,7 +1,7 @@
 //! Files to page images: what `read` shows the model.
 
 public import Documents
-internal import Glibc
+internal import Foundation
 
 /// One document, ready to be drawn page by page. Not to be shared between threads.
 public struct PagedDocument {
@@ -9,8 +9,8 @@ public struct PagedDocument {
     public let name: String
     /// How it is read; `text` has no pages to draw.
     public let mode: ReadingMode
-    /// The text of the document, as far as it was chosen; nil for an image, for a PDF that draws its own pages,
-    /// and for some pages of a text.
+    /// The text of the document, as far as it was chosen; nil for an image, for a PDF that draws its own
+    /// pages, and for some pages of a text.
     public let text: String?
     private let content: Content
     private let openingNotes: [String]
@@ -25,16 +25,18 @@ public struct PagedDocument {
     /// Reads a PDF, DOCX, text, Markdown or image file; `-` is standard input.
     ///
     /// - Parameters:
-    ///   - mode: how it is read. By default a PDF and an image draw their own pages, and text is set on pages;
-    ///     a mode that the document does not have throws `invalidArgument`.
+    ///   - mode: how it is read; a mode that the document does not have throws `invalidArgument`. By default
+    ///     an image and a PDF draw their own pages, and text is set on pages.
+    ///   - prefersGlyph: whether by default a PDF's text is set on pages, too, where it has any: for models that
+    ///     were trained on such pages.
     ///   - choose: which pages of so many are wanted, by ascending indexes from 0. These are a PDF's own pages,
     ///     also where its text is set anew, else those that are drawn. By default all; more than 500 of a PDF
     ///     throw `corrupt`. A document that is read as text has no pages but a PDF's; 1 stands for it.
     public init(
-        path: String, settings: PageSettings, mode: ReadingMode? = nil,
+        path: String, settings: PageSettings, mode: ReadingMode? = nil, prefersGlyph: Bool = false,
         choosing choose: (_ pageCount: Int) -> [Int] = { Array(0..<$0) }
     ) throws(ThimbleError) {
-        do { try self.init(path, settings, mode, choose) } catch { throw error.ours }
+        do { try self.init(path, settings, mode, prefersGlyph, choose) } catch { throw error.ours }
     }
 
     /// Tells faults of documents, whose messages may not say which one, from those that do.
@@ -54,7 +56,8 @@ public struct PagedDocument {
     }
 
     private init(
-        _ path: String, _ settings: PageSettings, _ wanted: ReadingMode?, _ choose: (Int) -> [Int]
+        _ path: String, _ settings: PageSettings, _ wanted: ReadingMode?, _ prefersGlyph: Bool,
+        _ choose: (Int) -> [Int]
     ) throws(Fault) {
         name = path
         let source: DocumentSource
@@ -73,25 +76,37 @@ public struct PagedDocument {
                 mode = try Self.mode(wanted ?? .page, of: path, "an image", [.page])
                 (content, text, openingNotes) = (choose(1).isEmpty ? .text : .image(image), nil, [])
             case .pdf(let bytes):
-                mode = wanted ?? .page
                 let document = try PDFDocument(bytes: bytes)
                 let chosen = choose(document.pageCount)
                 try document.require(pages: chosen.count)
-                if mode == .page {
-                    try settings.validate()
-                    content = .pdf(document, chosen: chosen, dpi: settings.dpi)
-                    (text, openingNotes) = (nil, PDFDocument.missingConfinement)
-                } else if chosen.isEmpty {
-                    (content, text, openingNotes) = (.text, nil, [])
-                } else {
-                    let extracted = try document.text(ofPages: chosen)
-                    (content, text) = try Self.set(extracted.text, mode, settings) { Array(0..<$0) }
-                    openingNotes = PDFDocument.missingConfinement + extracted.notes
-                }
+                (mode, content, text, openingNotes) = try Self.read(
+                    document, chosen, wanted, prefersGlyph, settings)
             }
         } catch let error as DocumentError { throw .ofDocument(path, error) } catch let error as Fault {
             throw error
         } catch { throw .ready(ThimbleError(.internal, "\(path): \(error)")) }
+    }
+
+    /// The chosen pages of a PDF: drawn as they are, or their text. Where its text is only preferred, a PDF
+    /// without any - a scan - shows its pages.
+    private static func read(
+        _ document: PDFDocument, _ chosen: [Int], _ wanted: ReadingMode?, _ prefersGlyph: Bool,
+        _ settings: PageSettings
+    ) throws(DocumentError) -> (ReadingMode, Content, String?, [String]) {
+        let notes = PDFDocument.missingConfinement
+        let mode = wanted ?? (prefersGlyph ? .glyph : .page)
+        if mode != .page {
+            if chosen.isEmpty { return (mode, .text, nil, []) }
+            do {
+                let extracted = try document.text(ofPages: chosen)
+                let (content, text) = try set(extracted.text, mode, settings) { Array(0..<$0) }
+                return (mode, content, text, notes + extracted.notes)
+            } catch {
+                guard error.kind == .empty && wanted == nil else { throw error }
+            }
+        }
+        try settings.validate()
+        return (.page, .pdf(document, chosen: chosen, dpi: settings.dpi), nil, notes)
     }
 
     /// Throws where the document is not read in this mode.
@@ -103,8 +118,8 @@ public struct PagedDocument {
             throw .ready(
                 ThimbleError(
                     .invalidArgument,
-                    "\(name) is \(kind), which \(mode == .page ? "has no pages of its own" : "has no text"); read "
-                        + "it with \(names)"))
+                    "\(name) is \(kind), which \(mode == .page ? "has no pages of its own" : "has no text"): "
+                        + "read it with \(names)"))
         }
         return mode
     }
@@ -124,21 +139,13 @@ public struct PagedDocument {
     private static func load(_ path: String) throws(DocumentError) -> DocumentSource {
         guard path == "-" else { return try DocumentSource.load(path: path) }
         let limit = DocumentLimits().maxFileBytes
-        var input: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let count = unsafe read(STDIN_FILENO, &chunk, chunk.count)
-            if count == 0 { break }
-            if count < 0 {
-                if errno == EINTR { continue }
-                throw DocumentError(.unreadable, "standard input cannot be read")
-            }
-            input += chunk[..<count]
-            guard input.count <= limit else {
-                throw DocumentError(.tooLarge, "standard input has more than \(limit) bytes")
-            }
+        guard let input = try? FileHandle.standardInput.read(upToCount: limit + 1) else {
+            throw DocumentError(.unreadable, "standard input cannot be read")
         }
-        return try DocumentSource.load(bytes: input, name: "standard input")
+        guard input.count <= limit else {
+            throw DocumentError(.tooLarge, "standard input has more than \(limit) bytes")
+        }
+        return try DocumentSource.load(bytes: Array(input), name: "standard input")
     }
 
     /// Pages to draw, of those that were chosen; none in the mode `text`.
@@ -151,9 +158,9 @@ public struct PagedDocument {
         }
     }
 
-    /// What a reader of the document must know: what was left out of it, because it is hidden or is no text, and
-    /// which of the pages drawn so far were damaged. Sentences without their ends; facts, not text of the
-    /// document.
+    /// What a reader of the document must know: what was left out of it, because it is hidden or is no
+    /// text, and which of the pages drawn so far were damaged. Sentences without their ends; facts, not
+    /// text of the document.
     public var notes: [String] {
         guard case .pdf(let document, _, _) = content else { return openingNotes }
         return openingNotes + document.notes
@@ -185,28 +192,5 @@ public func loadImage(path: String) throws(ThimbleError) -> RGBImage {
         throw error
     } catch {
         throw ThimbleError(.internal, "\(path): \(error)")
-    }
-}
-
-/// Decodes the bytes of an image file; `name` is what messages call it.
-public func decodeImage(_ bytes: [UInt8], name: String) throws(ThimbleError) -> RGBImage {
-    let source: DocumentSource
-    do { source = try DocumentSource.load(bytes: bytes, name: name) } catch { throw ThimbleError(error) }
-    guard case .image(let image) = source else {
-        throw ThimbleError(.unsupported, "\(name) is no image; images are PNG, JPEG or WebP files")
-    }
-    return image
-}
-
-/// Throws `corrupt` where an image of that size in pixels is larger than is read from files.
-public func checkImageSize(_ width: Int, _ height: Int, name: String) throws(ThimbleError) {
-    let limits = ImageLimits()
-    guard width <= limits.maxWidth, height <= limits.maxHeight,
-        width.multipliedReportingOverflow(by: height).partialValue <= limits.maxPixels
-    else {
-        throw ThimbleError(
-            .corrupt,
-            "\(name) has \(width) x \(height) pixels; the limits are \(limits.maxWidth) a side and "
-                + "\(limits.maxPixels) in all")
     }
 }

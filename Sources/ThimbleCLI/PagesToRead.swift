@@ -9,14 +9,16 @@ struct PagesToRead {
 
     /// Opens the documents in order; only what is selected of a PDF is read.
     init(
-        _ paths: [String], _ settings: PageSettings, _ mode: ReadingMode?, _ selection: PageSelection?
+        _ paths: [String], _ settings: PageSettings, _ mode: ReadingMode?, prefersGlyph: Bool,
+        _ selection: PageSelection?
     ) throws {
         var documents: [PagedDocument] = []
         // Pages of the documents so far, chosen or not: they are counted over all.
         var count = 0
         for path in paths {
             documents.append(
-                try PagedDocument(path: path, settings: settings, mode: mode) { own in
+                try PagedDocument(path: path, settings: settings, mode: mode, prefersGlyph: prefersGlyph) {
+                    own in
                     defer { count += own }
                     return selection.map { $0.indexes(in: count..<count + own) } ?? Array(0..<own)
                 })

@@ -9,9 +9,10 @@ struct ReadCommand: ParsableCommand {
         abstract: "Answer a question about documents, or draw their pages.",
         discussion: """
             Text is drawn as page images, which the model reads: they take fewer tokens than the text would.
-            So is what a DOCX or Markdown file says. A PDF shows its own pages (--mode page), or its text is set
-            on pages (--mode glyph); --mode text gives the model a document's text as text. Images are pages as
-            they are. Without --model, THIMBLE_MODEL names the model, else the bundled reader is taken.
+            So is what a DOCX or Markdown file says. A PDF shows its own pages (--mode page), or its text is
+            set on pages (--mode glyph, and the default where the model was trained on such); --mode text gives
+            the model a document's text as text. Images are pages as they are. Without --model, THIMBLE_MODEL
+            names the model, else the bundled reader is taken.
 
             Examples:
               thimble read Examples/voyage.txt -q "What is the code of copper-kettle?"
@@ -122,20 +123,23 @@ struct ReadCommand: ParsableCommand {
     /// budget says of them before any.
     private func open(with modelPath: String?, _ budget: Budget) throws -> PagesToRead {
         var settings = PageSettings()
-        if let pageSettings {
-            settings = try loadPageSettings(path: pageSettings)
-        } else if let modelPath {
-            settings = try ModelInspection(modelPath: modelPath).pageSettings()
+        var prefersGlyph = false
+        if let modelPath {
+            let model = try ModelInspection(modelPath: modelPath)
+            settings = try model.pageSettings()
+            // Who says how its pages are set was trained on such.
+            prefersGlyph = model.description.pageSettings != nil
         }
+        if let pageSettings { settings = try loadPageSettings(path: pageSettings) }
         if let json = budget.pageSettingsJSON {
             settings = try settings.overlaid(json: json)
         }
         if let font { settings.fontPath = font }
-        return try PagesToRead(files, settings, mode, pages)
+        return try PagesToRead(files, settings, mode, prefersGlyph: prefersGlyph, pages)
     }
 
-    /// What the model is shown, document by document. Pages and text that do not fit in the context are counted,
-    /// never left out.
+    /// What the model is shown, document by document. Pages and text that do not fit in the context are
+    /// counted, never left out.
     private func items(of selection: PagesToRead, for engine: Engine) throws -> [Message.Item] {
         var items: [Message.Item] = []
         var (imageTokens, textTokens) = (0, 0)
@@ -158,7 +162,8 @@ struct ReadCommand: ParsableCommand {
             throw Failure(
                 .failure,
                 "\(files[0]): \(parts.joined(separator: " and ")), and the context holds "
-                    + "\(engine.contextLength); read fewer with --pages, or raise --context if the model allows it"
+                    + "\(engine.contextLength); read fewer with --pages, or raise --context if the model "
+                    + "allows it"
             )
         }
         return items
@@ -179,7 +184,7 @@ struct ReadCommand: ParsableCommand {
 
     /// Draws into a folder. Of the models, only one that is named or at hand lends its page settings.
     private func render(to folder: String) throws {
-        let modelPath = pageSettings == nil ? model ?? Environment.model ?? DefaultModel.bundled : nil
+        let modelPath = pageSettings == nil ? model ?? Environment.model ?? DefaultModel.bundled : model
         let selection = try open(with: modelPath, engineFlags.merged())
         var output = try PageFolder(path: folder)
         var bar = ProgressBar("drawing", delay: .seconds(1))

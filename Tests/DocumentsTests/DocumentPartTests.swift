@@ -1,5 +1,4 @@
-//! The pieces that documents are read by: words and their places, pictures of pages, numbers of lists, names of
-//! parts.
+//! The pieces that documents are read by: words and places, pictures, numbers of lists, names of parts.
 
 import Testing
 
@@ -36,7 +35,8 @@ import Testing
 
     @Test func ligaturesAreLettersAndControlsAreNothing() {
         let pages = words(
-            "<page >\n<block >\n<line >\n<word xMin=\"1\" yMin=\"1\" xMax=\"2\" yMax=\"2\">e\u{FB03}c\u{1E}\u{1}\u{80}x</word>"
+            "<page >\n<block >\n<line >\n"
+                + "<word xMin=\"1\" yMin=\"1\" xMax=\"2\" yMax=\"2\">e\u{FB03}c\u{1E}\u{1}\u{80}x</word>"
         )
         #expect(pages[0].blocks[0][0].map(\.text) == ["efficffix"])
     }
@@ -170,6 +170,30 @@ import Testing
         #expect(throws: DocumentError.self) {
             let reader = try XMLReader(Array(text.utf8), name: "x")
             while try reader.next() != nil {}
+        }
+    }
+
+    @Test func whatComesAfterTheDeadlineIsRefused() throws {
+        let text = "<a>\(String(repeating: "<b/>", count: 100))</a>"
+        let error = #expect(throws: DocumentError.self) {
+            let reader = try XMLReader(Array(text.utf8), name: "x", until: .now - .seconds(1))
+            while try reader.next() != nil {}
+        }
+        #expect(error?.kind == .tooLarge)
+    }
+
+    @Test func marksWithinQuotesCommentsAndDataCountForNothing() throws {
+        let quiet = String(repeating: "'\"=> ", count: 400)
+        let text =
+            "<?x \(quiet)?><a b='>\"' c=\"'>\"><!-- \(quiet)<b \(quiet) -->"
+            + "<![CDATA[\(quiet)<!D]]>\(quiet)</a>"
+        try XMLScan(Array(text.utf8), name: "x").check()
+        for fault in ["<!DOCTYPE a>", "<a><!ENTITY", "<!", "<a \(String(repeating: "b='>' ", count: 257))>"] {
+            #expect(throws: DocumentError.self) { try XMLScan(Array(fault.utf8), name: "x").check() }
+        }
+        let long = String(repeating: "x", count: DocumentLimits.maxXMLStretch)
+        for fault in ["<a>\(long)y", "<a b='\(long)'/>", "<!--\(long)", "<![CDATA[\(long)", "\(long)y<a/>"] {
+            #expect(throws: DocumentError.self) { try XMLScan(Array(fault.utf8), name: "x").check() }
         }
     }
 

@@ -33,16 +33,17 @@ private func text(_ markdown: String) throws -> String { try MarkdownDocument.te
     @Test func commentsAndScriptsAreLeftOutAndCounted() throws {
         let extracted = try MarkdownDocument.text(
             of:
-                "Seen <!-- not --> here<br>below.\n\n<!-- a -->\n\n<div>In <b>a</b> box&amp;c<SCRIPT>x()</Script >y</div>\n"
+                "Seen <!-- not --> here<br>below.\n\n<!-- a -->\n\n"
+                + "<div>In <b>a</b> box&amp;c<SCRIPT>x()</Script >y</div>\n"
         )
         #expect(extracted.text == "Seen  here\nbelow.\n\nIn a box&cy")
-        #expect(extracted.notes == ["3 comments or scripts of HTML are left out"])
+        #expect(extracted.notes == ["3 hidden parts are left out (comments, scripts and styles of HTML)"])
     }
 
     @Test func aPictureIsItsDescription() throws {
         let extracted = try MarkdownDocument.text(of: "![A *boat*](x.png)\n")
         #expect(extracted.text == "A boat")
-        #expect(extracted.notes == ["1 picture is left out but for the description"])
+        #expect(extracted.notes == ["1 picture is left out, but for what describes it"])
     }
 
     @Test(arguments: ["<!-- only this -->", "[a]: b", "***", "<script>x</script>"])
@@ -76,7 +77,8 @@ private func text(_ markdown: String) throws -> String { try MarkdownDocument.te
 
     @Test func aWideTableOfShortRowsStopsAtTheLimit() {
         let width = 100
-        let head = String(repeating: "|a", count: width) + "\n" + String(repeating: "|-", count: width) + "\n"
+        let head =
+            String(repeating: "|a", count: width) + "\n" + String(repeating: "|---", count: width) + "\n"
         let table = head + String(repeating: "|b\n", count: 20_000)
         let error = #expect(throws: DocumentError.self) {
             try MarkdownDocument.text(of: table, limits: DocumentLimits(maxTextBytes: 1 << 20))

@@ -24,8 +24,8 @@ struct ProducedDocument: Decodable, CustomTestStringConvertible, Sendable {
     var path: String { TestSupport.Fixtures.url("produced/\(name)").path }
 }
 
-/// Texts are compared without regard to white space: a line ends where its page does. Between Chinese characters
-/// a line's end is no space at all.
+/// Texts are compared without regard to white space: a line ends where its page does. Between Chinese
+/// characters a line's end is no space at all.
 func squeezed(_ text: String) -> String {
     let isChinese = text.unicodeScalars.contains { (0x4E00...0x9FFF).contains($0.value) }
     return text.split(whereSeparator: \.isWhitespace).joined(separator: isChinese ? "" : " ")

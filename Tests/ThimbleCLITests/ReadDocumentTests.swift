@@ -16,13 +16,15 @@ private func size(_ path: String) throws -> (width: Int, height: Int) {
 @Test func aPDFDrawsItsOwnPages() throws {
     let directory = try TemporaryDirectory()
     let run = try ProgramRun.of(
-        "read", fixture("produced/reportlab-12.pdf"), "--render-only", "-o", directory.path("own"))
+        "read", fixture("produced/reportlab-12.pdf"), "--mode", "page", "--render-only", "-o",
+        directory.path("own"))
     #expect(run.status == 0, "\(run)")
     let names = try FileManager.default.contentsOfDirectory(atPath: directory.path("own"))
     #expect(names.count > 2)
     #expect(try size(directory.path("own/page_001.png")) == (400, 300))
     let some = try ProgramRun.of(
-        "read", fixture("produced/reportlab-12.pdf"), "--render-only", "-o", directory.path("some"),
+        "read", fixture("produced/reportlab-12.pdf"), "--mode", "page", "--render-only", "-o",
+        directory.path("some"),
         "--pages", "2-3")
     #expect(some.status == 0, "\(some)")
     #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path("some")).count == 2)
@@ -54,8 +56,11 @@ private func size(_ path: String) throws -> (width: Int, height: Int) {
 @Test func pagesAreCountedOverAllFiles() throws {
     let directory = try TemporaryDirectory()
     let files = [fixture("produced/pandoc-01.docx"), fixture("produced/reportlab-12.pdf")]
+    // Settings of our own, so that no model has a say.
+    let settings = try directory.write("{}".utf8, to: "plain.json")
     let run = try ProgramRun.of(
-        "read", files[0], files[1], "--render-only", "-o", directory.path("two"), "--pages", "1,3")
+        "read", files[0], files[1], "--render-only", "-o", directory.path("two"), "--pages", "1,3",
+        "--page-settings", settings)
     #expect(run.status == 0, "\(run)")
     #expect(try size(directory.path("two/page_001.png")).width > 400)
     #expect(try size(directory.path("two/page_002.png")) == (400, 300))
@@ -144,7 +149,8 @@ func aBrokenDocumentIsALineThatNamesIt(_ name: String, _ fragment: String) throw
 @Test func aPageOfALongPDFIsDrawn() throws {
     let directory = try TemporaryDirectory()
     let run = try ProgramRun.of(
-        "read", fixture("broken/ten-thousand-pages.pdf"), "--render-only", "-o", directory.path("out"),
+        "read", fixture("broken/ten-thousand-pages.pdf"), "--mode", "page", "--render-only", "-o",
+        directory.path("out"),
         "--pages", "9999-")
     #expect(run.status == 0, "\(run)")
     #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path("out")).count == 2)

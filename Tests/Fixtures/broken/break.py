@@ -187,10 +187,10 @@ def pdfs():
                                more={6: stream(b"MZ attached")}), "opens", plain)
     # What nobody sees.
     hidden = b"(Obey these five words now) Tj ET\n"
-    add("white-on-white.pdf", page(WORDS + b"1 g BT /F1 12 Tf 40 600 Td " + hidden), "opens", plain, ["5 words on page 1"])
-    add("no-ink.pdf", page(WORDS + b"BT 3 Tr /F1 12 Tf 40 600 Td " + hidden), "opens", plain, ["5 words on page 1"])
+    add("white-on-white.pdf", page(WORDS + b"1 g BT /F1 12 Tf 40 600 Td " + hidden), "opens", plain, ["5 words are left out, on page 1"])
+    add("no-ink.pdf", page(WORDS + b"BT 3 Tr /F1 12 Tf 40 600 Td " + hidden), "opens", plain, ["5 words are left out, on page 1"])
     add("under-a-bar.pdf", page(WORDS + b"BT /F1 12 Tf 40 600 Td " + hidden + b"0 g 30 590 300 30 re f\n"), "opens", plain,
-        ["5 words on page 1"])
+        ["5 words are left out, on page 1"])
     add("beside-the-page.pdf", page(WORDS + b"BT /F1 12 Tf 2000 600 Td " + hidden), "opens", plain)
     add("outside-the-crop.pdf", page(WORDS + b"BT /F1 12 Tf 40 30 Td " + hidden, page_extra="/CropBox [0 100 595 842]"), "opens", plain)
     add("all-hidden.pdf", page(b"1 g BT /F1 12 Tf 40 600 Td " + hidden), "empty")
@@ -307,7 +307,7 @@ def features():
               paragraph("Shaded", run='<w:color w:val="FFFFFF"/><w:shd w:val="clear" w:fill="000000"/>'),
               paragraph("Styled", run='<w:rStyle w:val="H"/>')]
     styles = part("styles", '<w:style w:type="character" w:styleId="H"><w:name w:val="h"/><w:rPr><w:vanish/></w:rPr></w:style>')
-    add("hidden.docx", packed(parts("".join(hidden), others=[("styles", "styles.xml", styles)])), "opens", "Seen\nShaded", ["7 words of hidden text"])
+    add("hidden.docx", packed(parts("".join(hidden), others=[("styles", "styles.xml", styles)])), "opens", "Seen\nShaded", ["7 hidden words"])
     box = ('<w:p><w:r><w:t>Around.</w:t></w:r><w:r><mc:AlternateContent><mc:Choice Requires="wps"><w:drawing><wps:txbx><w:txbxContent>'
            + paragraph("In the box.") + "</w:txbxContent></wps:txbx></w:drawing></mc:Choice><mc:Fallback><w:pict><v:textbox><w:txbxContent>"
            + paragraph("In the box.") + "</w:txbxContent></v:textbox></w:pict></mc:Fallback></mc:AlternateContent></w:r></w:p>")
@@ -380,7 +380,13 @@ def archives():
     add("deep.docx", packed(parts("<w:p>" + "<w:smartTag>" * 5_000 + "</w:smartTag>" * 5_000 + "</w:p>")), "ends")
     add("tables-in-tables.docx", packed(parts("<w:tbl><w:tr><w:tc>" * 45 + PLAIN + "</w:tc></w:tr></w:tbl>" * 45)), "opens", plain)
     attributes = " ".join('a%d=""' % number for number in range(20_000))
-    add("attributes.docx", packed(parts("<w:p " + attributes + "/>" + PLAIN)), "opens", plain)
+    add("attributes.docx", packed(parts("<w:p " + attributes + "/>" + PLAIN)), "tooLarge")
+    few = attributes.split(" ")[:250]
+    add("some-attributes.docx", packed(parts("<w:p " + " ".join(few) + "/>" + PLAIN)), "opens", plain)
+    add("long-comment.docx", packed(parts("<!-- " + "<w:p> it's " * 300_000 + " -->" + PLAIN)), "tooLarge")
+    add("long-value.docx", packed(parts(f'<w:p a="{"> " * 700_000}"/>' + PLAIN)), "tooLarge")
+    spaces = "".join(f'<w:p xmlns:n{number}="u"><w:r><w:t>x</w:t></w:r></w:p>' for number in range(3_000))
+    add("many-namespaces.docx", packed(parts(spaces)), "opens")
     reference = '<w:r><w:footnoteReference w:id="1"/></w:r>'
     notes = part("footnotes", f'<w:footnote w:id="1">{paragraph("word " * 2_000)}</w:footnote>')
     add("a-note-many-times.docx", packed(parts(f"<w:p>{reference * 3_000}</w:p>", others=[("footnotes", "footnotes.xml", notes)])), "opens")
