@@ -3,6 +3,7 @@
 //!
 //! read MODEL DOCUMENT QUESTION BYTES   answers the question within so many bytes, and says the most it held
 //! cycles MODEL COUNT                   opens, asks, cancels and closes so often, and says what it holds
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,16 +49,24 @@ static void read_document(const char *path, const char *document, const char *qu
     require(thimble_runtime_close(runtime, &error));
 }
 
-// What the process holds, in KiB.
-static long held(void) {
+// What the process holds: memory in KiB, threads, and files that are open.
+typedef struct {
+    long memory, threads, files;
+} holdings;
+
+static holdings held(void) {
+    holdings now = {-1, -1, 0};
     FILE *file = fopen("/proc/self/status", "r");
     char line[256];
-    long size = -1;
     while (file && fgets(line, sizeof line, file)) {
-        if (sscanf(line, "VmRSS: %ld", &size) == 1) break;
+        sscanf(line, "VmRSS: %ld", &now.memory);
+        sscanf(line, "Threads: %ld", &now.threads);
     }
     if (file) fclose(file);
-    return size;
+    DIR *folder = opendir("/proc/self/fd");
+    while (folder && readdir(folder)) now.files++;
+    if (folder) closedir(folder);
+    return now;
 }
 
 static void cycle(const char *path, int number) {
@@ -95,13 +104,15 @@ int main(int count, char **arguments) {
     }
     if (count == 4 && strcmp(arguments[1], "cycles") == 0) {
         const int cycles = atoi(arguments[3]);
-        long early = 0;
+        holdings early = {0, 0, 0};
         for (int number = 0; number < cycles; number++) {
             cycle(arguments[2], number);
             // The first few leave behind what all share.
             if (number == cycles / 4) early = held();
         }
-        printf("%ld %ld\n", early, held());
+        const holdings late = held();
+        printf("%ld %ld %ld %ld %ld %ld\n", early.memory, early.threads, early.files, late.memory,
+               late.threads, late.files);
         return 0;
     }
     fprintf(stderr, "usage: %s read MODEL DOCUMENT QUESTION BYTES | cycles MODEL COUNT\n", arguments[0]);

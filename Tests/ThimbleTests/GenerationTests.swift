@@ -1,6 +1,7 @@
 //! Holds answers that come a token at a time against those that are run to their end, alone and in turns.
 
 import Foundation
+import Models
 import TestSupport
 import Testing
 
@@ -24,7 +25,8 @@ private func inTurns(_ generations: [Generation]) throws -> [String] {
 @Test func anAnswerByPiecesIsTheAnswer() throws {
     let reader = try RandomReader()
     for count in [nil, 0, 1, 2, 17] as [Int?] {
-        let whole = reader.engine.makeSession()
+        // An answer to the end of the context leaves no room beside it.
+        let whole = try reader.load().makeSession()
         whole.append(Message(.user, "Count"))
         let expected = try answer(whole, count)
         let session = reader.engine.makeSession()
