@@ -142,7 +142,7 @@ public struct PagedDocument {
         var input: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
         while true {
-            let count = unsafe read(STDIN_FILENO, &chunk, chunk.count)
+            let count = unsafe Glibc.read(STDIN_FILENO, &chunk, chunk.count)
             if count == 0 { break }
             if count < 0 {
                 if errno == EINTR { continue }
