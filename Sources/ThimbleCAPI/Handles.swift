@@ -34,7 +34,7 @@ enum Handles {
         let handle = try take(Object.kind)
         do throws(CallFault) {
             put(try make(handle))
-            return OpaquePointer(bitPattern: handle)
+            return unsafe OpaquePointer(bitPattern: handle)
         } catch {
             capi_handle_end(handle)
             throw error
