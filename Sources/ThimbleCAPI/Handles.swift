@@ -17,7 +17,7 @@ enum Handles {
     private static let objects = Monitor<[Int32: any HandleObject]>([:])
 
     /// Takes a handle that stands for nothing yet.
-    static func take(_ kind: capi_kind) throws(CallFault) -> UInt {
+    private static func take(_ kind: capi_kind) throws(CallFault) -> UInt {
         let handle = capi_handle_make(kind)
         guard handle != 0 else {
             throw CallFault(
@@ -27,8 +27,22 @@ enum Handles {
         return handle
     }
 
+    /// Takes a handle for what `make` makes, and lets it stand for that; nothing is taken where that fails.
+    static func open<Object: HandleObject>(
+        _ make: (UInt) throws(CallFault) -> Object
+    ) throws(CallFault) -> OpaquePointer? {
+        let handle = try take(Object.kind)
+        do throws(CallFault) {
+            put(try make(handle))
+            return unsafe OpaquePointer(bitPattern: handle)
+        } catch {
+            capi_handle_end(handle)
+            throw error
+        }
+    }
+
     /// Lets the object's handle stand for it.
-    static func put(_ object: some HandleObject) {
+    private static func put(_ object: some HandleObject) {
         let slot = capi_handle_slot(object.handle, type(of: object).kind)
         objects.withLock { $0[slot] = object }
     }

@@ -18,9 +18,9 @@ final class RuntimeState: HandleObject {
     /// come to hold more.
     private let planned = Monitor<(path: String, request: ModelRequest.Wish, outlook: PlanOutlook)?>(nil)
 
-    init(budget: Budget) throws(CallFault) {
+    init(_ handle: UInt, budget: Budget) {
+        self.handle = handle
         self.budget = budget
-        handle = try Handles.take(Self.kind)
     }
 
     /// The plan for a model.
@@ -69,11 +69,11 @@ final class ModelState: HandleObject, @unchecked Sendable {
     private let turns = Turns()
 
     /// Precondition: the runtime has counted it.
-    init(_ engine: Engine, _ budget: Budget, of runtime: RuntimeState) throws(CallFault) {
+    init(_ handle: UInt, _ engine: Engine, _ budget: Budget, of runtime: RuntimeState) {
+        self.handle = handle
         self.engine = engine
         self.budget = budget
         self.runtime = runtime
-        handle = try Handles.take(Self.kind)
     }
 
     /// Runs `body` when it is this thread's turn at the engine.

@@ -16,12 +16,12 @@ func capi_model_load(
         let request = try unsafe ModelRequest(options, runtime)
         try runtime.models.enter(RuntimeState.name)
         do throws(CallFault) {
-            let engine = try translating { () throws(ThimbleError) in
-                try Engine(modelPath: path, options: request.engine, progress: request.progress)
+            unsafe model.pointee = try Handles.open { handle throws(CallFault) in
+                let engine = try translating { () throws(ThimbleError) in
+                    try Engine(modelPath: path, options: request.engine, progress: request.progress)
+                }
+                return ModelState(handle, engine, request.budget, of: runtime)
             }
-            let state = try ModelState(engine, request.budget, of: runtime)
-            Handles.put(state)
-            unsafe model.pointee = OpaquePointer(bitPattern: state.handle)
         } catch {
             runtime.models.leave()
             throw error

@@ -12,9 +12,9 @@ func capi_runtime_create(
         guard let runtime = unsafe runtime else { throw .null("runtime") }
         let options = try unsafe read(options, over: thimble_runtime_options(), "options")
         let budget = try unsafe Budget(text(options.budget, "budget"))
-        let state = try RuntimeState(budget: budget)
-        Handles.put(state)
-        unsafe runtime.pointee = OpaquePointer(bitPattern: state.handle)
+        unsafe runtime.pointee = try Handles.open { handle throws(CallFault) in
+            RuntimeState(handle, budget: budget)
+        }
     }
 }
 

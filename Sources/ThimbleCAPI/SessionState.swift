@@ -30,11 +30,11 @@ internal import Threads
     }
 
     /// Precondition: the model has counted it.
-    init(_ session: Session, of model: ModelState) throws(CallFault) {
+    init(_ handle: UInt, _ session: Session, of model: ModelState) {
+        self.handle = handle
         self.model = model
         conversation = session
         unsafe piece = .allocate(capacity: 64)
-        handle = try Handles.take(Self.kind)
     }
 
     deinit { unsafe piece.deallocate() }

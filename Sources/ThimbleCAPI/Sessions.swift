@@ -11,9 +11,9 @@ private func open(
     guard let handle = unsafe handle else { throw .null(name) }
     try model.sessions.enter(ModelState.name)
     do throws(CallFault) {
-        let state = try SessionState(model.compute(make), of: model)
-        Handles.put(state)
-        unsafe handle.pointee = OpaquePointer(bitPattern: state.handle)
+        unsafe handle.pointee = try Handles.open { handle throws(CallFault) in
+            SessionState(handle, try model.compute(make), of: model)
+        }
     } catch {
         model.sessions.leave()
         throw error

@@ -12,7 +12,8 @@
 //! threads at once. A session serves one at a time: who comes meanwhile, also from a callback of the
 //! session's own, gets THIMBLE_E_BUSY. Sessions of one model take turns at its device, a prompt or a token at
 //! a time. Callbacks run on the thread that made the call, and may call anything but what their own call is
-//! at work on.
+//! at work on. Neither an exception nor longjmp may leave one. After fork, the child has no use of what its
+//! parent opened.
 //!
 //! Structures begin with `struct_size`, which the caller sets to their size and zeroes the rest of. Zero is
 //! every field's default. A smaller size, of an older header, leaves the missing fields at their defaults; of
