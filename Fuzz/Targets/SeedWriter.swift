@@ -233,7 +233,7 @@ extension SeedWriter {
         try seed("pdf-list", "table", Array(list.utf8))
         try seed(
             "pdf-list", "pictures",
-            Array("\u{7}P6\n1 1\n255\nabcP6\n2 1\n255\nabcdef<page >\n<block >\n".utf8))
+            Array("\u{7}P6\n1 1\n255\nabcP6\n2 1\n255\nabcdef\n<page >\n<block >\n".utf8))
     }
 
     private func writeBudgets() throws {

@@ -94,6 +94,8 @@ static _Noreturn void become(const preparation *plan) {
     for (int number = 1; number < NSIG; number++) {
         sigaction(number, &standard, NULL);
     }
+    // What is typed at a terminal is for the parent, who ends the child when it has to.
+    setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != plan->parent || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         _exit(CSANDBOX_EXIT_LIMITS);
@@ -144,6 +146,16 @@ pid_t csandbox_spawn(char *const arguments[], char *const environment[], const c
         plan.ruleset = csandbox_ruleset(readable, arguments[0]);
         if (plan.ruleset < 0) {
             return plan.ruleset;
+        }
+        if (plan.ruleset < 3) {
+            // A process without standard streams has their numbers to give, which the child's will take.
+            int low = plan.ruleset;
+            plan.ruleset = fcntl(low, F_DUPFD_CLOEXEC, 3);
+            int fault = errno;
+            close(low);
+            if (plan.ruleset < 0) {
+                return -fault;
+            }
         }
     }
     struct sock_filter filter[CSANDBOX_FILTER_MAX];

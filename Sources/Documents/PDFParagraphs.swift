@@ -6,7 +6,8 @@ struct PDFParagraphs {
 
     init(_ page: PDFPageWords) {
         var last: [PDFWord]?
-        for block in PDFTables.inRows(page.blocks) {
+        for all in PDFTables.inRows(page.blocks) {
+            let block = all.filter { !$0.isEmpty }
             guard let first = block.first, let end = block.last, let height = first.map(\.height).max() else {
                 continue
             }
@@ -81,105 +82,5 @@ struct PDFParagraphs {
             last = word
         }
         return words
-    }
-}
-
-/// Tables among the blocks of a page. Poppler takes a table for columns of text, and gives one column after
-/// the other.
-enum PDFTables {
-    /// The blocks, but for those that are columns of a table: these are one block, a line for each row.
-    /// What has lines of more than five words on average is no cell, so that columns of prose stay columns.
-    static func inRows(_ blocks: [[[PDFWord]]]) -> [[[PDFWord]]] {
-        var result: [[[PDFWord]]] = []
-        var cells: [[[PDFWord]]] = []
-        for block in blocks {
-            if block.reduce(0, { $0 + $1.count }) <= 5 * block.count {
-                cells.append(block)
-            } else {
-                result += merged(cells) + [block]
-                cells = []
-            }
-        }
-        return result + merged(cells)
-    }
-
-    /// Blocks of short lines that follow each other, with the tables among them brought into rows.
-    private static func merged(_ blocks: [[[PDFWord]]]) -> [[[PDFWord]]] {
-        guard blocks.count > 1 else { return blocks }
-        var tables = tables(in: rows(of: blocks.flatMap { $0 }.filter { !$0.isEmpty }))
-        guard !tables.isEmpty else { return blocks }
-        var numbers: [Place: Int] = [:]
-        for (number, table) in tables.enumerated() {
-            for line in table.joined() { numbers[Place(line)] = number }
-        }
-        // A table comes where its first line did; lines that are of none stay in their order.
-        var result: [[[PDFWord]]] = []
-        for block in blocks {
-            var rest: [[PDFWord]] = []
-            for line in block where !line.isEmpty {
-                guard let number = numbers[Place(line)] else {
-                    rest.append(line)
-                    continue
-                }
-                guard !tables[number].isEmpty else { continue }
-                if !rest.isEmpty { result.append(rest) }
-                result.append(tables[number].map { $0.sorted { $0[0].left < $1[0].left }.flatMap { $0 } })
-                (rest, tables[number]) = ([], [])
-            }
-            if !rest.isEmpty { result.append(rest) }
-        }
-        return result
-    }
-
-    /// Rows that are near each other, of one size of letters, and mostly of lines beside each other.
-    private static func tables(in rows: [[[PDFWord]]]) -> [[[[PDFWord]]]] {
-        var groups: [[[[PDFWord]]]] = []
-        for row in rows {
-            if let last = groups.last?.last, let word = last.first?.first, let first = row.first?.first,
-                first.top - word.bottom < 2.5 * word.height, first.height < 1.25 * word.height,
-                word.height < 1.25 * first.height
-            {
-                groups[groups.count - 1].append(row)
-            } else {
-                groups.append([row])
-            }
-        }
-        return groups.compactMap { group in
-            guard let first = group.firstIndex(where: { $0.count > 1 }),
-                let last = group.lastIndex(where: { $0.count > 1 })
-            else { return nil }
-            let table = Array(group[first...last])
-            let wide = table.count { $0.count > 1 }
-            return wide > 1 && wide * 2 > table.count ? table : nil
-        }
-    }
-
-    /// Lines gathered by their height on the page, from the top down.
-    private static func rows(of lines: [[PDFWord]]) -> [[[PDFWord]]] {
-        var rows: [[[PDFWord]]] = []
-        for line in lines.sorted(by: { middle($0) < middle($1) }) {
-            if let row = rows.last, let first = row.first, middle(line) - middle(first) < first[0].height / 2,
-                !row.contains(where: { overlaps($0, line) })
-            {
-                rows[rows.count - 1].append(line)
-            } else {
-                rows.append([line])
-            }
-        }
-        return rows
-    }
-
-    /// Where a line begins, by which it is known.
-    private struct Place: Hashable {
-        let left: Double
-        let top: Double
-
-        init(_ line: [PDFWord]) { (left, top) = (line[0].left, line[0].top) }
-    }
-
-    private static func middle(_ line: [PDFWord]) -> Double { (line[0].top + line[0].bottom) / 2 }
-
-    private static func overlaps(_ line: [PDFWord], _ other: [PDFWord]) -> Bool {
-        line[0].left < other[other.count - 1].right && other[0].left < line[line.count - 1].right
     }
 }

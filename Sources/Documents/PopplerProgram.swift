@@ -40,8 +40,10 @@ enum PopplerProgram: String {
                 .tooLarge, "to \(what) takes more than \(DocumentLimits.maxProgramBytes >> 20) MiB of memory")
         case .tooMuchOutput:
             DocumentError(.tooLarge, "to \(what) gives more than was to be expected")
-        case .ended:
-            DocumentError(.malformed, "the PDF is damaged: \(rawValue) failed to \(what)")
+        case .ended(let signal):
+            DocumentError(
+                .malformed,
+                "\(rawValue), which was to \(what), was ended by signal \(signal): the PDF is damaged")
         }
     }
 }

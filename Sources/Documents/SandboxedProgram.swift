@@ -103,7 +103,7 @@ struct SandboxedProgram {
         let saysMemory = ["Out of memory", "bad_alloc", "cannot allocate"].contains {
             complaints.contains($0)
         }
-        if signal == SIGXCPU || signal == SIGKILL { throw .tooSlow }
+        if signal == SIGXCPU { throw .tooSlow }
         if signal != 0 { throw saysMemory ? .tooMuchMemory : .ended(signal) }
         let code = status >> 8 & 0xFF
         if (Int32(CSANDBOX_EXIT_LIMITS)...Int32(CSANDBOX_EXIT_STREAMS)).contains(code) {

@@ -11,8 +11,8 @@ struct XMLScan {
         self.name = name
     }
 
-    /// - Throws: `malformed` for a document type, which may declare entities; `tooLarge` for more attributes in
-    ///   a tag, or more bytes without one, than the limits allow.
+    /// - Throws: `malformed` for a document type, which may declare entities; `tooLarge` for more attributes
+    ///   in a tag, or more bytes without one, than the limits allow.
     func check() throws(DocumentError) {
         var index = 0
         while let open = bytes[index...].firstIndex(of: UInt8(ascii: "<")) {

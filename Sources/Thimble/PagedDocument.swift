@@ -27,11 +27,12 @@ public struct PagedDocument {
     /// - Parameters:
     ///   - mode: how it is read; a mode that the document does not have throws `invalidArgument`. By default
     ///     an image and a PDF draw their own pages, and text is set on pages.
-    ///   - prefersGlyph: whether by default a PDF's text is set on pages, too, where it has any: for models that
-    ///     were trained on such pages.
-    ///   - choose: which pages of so many are wanted, by ascending indexes from 0. These are a PDF's own pages,
-    ///     also where its text is set anew, else those that are drawn. By default all; more than 500 of a PDF
-    ///     throw `corrupt`. A document that is read as text has no pages but a PDF's; 1 stands for it.
+    ///   - prefersGlyph: whether by default a PDF's text is set on pages, too, where it has any: for models
+    ///     that were trained on such pages.
+    ///   - choose: which pages of so many are wanted, by ascending indexes from 0. These are a PDF's own
+    ///     pages, also where its text is set anew, else those that are drawn. By default all; more than 500
+    ///     of a PDF throw `corrupt`. A document that is read as text has no pages but a PDF's; 1 stands for
+    ///     it.
     public init(
         path: String, settings: PageSettings, mode: ReadingMode? = nil, prefersGlyph: Bool = false,
         choosing choose: (_ pageCount: Int) -> [Int] = { Array(0..<$0) }

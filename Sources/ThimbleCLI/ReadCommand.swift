@@ -10,9 +10,9 @@ struct ReadCommand: ParsableCommand {
         discussion: """
             Text is drawn as page images, which the model reads: they take fewer tokens than the text would.
             So is what a DOCX or Markdown file says. A PDF shows its own pages (--mode page), or its text is
-            set on pages (--mode glyph, and the default where the model was trained on such); --mode text gives
-            the model a document's text as text. Images are pages as they are. Without --model, THIMBLE_MODEL
-            names the model, else the bundled reader is taken.
+            set on pages (--mode glyph, and the default where the model was trained on such); --mode text
+            gives the model a document's text as text. Images are pages as they are. Without --model,
+            THIMBLE_MODEL names the model, else the bundled reader is taken.
 
             Examples:
               thimble read Examples/voyage.txt -q "What is the code of copper-kettle?"
