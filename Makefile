@@ -6,6 +6,7 @@ TEST_BUILD := .build-test
 TEST = $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path $(TEST_BUILD)
 FIXTURE_ENVIRONMENT := .build-fixtures
 THIMBLE := .build/release/thimble
+LIBRARY := .build/library
 
 BUILD_PACKAGES := libzstd-dev libxxhash-dev libfreetype-dev libpng-dev libjpeg-dev libwebp-dev pkg-config \
 	fonts-dejavu-core libvulkan-dev libzip-dev libxml2-dev libmd4c-dev poppler-utils
@@ -17,6 +18,15 @@ ifeq ($(shell uname -m),x86_64)
 # What the NEON kernels are compiled with and run by; on a 64-bit ARM they are simply among those tested.
 TEST_PACKAGES += gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 endif
+
+# What describes the C interface, builds Debian packages, and builds the examples in one more way.
+PACKAGING_PACKAGES := abigail-tools binutils dpkg-dev cmake xz-utils
+
+# Where `make install` puts things; DESTDIR goes before it. `make dist` and `make deb` write into PACKAGES.
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+PACKAGE_BUILD := .build/package
+PACKAGES ?= $(PACKAGE_BUILD)/out
 
 DEMO_DOCUMENT ?= Examples/voyage.txt
 DEMO_QUESTION ?= What is the code of copper-kettle?
@@ -31,7 +41,8 @@ FUZZ_BUILD := .build-fuzz
 # Without the tracing of comparisons: less guidance in each execution, and about twice as many.
 CAMPAIGN_BUILD := .build-fuzz-campaign
 
-.PHONY: help deps test-deps check-swift build demo test test-address test-thread lint format fuzz \
+.PHONY: help deps test-deps packaging-deps check-swift build library library-check portable install dist deb examples-check abi \
+	abi-check package-check demo test test-address test-thread lint format fuzz \
 	fuzz-campaign fixtures documents evaluate reader kernel-check kernel-bench shaders shaders-check
 
 help: ## list the targets
@@ -43,11 +54,45 @@ deps: ## install the Debian packages that the build needs, where they are missin
 test-deps: deps
 	@Scripts/install-packages $(TEST_PACKAGES)
 
+packaging-deps: deps
+	@Scripts/install-packages $(PACKAGING_PACKAGES)
+
 check-swift:
 	@Scripts/check-swift 6.3 $(SWIFT)
 
 build: deps check-swift ## build the program into .build/release/thimble
 	$(SWIFT) build -c release --product thimble
+
+library: deps check-swift ## build the C library and its header into .build/library
+	Scripts/build-library $(LIBRARY) $(SWIFT)
+# What is installed: the program with all that it needs inside, and the library.
+portable: library
+	Scripts/build-program $(PACKAGE_BUILD) $(SWIFT)
+
+install: portable ## install the program, the library and the bundled model (PREFIX, LIBDIR, DESTDIR)
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" Scripts/install-tree $(PACKAGE_BUILD)/thimble \
+		$(LIBRARY)
+
+dist: portable packaging-deps ## make a tarball that runs wherever it is unpacked
+	@Scripts/build-dist $(PACKAGE_BUILD)/thimble $(LIBRARY) $(PACKAGES)
+
+deb: portable packaging-deps ## make the Debian packages thimble, libthimble0 and libthimble-dev
+	@Scripts/build-deb $(PACKAGE_BUILD)/thimble $(LIBRARY) $(PACKAGES)
+
+examples-check: portable test-deps packaging-deps ## build and run every example against an installed tree
+	@Scripts/check-examples $(PACKAGE_BUILD)/thimble $(LIBRARY)
+
+abi: packaging-deps ## describe the C interface anew in abi/
+	@Scripts/abi write
+
+abi-check: packaging-deps ## fail where the C interface is not what abi/ says, and try that it would
+	@Scripts/abi test
+	@Scripts/abi check
+
+package-check: abi-check library-check examples-check dist deb ## all of the packaging, built once
+
+library-check: library ## hold the C library to what it needs, exports and answers
+	Scripts/check-library $(LIBRARY)
 
 demo: build ## read a document and answer a question about it (DEMO_DOCUMENT, DEMO_QUESTION)
 	$(THIMBLE) read $(DEMO_DOCUMENT) -q "$(DEMO_QUESTION)"

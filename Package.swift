@@ -17,6 +17,7 @@ let package = Package(
     products: [
         .executable(name: "thimble", targets: ["ThimbleCLI"]),
         .library(name: "Thimble", targets: ["Thimble"]),
+        .library(name: "ThimbleC", type: .static, targets: ["ThimbleCAPI", "CThimble"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -39,6 +40,8 @@ let package = Package(
         .target(name: "CVulkan"),
         // Embeds what `make shaders` has compiled, so that a build needs no shader compiler.
         .target(name: "CShaders", exclude: ["spirv"]),
+        // The C library's header and its exports, which call what ThimbleCAPI implements.
+        .target(name: "CThimble", exclude: ["exports.map"]),
         // MARK: Swift
         .target(name: "Tensors", swiftSettings: swift),
         .target(name: "Threads", swiftSettings: swift),
@@ -69,6 +72,8 @@ let package = Package(
                 "VulkanBackend", "VulkanCompute", "Memory", "Tensors", "SessionFiles", "FeatureFiles",
             ],
             swiftSettings: swift),
+        .target(
+            name: "ThimbleCAPI", dependencies: ["CThimble", "Thimble", "Threads"], swiftSettings: swift),
         .executableTarget(
             name: "ThimbleCLI",
             dependencies: ["Thimble", .product(name: "ArgumentParser", package: "swift-argument-parser")],
@@ -154,6 +159,16 @@ let package = Package(
                 "VulkanCompute",
             ],
             swiftSettings: swift),
+        // A program that embeds the C library, for what a test needs a process of its own for.
+        .executableTarget(
+            name: "CEmbeddingProgram", dependencies: ["CThimble", "ThimbleCAPI"],
+            path: "Tests/EmbeddingProgram"),
+        .testTarget(
+            name: "ThimbleCAPITests",
+            dependencies: [
+                "ThimbleCAPI", "CThimble", "CEmbeddingProgram", "Thimble", "Threads", "TestSupport",
+            ],
+            swiftSettings: swift),
         .testTarget(
             name: "ThimbleCLITests",
             dependencies: ["ThimbleCLI", "ModelFile", "SessionFiles", "TestSupport"], swiftSettings: swift),
@@ -168,8 +183,8 @@ if Context.environment["THIMBLE_FUZZ"] != nil {
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "CLibFuzzer", "Checkpoints", "Documents", "FeatureFiles", "Memory", "ModelFile",
-                "SessionFiles", "Tensors", "Tokenizers",
+                "CLibFuzzer", "CThimble", "Checkpoints", "Documents", "FeatureFiles", "Memory", "ModelFile",
+                "SessionFiles", "Tensors", "ThimbleCAPI", "Tokenizers",
             ],
             path: "Fuzz/Targets", swiftSettings: swift),
     ]

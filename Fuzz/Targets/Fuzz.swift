@@ -11,6 +11,7 @@ private let targets: [String: @Sendable () throws -> any FuzzTarget] = [
     "configuration": { ConfigurationTarget() },
     "docx": { DOCXTarget() },
     "features": { try FeaturesTarget() },
+    "interface": { try InterfaceTarget() },
     "jpeg": { ImageTarget() },
     "manifest": { ManifestTarget() },
     "markdown": { MarkdownTarget() },

@@ -24,6 +24,7 @@ struct SeedWriter {
         try writeBudgets()
         try writeFeatures()
         try writeSessions()
+        try writeInterface()
     }
 
     private func contents(_ path: String) throws -> [UInt8] {
@@ -286,6 +287,41 @@ extension SeedWriter {
         try seed("session", "images", [0, 3, 15, 30, 2] + images + messages + ending + Array(1...99))
         let recipe = SessionRecipe([0, 3, 7, 6, 0, 1, 4, 2, 2, 1, 3, 1, 1, 2, 0, 3] + ending + [0x61])
         try seed("session", "file", [1] + recipe.fileBytes)
+    }
+}
+
+extension SeedWriter {
+    /// See `InterfaceProgram`: function, handle, whether there is an error and its size; then arguments.
+    /// Handles are the model, the runtime, and then those that were made.
+    private func writeInterface() throws {
+        let create: [UInt8] = [0, 0, 0, 0]
+        func say(_ handle: UInt8, _ text: String) -> [UInt8] {
+            [3, handle, 0, 0, 1, UInt8(text.utf8.count)] + Array(text.utf8)
+        }
+        let (begin, next, finish): ([UInt8], [UInt8], [UInt8]) = (
+            [8, 2, 0, 0, 3, 0], [9, 2, 0, 0, 0, 0, 0], [10, 2, 0, 0, 0, 0]
+        )
+        let generate: [UInt8] = [7, 2, 0, 0, 2, 0, 0, 7]
+        let cancel: [UInt8] = [11, 2, 0, 0, 0, 0]
+        try seed("interface", "answer", create + say(2, "Hello.") + generate + [2, 2, 0, 0])
+        try seed("interface", "pull", create + say(2, "One?") + begin + next + next + finish)
+        try seed("interface", "cancel", create + say(2, "One?") + begin + next + cancel + next + finish)
+        let (save, fork, restore): ([UInt8], [UInt8], [UInt8]) = (
+            [12, 2, 0, 0], [1, 2, 0, 0, 0], [1, 0, 0, 0, 255]
+        )
+        try seed(
+            "interface", "saved",
+            create + say(2, "Hi.") + generate + save + fork + restore + say(3, "So?") + [15, 4, 0, 0, 99, 1])
+        let image: [UInt8] = [4, 2, 0, 0, 28, 56, 200, 1, 0, 0]
+        let document: [UInt8] = [5, 2, 0, 0, 0, 0, 0]
+        try seed("interface", "pages", create + image + document + say(2, "What?") + generate)
+        let words: [UInt8] = [19, 0, 0, 0, 3, 0x61, 0x62, 0x63, 9, 20, 0, 0, 0, 1, 0, 0, 9, 0, 30]
+        let refused: [UInt8] = [17, 0, 0, 0, 0, 17, 1, 0, 0, 200, 21, 0, 0, 0] + Array(0...8)
+        try seed(
+            "interface", "others",
+            create + say(2, "A") + begin + next + words + refused + [
+                18, 0, 0, 0, 250, 2, 9, 0, 0, 13, 2, 0, 0, 0,
+            ])
     }
 }
 

@@ -9,8 +9,7 @@ public enum MemorySize {
     /// grant, asked once. What others use of it already is not taken off, for that may change.
     public static let available: Int = {
         let physical = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
-        let granted = limit { path in try? String(contentsOfFile: path, encoding: .utf8) }
-        return max(1, min(physical > 0 ? physical : .max, granted ?? .max))
+        return max(1, min(physical > 0 ? physical : .max, groupLimit ?? .max))
     }()
 
     /// Bytes that the control groups of this process grant it (cgroup v2's memory.max, v1's
@@ -19,6 +18,11 @@ public enum MemorySize {
     static func limit(_ read: (String) -> String?) -> Int? {
         // `max` is no number, and limits nothing.
         numbers(current: "memory.max", older: "memory.limit_in_bytes", read).filter { $0 > 0 }.min()
+    }
+
+    /// Bytes that the control groups of this process grant it; nil where nothing limits it.
+    public static var groupLimit: Int? {
+        limit { path in try? String(contentsOfFile: path, encoding: .utf8) }
     }
 
     /// The most bytes that the innermost of this process's memory groups has held, whoever else is in it

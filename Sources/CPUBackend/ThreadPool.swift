@@ -7,12 +7,48 @@ internal import Threads
 
 /// A fixed set of threads. `run` splits a loop over them and the caller; between loops they spin briefly, for
 /// the next loop of a forward pass comes within microseconds, and then sleep.
+final class ThreadPool: @unchecked Sendable {
+    private let board: LoopBoard
+    private var helpers = JoinedThreads()
+
+    /// Threads that work on a loop, the caller included: as many as asked for, or as the system allows.
+    let threadCount: Int
+
+    /// Precondition: at least one thread.
+    init(threadCount: Int) {
+        precondition(threadCount >= 1)
+        // What helpers know is another object than what they end with: they keep that one alive.
+        let board = LoopBoard()
+        var helpers = JoinedThreads()
+        for worker in 1..<threadCount {
+            guard helpers.start({ board.help(worker) }) else { break }
+        }
+        self.threadCount = helpers.count + 1
+        board.threadCount = helpers.count + 1
+        self.board = board
+        self.helpers = helpers
+    }
+
+    deinit {
+        board.stop()
+        helpers.join()
+    }
+
+    /// Runs the iterations below `count`, each once, on several threads at once, and returns when all have
+    /// returned. An iteration costs `cost`; a thread takes them in multiples of `grain`. `worker` is below
+    /// `threadCount`. Not reentrant.
+    func run<Loop: ParallelLoop>(_ loop: Loop, count: Int, cost: LoopCost, grain: Int = 1) {
+        board.run(loop, count: count, cost: cost, grain: grain)
+    }
+}
+
+/// The loop at hand, and what the threads of a pool tell each other.
 ///
 /// How finely a loop is cut, and whether it is shared at all, follows from what loops of its kind have cost
 /// so far (`LoopPlan`). Nothing is allocated after `init`.
-@safe final class ThreadPool: @unchecked Sendable {
-    /// Threads that work on a loop, the caller included: as many as asked for, or as the system allows.
-    private(set) var threadCount = 1
+@safe private final class LoopBoard: @unchecked Sendable {
+    /// As the pool's. Helpers do not look at it.
+    var threadCount = 1
 
     /// What one unit of each kind of work has cost the caller of late, in nanoseconds.
     private var prices: [Float]
@@ -34,7 +70,6 @@ internal import Threads
     private let sleepers = Atomic<Int>(0)
     /// Where helpers sleep until there is another generation.
     private let bed = Monitor(())
-    private var helpers = JoinedThreads()
 
     /// A loop as the threads see it.
     @safe private struct OpenLoop {
@@ -46,23 +81,13 @@ internal import Threads
         let plan: LoopPlan
     }
 
-    /// Precondition: at least one thread.
-    init(threadCount: Int) {
-        precondition(threadCount >= 1)
-        prices = LoopCost.Kind.allCases.map(Self.firstPrice)
-        // They are joined before the pool goes, so they need not keep it alive.
-        unowned(unsafe) let pool = self
-        for worker in 1..<threadCount {
-            guard helpers.start({ unsafe pool.help(worker) }) else { break }
-            self.threadCount += 1
-        }
-    }
+    init() { prices = LoopCost.Kind.allCases.map(Self.firstPrice) }
 
-    deinit {
+    /// Sends the helpers home.
+    func stop() {
         stops.store(true, ordering: .releasing)
         generation.value.wrappingAdd(1, ordering: .sequentiallyConsistent)
         wakeSleepers()
-        helpers.join()
     }
 
     /// What a unit is taken to cost before the first is measured: dear, so that first loops are shared.
@@ -70,10 +95,8 @@ internal import Threads
         kind == .unknown ? LoopPlan.wakeNanoseconds : 1
     }
 
-    /// Runs the iterations below `count`, each once, on several threads at once, and returns when all have
-    /// returned. An iteration costs `cost`; a thread takes them in multiples of `grain`. `worker` is below
-    /// `threadCount`. Not reentrant.
-    func run<Loop: ParallelLoop>(_ loop: Loop, count: Int, cost: LoopCost, grain: Int = 1) {
+    /// As the pool's.
+    func run<Loop: ParallelLoop>(_ loop: Loop, count: Int, cost: LoopCost, grain: Int) {
         if count <= 0 { return }
         let plan = LoopPlan(
             count: count, nanoseconds: prices[cost.kind.rawValue] * Float(cost.units), grain: grain,
@@ -153,7 +176,7 @@ internal import Threads
     }
 
     /// What a helper does all its life.
-    private func help(_ worker: Int) {
+    func help(_ worker: Int) {
         var seen = 0
         while true {
             seen = waitForGeneration(after: seen)

@@ -50,6 +50,7 @@ public enum DocumentSource: Sendable, Equatable {
             }
             if isPDF(bytes) { return .pdf(bytes) }
             if bytes.starts(with: [0x50, 0x4B, 0x03, 0x04]) {
+                try DocumentLibrary.require(.zip, .xml, for: "DOCX")
                 return .extracted(try DOCXDocument.text(of: bytes, limits: limits))
             }
         } catch {
@@ -72,7 +73,10 @@ public enum DocumentSource: Sendable, Equatable {
         }
         guard !text.isEmpty else { throw DocumentError(.empty, "\(name) is empty") }
         guard isMarkdown else { return .text(text) }
-        do { return .extracted(try MarkdownDocument.text(of: text, limits: limits)) } catch {
+        do {
+            try DocumentLibrary.require(.markdown, for: "Markdown")
+            return .extracted(try MarkdownDocument.text(of: text, limits: limits))
+        } catch {
             throw DocumentError(error.kind, "\(name): \(error.message)")
         }
     }

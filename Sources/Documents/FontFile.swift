@@ -30,7 +30,7 @@ enum FontFile {
             if FileManager.default.fileExists(atPath: candidate) { return candidate }
         }
         throw DocumentError(
-            .font, "font \(path) was not found, nor \(name) in the font directories: \(advice(for: name))")
+            .font, "font \(path) was not found, nor \(name) in the font directories; \(advice(for: name))")
     }
 
     /// The bytes of a font file.

@@ -27,7 +27,7 @@ public final class PDFDocument {
             ["-"], on: file, limits, outputLimit: DocumentLimits.maxReportBytes, to: "look at the PDF")
         if outcome.complaints.contains("Incorrect password") {
             throw DocumentError(
-                .unsupported, "the PDF is protected by a password: save it without one, and read that")
+                .unsupported, "the PDF is protected by a password; save it without one, and read that")
         }
         // A title may spell anything, on lines of its own; what counts comes after it.
         let report = String(decoding: outcome.output, as: UTF8.self)
@@ -66,7 +66,7 @@ public final class PDFDocument {
             throw DocumentError(
                 .tooLarge,
                 "page \(index + 1) is \(Int(width)) x \(Int(height)) pixels at \(dpi) dpi; the limit is "
-                    + "\(DocumentLimits.maxPagePixels) in all: lower dpi in the page settings")
+                    + "\(DocumentLimits.maxPagePixels) in all; lower dpi in the page settings")
         }
         // A page is a pixel larger where poppler rounds otherwise.
         let most = (Int(width) + 1) * (Int(height) + 1) * 3 + 64

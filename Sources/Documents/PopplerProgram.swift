@@ -25,7 +25,7 @@ enum PopplerProgram: String {
         case .missing:
             DocumentError(
                 .unsupported,
-                "PDFs are read by /usr/bin/\(rawValue), which is missing: install poppler-utils "
+                "PDFs are read by /usr/bin/\(rawValue), which is missing; install poppler-utils "
                     + "(apt-get install poppler-utils)")
         case .cannotStart(let number):
             DocumentError(.unreadable, "\(rawValue) cannot be started to \(what): error \(number)")

@@ -43,11 +43,13 @@ extension Budget {
         return Set(files.filter { $0.hasSuffix(suffix) }.map { String($0.dropLast(suffix.count)) }).sorted()
     }
 
-    /// Where profiles are looked for: the folder at hand, where an installation puts them, and the folders
-    /// above the program, for a build folder lies in the package.
+    /// Where profiles are looked for: the folder at hand, where an installation puts them beside the program,
+    /// the folders above the program, for a build folder lies in the package, and where installations usually
+    /// are, for a program that embeds the library is somewhere else.
     private static var profileFolders: [String] {
         let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         return [folderName] + (program.map { profileFolders(beside: $0) } ?? [])
+            + ["/usr/local", "/usr"].map { "\($0)/share/thimble/\(folderName)" }
     }
 
     /// The folders that belong to the program at `program`.

@@ -14,9 +14,9 @@ package final class DirectFile: Sendable {
 
     /// O_DIRECT, which the C library shows to GNU programs only. Linux has it in another bit on ARM.
     #if arch(arm64) || arch(arm)
-        static let openFlag: Int32 = 0o200000
+        package static let openFlag: Int32 = 0o200000
     #else
-        static let openFlag: Int32 = 0o40000
+        package static let openFlag: Int32 = 0o40000
     #endif
 
     /// Bytes of a buffer that any range of `count` bytes fits in, wherever it begins.

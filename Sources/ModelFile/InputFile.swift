@@ -11,6 +11,9 @@ package enum InputFault: Error, Equatable {
     /// Memory for the bytes asked for was refused.
     case outOfMemory(byteCount: Int)
 
+    /// The system's number for it; 0 where the system is not at fault.
+    package var systemError: Int32 { if case .system(_, let code) = self { code } else { 0 } }
+
     package var detail: String {
         switch self {
         case .system(let operation, let code): "\(operation) failed: \(systemMessage(code))"

@@ -29,7 +29,7 @@ public final class ModelFile: Sendable {
     public init(path: String) throws(ModelFileError) {
         let input: InputFile
         do throws(InputFault) { input = try InputFile(path: path) } catch {
-            throw ModelFileError(error.code, file: path, error.detail)
+            throw ModelFileError(error.code, file: path, systemError: error.systemError, error.detail)
         }
         guard input.byteCount >= Header.byteCount else {
             throw ModelFileError(.notAModelFile, file: path, "\(input.byteCount) bytes are not a model file")
@@ -151,7 +151,8 @@ extension InputFile {
     /// The error for a failed read.
     func modelFileError(_ fault: InputFault, at offset: Int) -> ModelFileError {
         if isKnownToHaveChanged { return changedError(at: offset) }
-        return ModelFileError(fault.code, file: path, offset: offset, fault.detail)
+        return ModelFileError(
+            fault.code, file: path, offset: offset, systemError: fault.systemError, fault.detail)
     }
 
     /// The error for bytes that are not what was written.

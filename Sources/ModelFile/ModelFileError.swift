@@ -34,14 +34,19 @@ public struct ModelFileError: Error, Sendable, Equatable, CustomStringConvertibl
     public let file: String
     /// Where in the file, in bytes; nil where no place is at fault.
     public let offset: Int?
+    /// The system's number for it; 0 where the system is not at fault.
+    public let systemError: Int32
     /// The fault in numbers and names.
     public let detail: String
 
     /// Makes an error about `file`.
-    public init(_ code: Code, file: String, offset: Int? = nil, _ detail: String) {
+    public init(
+        _ code: Code, file: String, offset: Int? = nil, systemError: Int32 = 0, _ detail: String
+    ) {
         self.code = code
         self.file = file
         self.offset = offset
+        self.systemError = systemError
         self.detail = detail
     }
 

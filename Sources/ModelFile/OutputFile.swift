@@ -30,7 +30,8 @@ import Glibc
         }
         guard descriptor >= 0 else {
             throw ModelFileError(
-                .cannotCreate, file: path, "a file beside it cannot be created: \(systemMessage(errno))")
+                .cannotCreate, file: path, systemError: errno,
+                "a file beside it cannot be created: \(systemMessage(errno))")
         }
         self.path = path
         self.descriptor = descriptor
@@ -90,7 +91,7 @@ import Glibc
     ) -> ModelFileError {
         let isSpace = [ENOSPC, EDQUOT, EFBIG].contains(code)
         return ModelFileError(
-            isSpace ? .outOfSpace : .system, file: path, offset: offset,
+            isSpace ? .outOfSpace : .system, file: path, offset: offset, systemError: code,
             "cannot \(operation) the file: \(systemMessage(code))")
     }
 }

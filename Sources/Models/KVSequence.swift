@@ -184,10 +184,11 @@ public final class KVSequence {
     /// Where another page is known for the same inputs, that one takes the place of this sequence's own. What
     /// came from a file is not shared, nor what follows it.
     ///
-    /// Precondition: what the sequence holds are the first positions of `inputs`, as far as these go; it
-    /// runs.
+    /// Of one that does not run, pages may be on disk: its turn comes when it runs again.
+    ///
+    /// Precondition: what the sequence holds are the first positions of `inputs`, as far as these go.
     public func share(as inputs: InputSequence) {
-        guard restoredLength == 0 else { return }
+        guard restoredLength == 0, pool.running == ObjectIdentifier(self) else { return }
         let size = pool.pageTokens
         while (namedCount + 1) * size <= min(confirmedLength, inputs.count) {
             let page = pages[namedCount]

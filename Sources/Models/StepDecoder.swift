@@ -20,6 +20,8 @@ public final class StepDecoder {
     private var step: (any RecordedStep)?
     /// Tokens drawn since `begin`.
     private var drawn = 0
+    /// The number of the last `begin`: `decode` goes on with the sequence of that one.
+    public private(set) var turn = 0
     /// The token that was drawn last, and where it stands; for a model whose first layers are elsewhere.
     private var token: [Int32] = [0]
     private var position = [Position(time: 0, height: 0, width: 0)]
@@ -48,17 +50,20 @@ public final class StepDecoder {
     }
 
     /// Draws the first token after `inputs`, whose logits are kept, and which `sequence` holds. Whatever
-    /// `decode` needs is made here: that takes nothing.
+    /// `decode` needs is made here: that takes nothing. `tokens` are those of the inputs that were drawn, for
+    /// an answer that goes on after the device has decoded another one.
     ///
     /// Returns nil when no logit is a number. Throws `backend` for a fault of the device.
     public func begin(
-        _ inputs: InputSequence, _ sequence: KVSequence, draw: DrawParameters
+        _ inputs: InputSequence, _ sequence: KVSequence, draw: DrawParameters,
+        drawn tokens: ArraySlice<Int32> = []
     ) throws(ModelError) -> Int32? {
         precondition(sequence.length == inputs.count && inputs.count > 0)
         drawn = 0
+        turn += 1
         backend.begin(
             state, length: inputs.count, rotaryPosition: Int(inputs.nextPosition), pages: sequence.blockTable,
-            draw: draw, seen: inputs.tokens)
+            draw: draw, seen: inputs.tokens, drawn: tokens)
         backend.draw(from: logits, draw.kind, state)
         var token: Int32?
         do throws(ModelError) {

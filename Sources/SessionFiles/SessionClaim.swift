@@ -49,7 +49,8 @@ public struct SessionClaim: ~Copyable {
             let descriptor = retrying { unsafe open(partialPath, flags, 0o600) }
             guard descriptor >= 0 else {
                 throw SessionFileError(
-                    .cannotCreate, file: path, "a file beside it cannot be created: \(systemMessage(errno))")
+                    .cannotCreate, file: path, systemError: errno,
+                    "a file beside it cannot be created: \(systemMessage(errno))")
             }
             switch lock(descriptor, partialPath) {
             case .done:
@@ -64,7 +65,8 @@ public struct SessionClaim: ~Copyable {
                 if tries > 1 { usleep(1000) }
             case .refused(let code):
                 close(descriptor)
-                throw SessionFileError(.system, file: path, "it cannot be locked: \(systemMessage(code))")
+                throw SessionFileError(
+                    .system, file: path, systemError: code, "it cannot be locked: \(systemMessage(code))")
             case .foreign:
                 close(descriptor)
                 throw SessionFileError(
@@ -146,7 +148,7 @@ public struct SessionClaim: ~Copyable {
     ) -> SessionFileError {
         let isSpace = [ENOSPC, EDQUOT, EFBIG].contains(code)
         return SessionFileError(
-            isSpace ? .outOfSpace : .system, file: path,
+            isSpace ? .outOfSpace : .system, file: path, systemError: code,
             "cannot \(operation) the file: \(systemMessage(code))")
     }
 }

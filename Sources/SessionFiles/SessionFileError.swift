@@ -33,13 +33,16 @@ public struct SessionFileError: Error, Sendable, Equatable, CustomStringConverti
     public let code: Code
     /// Path of the file at fault.
     public let file: String
+    /// The system's number for it; 0 where the system is not at fault.
+    public let systemError: Int32
     /// The fault in numbers and names.
     public let detail: String
 
     /// Makes an error about `file`.
-    public init(_ code: Code, file: String, _ detail: String) {
+    public init(_ code: Code, file: String, systemError: Int32 = 0, _ detail: String) {
         self.code = code
         self.file = file
+        self.systemError = systemError
         self.detail = detail
     }
 

@@ -154,7 +154,7 @@ public final class SessionFileReader {
                 case .ended: .damaged
                 case .outOfMemory: .outOfMemory
                 }
-            throw SessionFileError(code, file: path, error.detail)
+            throw SessionFileError(code, file: path, systemError: error.systemError, error.detail)
         }
     }
 }

@@ -23,7 +23,8 @@ public struct SessionFolder: Sendable {
         let descriptor = retrying { unsafe open(path, flags) }
         guard descriptor >= 0 else {
             throw SessionFileError(
-                .cannotCreate, file: path, "no folder for sessions: \(systemMessage(errno))")
+                .cannotCreate, file: path, systemError: errno,
+                "no folder for sessions: \(systemMessage(errno))")
         }
         defer { close(descriptor) }
         var status = stat()
@@ -82,7 +83,8 @@ public struct SessionFolder: Sendable {
     public func list() throws(SessionFileError) -> [Entry] {
         guard let stream = unsafe opendir(path) else {
             if errno == ENOENT { return [] }
-            throw SessionFileError(.system, file: path, "it cannot be read: \(systemMessage(errno))")
+            throw SessionFileError(
+                .system, file: path, systemError: errno, "it cannot be read: \(systemMessage(errno))")
         }
         defer { unsafe closedir(stream) }
         var entries: [Entry] = []

@@ -108,10 +108,13 @@ public struct BackendError: Error, Equatable {
 
     public let code: Code
     public let message: String
+    /// What the device's driver said, as its number; 0 where there is none.
+    public let deviceResult: Int32
 
-    public init(_ code: Code, _ message: String) {
+    public init(_ code: Code, _ message: String, deviceResult: Int32 = 0) {
         self.code = code
         self.message = message
+        self.deviceResult = deviceResult
     }
 }
 

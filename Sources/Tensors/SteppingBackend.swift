@@ -99,12 +99,12 @@ public protocol SteppingBackend: Backend {
 
     /// Makes `state` that of a sequence of `length` positions whose next token is yet to be drawn, and will
     /// stand at the rotary position `rotaryPosition`. `seen` are the tokens that the repetition penalty
-    /// knows.
+    /// knows, `drawn` those that the other penalties do, as often as they were drawn.
     ///
     /// Precondition: the table has room for every step until the next call of this or of `setPages`.
     func begin(
         _ state: any StepState, length: Int, rotaryPosition: Int, pages: BlockTable, draw: DrawParameters,
-        seen: some Sequence<Int32>)
+        seen: some Sequence<Int32>, drawn: some Sequence<Int32>)
     /// Brings pages that were added to the table.
     func setPages(_ pages: BlockTable, of state: any StepState)
 

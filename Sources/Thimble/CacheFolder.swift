@@ -1,6 +1,6 @@
 //! Where Thimble keeps what costs time to make anew, and nothing else when it is lost.
 
-internal import Foundation
+internal import FoundationEssentials
 
 /// The folder `thimble` in the user's folder of caches.
 enum CacheFolder {

@@ -24,6 +24,13 @@ public struct Message: Sendable {
     }
 
     public init(_ role: Role, _ text: String) { self.init(role, [.text(text)]) }
+
+    /// Its text, without its images.
+    public var text: String {
+        items.map { if case .text(let text) = $0 { text } else { "" } }.joined()
+    }
+
+    public var imageCount: Int { images.count }
 }
 
 /// How an answer is generated.

@@ -3,7 +3,7 @@
 internal import CPUBackend
 internal import Checkpoints
 internal import Documents
-internal import Foundation
+internal import FoundationEssentials
 internal import ModelFile
 internal import Tensors
 internal import Tokenizers
@@ -219,7 +219,8 @@ func readFile(_ path: String, limit: Int) throws(ThimbleError) -> [UInt8] {
             case .system(operation: "read", _): .io
             default: .inputMissing
             }
-        throw ThimbleError(code, "\(path): it cannot be read: \(error.detail)")
+        throw ThimbleError(
+            code, "\(path): it cannot be read: \(error.detail)", systemError: error.systemError)
     }
     throw ThimbleError(.corrupt, "\(path): larger than \(limit) bytes, which no such file should be")
 }

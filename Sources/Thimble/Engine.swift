@@ -2,7 +2,7 @@
 
 internal import CPUBackend
 public import Documents
-internal import Foundation
+internal import FoundationEssentials
 public import Memory
 public import ModelFile
 internal import Models
@@ -216,6 +216,14 @@ public final class Engine {
 
     /// The model's name, configuration and origin.
     public var description: ModelDescription { file.manifest.model }
+
+    public var name: String { description.name }
+    /// Token ids are below it.
+    public var vocabularySize: Int { file.configuration.text.vocabularySize }
+    /// Of the decoder.
+    public var layerCount: Int { file.configuration.text.layerCount }
+    /// Whether the model has a tokenizer and a chat format that is known, so that a session can answer.
+    public var canConverse: Bool { tokenizer != nil && chatFormat != nil }
 
     /// Sampling as the model's authors ask for it.
     public var defaultSampling: SamplingOptions {

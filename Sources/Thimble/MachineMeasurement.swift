@@ -1,7 +1,7 @@
 //! Measures this machine: what `thimble devices --measure` keeps, and plans are predicted with.
 
 internal import CPUBackend
-internal import Foundation
+internal import FoundationEssentials
 public import Memory
 internal import ModelFile
 internal import Tensors

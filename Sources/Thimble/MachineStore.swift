@@ -1,6 +1,6 @@
 //! Where the profile of this machine is kept between runs.
 
-internal import Foundation
+internal import FoundationEssentials
 public import Memory
 
 extension MachineProfile {
@@ -16,12 +16,11 @@ extension MachineProfile {
 
     static func stored(in folder: URL?) -> MachineProfile? {
         guard let url = file(in: folder),
-            let size = try? url.resourceValues(forKeys: [.fileSizeKey]).fileSize,
-            size <= maximumFileByteCount, let data = try? Data(contentsOf: url)
+            let bytes = try? readFile(url.path, limit: maximumFileByteCount)
         else { return nil }
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
-        guard let profile = try? decoder.decode(MachineProfile.self, from: data), profile.isSound,
+        guard let profile = try? decoder.decode(MachineProfile.self, from: Data(bytes)), profile.isSound,
             profile.processor == processorName
         else { return nil }
         return profile
@@ -62,7 +61,10 @@ extension MachineProfile {
         let fields = information.split(separator: "\n").compactMap { line -> (String, String)? in
             let parts = line.split(separator: ":", maxSplits: 1)
             guard parts.count == 2 else { return nil }
-            func trimmed(_ text: Substring) -> String { text.trimmingCharacters(in: .whitespaces) }
+            func trimmed(_ text: Substring) -> String {
+                let start = text.drop(while: \.isWhitespace)
+                return String(start.lastIndex { !$0.isWhitespace }.map { start[...$0] } ?? "")
+            }
             return (trimmed(parts[0]), trimmed(parts[1]))
         }
         func value(_ key: String) -> String? { fields.first { $0.0 == key && !$0.1.isEmpty }?.1 }

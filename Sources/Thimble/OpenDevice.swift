@@ -136,6 +136,6 @@ extension ThimbleError {
     fileprivate init(_ error: VulkanError, _ subject: String) {
         self.init(
             error.code == .outOfMemory ? .outOfMemory : .noDevice,
-            "\(subject): \(error); use --device cpu or auto")
+            "\(subject): \(error); use --device cpu or auto", deviceResult: error.result)
     }
 }

@@ -1,7 +1,7 @@
 //! Files to page images: what `read` shows the model.
 
 public import Documents
-internal import Foundation
+internal import Glibc
 
 /// One document, ready to be drawn page by page. Not to be shared between threads.
 public struct PagedDocument {
@@ -140,13 +140,21 @@ public struct PagedDocument {
     private static func load(_ path: String) throws(DocumentError) -> DocumentSource {
         guard path == "-" else { return try DocumentSource.load(path: path) }
         let limit = DocumentLimits().maxFileBytes
-        guard let input = try? FileHandle.standardInput.read(upToCount: limit + 1) else {
-            throw DocumentError(.unreadable, "standard input cannot be read")
+        var input: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = unsafe Glibc.read(STDIN_FILENO, &chunk, chunk.count)
+            if count == 0 { break }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw DocumentError(.unreadable, "standard input cannot be read")
+            }
+            input += chunk[..<count]
+            guard input.count <= limit else {
+                throw DocumentError(.tooLarge, "standard input has more than \(limit) bytes")
+            }
         }
-        guard input.count <= limit else {
-            throw DocumentError(.tooLarge, "standard input has more than \(limit) bytes")
-        }
-        return try DocumentSource.load(bytes: Array(input), name: "standard input")
+        return try DocumentSource.load(bytes: input, name: "standard input")
     }
 
     /// Pages to draw, of those that were chosen; none in the mode `text`.
@@ -193,5 +201,28 @@ public func loadImage(path: String) throws(ThimbleError) -> RGBImage {
         throw error
     } catch {
         throw ThimbleError(.internal, "\(path): \(error)")
+    }
+}
+
+/// Decodes the bytes of an image file; `name` is what messages call it.
+public func decodeImage(_ bytes: [UInt8], name: String) throws(ThimbleError) -> RGBImage {
+    let source: DocumentSource
+    do { source = try DocumentSource.load(bytes: bytes, name: name) } catch { throw ThimbleError(error) }
+    guard case .image(let image) = source else {
+        throw ThimbleError(.unsupported, "\(name) is no image; images are PNG, JPEG or WebP files")
+    }
+    return image
+}
+
+/// Throws `corrupt` where an image of that size in pixels is larger than is read from files.
+public func checkImageSize(_ width: Int, _ height: Int, name: String) throws(ThimbleError) {
+    let limits = ImageLimits()
+    guard width <= limits.maxWidth, height <= limits.maxHeight,
+        width.multipliedReportingOverflow(by: height).partialValue <= limits.maxPixels
+    else {
+        throw ThimbleError(
+            .corrupt,
+            "\(name) has \(width) x \(height) pixels; the limits are \(limits.maxWidth) a side and "
+                + "\(limits.maxPixels) in all")
     }
 }

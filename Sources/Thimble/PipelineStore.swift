@@ -1,6 +1,6 @@
 //! Where compiled shaders are kept between runs: a file a device in the user's cache folder.
 
-internal import Foundation
+internal import FoundationEssentials
 
 /// The files of pipeline caches. What is damaged or cannot be written is no error: shaders are compiled anew.
 struct PipelineStore {
@@ -19,11 +19,8 @@ struct PipelineStore {
 
     /// What was kept for a device, told by its identifier; nothing where there is none, or cannot be.
     func read(for device: String) -> [UInt8] {
-        guard let url = file(for: device),
-            let size = try? url.resourceValues(forKeys: [.fileSizeKey]).fileSize,
-            size <= Self.maximumByteCount, let data = try? Data(contentsOf: url)
-        else { return [] }
-        return [UInt8](data)
+        guard let url = file(for: device) else { return [] }
+        return (try? readFile(url.path, limit: Self.maximumByteCount)) ?? []
     }
 
     func write(_ bytes: [UInt8], for device: String) {

@@ -1,6 +1,6 @@
 //! The files that a disk and a decompressor are measured with.
 
-internal import Foundation
+internal import FoundationEssentials
 internal import Glibc
 internal import ModelFile
 

@@ -197,9 +197,11 @@ extension Sampler {
 /// SplitMix64 (Steele, Lea, Flood 2014): small, seedable, the same on every machine.
 struct SplitMix64 {
     var state: UInt64
+    /// By how much a draw moves the state on.
+    static let increment: UInt64 = 0x9E37_79B9_7F4A_7C15
 
     mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
+        state &+= Self.increment
         var z = state
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
         z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB

@@ -1,6 +1,6 @@
 //! The sessions that a user has saved, by name.
 
-internal import Foundation
+internal import FoundationEssentials
 public import SessionFiles
 
 /// A saved session, as a look into the folder shows it.
@@ -38,7 +38,7 @@ public struct SavedSessions: Sendable {
     public init(folder: String? = nil) throws(ThimbleError) {
         guard let path = folder ?? Self.usualFolder() else {
             throw ThimbleError(
-                .invalidArgument, "there is no home for sessions: set HOME, or give --session-folder")
+                .invalidArgument, "there is no home for sessions; set HOME, or give --session-folder")
         }
         self.folder = SessionFolder(path)
     }

@@ -13,7 +13,7 @@ public final class Session {
     /// The conversation so far.
     public private(set) var messages: [Message] = []
     /// What `sequence` holds the first positions of.
-    private(set) var inputs = InputSequence()
+    var inputs = InputSequence()
     /// Where the next prompt's inputs are put together.
     private var next = InputSequence()
     let sequence: KVSequence
@@ -51,8 +51,20 @@ public final class Session {
     /// Adds a message to the conversation. Nothing is computed yet.
     public func append(_ message: Message) { messages.append(message) }
 
+    /// Adds a piece to the last message, where that is of the same role, else as a message of its own.
+    public func append(_ item: Message.Item, as role: Message.Role) {
+        if messages.last?.role == role {
+            messages[messages.count - 1].items.append(item)
+        } else {
+            messages.append(Message(role, [item]))
+        }
+    }
+
     /// Takes the last message back, one that could not be answered; what was computed before it stays.
     public func removeLastMessage() { _ = messages.popLast() }
+
+    /// Tokens that keys and values are held of.
+    public var tokenCount: Int { sequence.length }
 
     /// Forgets the conversation.
     public func clear() {
@@ -60,6 +72,14 @@ public final class Session {
         seen = []
         inputs.removeAll()
         sequence.truncate(to: 0)
+    }
+
+    /// Takes back all messages but the first `count`; what was computed of those stays.
+    ///
+    /// Precondition: there are as many.
+    public func rewind(to count: Int) {
+        precondition((0...messages.count).contains(count))
+        messages.removeSubrange(count...)
     }
 
     /// Answers the conversation, and adds the answer to it.
@@ -75,6 +95,16 @@ public final class Session {
         _ options: GenerationOptions = GenerationOptions(), shouldStop: () -> Bool = { false },
         receive: (String) -> Void
     ) throws(ThimbleError) -> GenerationResult {
+        try begin(options).run(shouldStop: shouldStop, receive: receive)
+    }
+
+    /// Begins an answer to the conversation, which comes a token at a time and joins it at the end. Nothing
+    /// is computed yet.
+    ///
+    /// Throws as `generate` does.
+    public func begin(
+        _ options: GenerationOptions = GenerationOptions()
+    ) throws(ThimbleError) -> Generation {
         guard let format = engine.chatFormat else {
             throw ThimbleError(
                 .unsupported,
@@ -87,10 +117,7 @@ public final class Session {
             prompt = PromptPiece.split(
                 try format.prompt(messages.map(\.chatMessage), tokenizer: tokenizer, options: options))
         } catch { throw ThimbleError(.unsupported, "\(engine.path): \(error)") }
-        let images = messages.flatMap(\.images)
-        let result = try answer(prompt, images: images, options, shouldStop: shouldStop, receive: receive)
-        messages.append(Message(.assistant, result.text))
-        return result
+        return try Generation(self, prompt, images: messages.flatMap(\.images), options, joins: true)
     }
 
     /// Continues a text that the caller has written whole, special tokens as their spelling: for models whose
@@ -103,45 +130,22 @@ public final class Session {
         raw text: String, images: [RGBImage] = [], _ options: GenerationOptions = GenerationOptions(),
         shouldStop: () -> Bool = { false }, receive: (String) -> Void
     ) throws(ThimbleError) -> GenerationResult {
-        let tokenizer = try engine.requireTokenizer()
-        let ids = tokenizer.encode(trusted: text)
-        return try answer(
-            PromptPiece.split(ids, imageToken: engine.imageToken), images: images, options,
-            shouldStop: shouldStop,
-            receive: receive)
+        let ids = try engine.requireTokenizer().encode(trusted: text)
+        let prompt = PromptPiece.split(ids, imageToken: engine.imageToken)
+        return try Generation(self, prompt, images: images, options, joins: false).run(
+            shouldStop: shouldStop, receive: receive)
     }
 
-    private func answer(
-        _ prompt: [PromptPiece], images: [RGBImage], _ options: GenerationOptions, shouldStop: () -> Bool,
-        receive: (String) -> Void
-    ) throws(ThimbleError) -> GenerationResult {
-        try options.sampling.validate()
-        let clock = ContinuousClock()
-        let start = clock.now
-        let promptTokens = try countFitting(prompt, images)
-        var generation = Generation(session: self, options: options, promptTokens: promptTokens, start: start)
+    /// Makes `inputs` those of a prompt, and the sequence that of its first positions. Returns how many are
+    /// known already.
+    func prepare(_ prompt: [PromptPiece], _ images: [RGBImage]) throws(ThimbleError) -> Int {
         try recognise(images)
         try assemble(prompt)
-        generation.cachedTokens = try reuse()
-        generation.imageTokens = inputs.imageTokenCount
-        do throws(ThimbleError) {
-            var held = HeldFeatures()
-            let report = try unsafe engine.look(
-                at: images, in: inputs, sequence, logits: .none, holding: &held, shouldStop: shouldStop
-            ) { _ in }
-            guard let report else { return generation.result(.cancelled) }
-            generation.visionSeconds = report.seconds
-            generation.imagesEncoded = report.encoded
-            generation.imagesCached = images.count - report.encoded
-            return try generation.run(&inputs, sequence, shouldStop: shouldStop, receive: receive)
-        } catch {
-            engine.distrustFeatures(after: error)
-            throw error
-        }
+        return try reuse()
     }
 
     /// The positions that a prompt takes. Refuses one that cannot fit before any of it is computed.
-    private func countFitting(_ prompt: [PromptPiece], _ images: [RGBImage]) throws(ThimbleError) -> Int {
+    func countFitting(_ prompt: [PromptPiece], _ images: [RGBImage]) throws(ThimbleError) -> Int {
         guard !prompt.isEmpty else { throw ThimbleError(.invalidArgument, "the prompt is empty") }
         let placeholders = prompt.count { $0 == .image }
         guard placeholders == images.count else {

@@ -31,7 +31,8 @@ func translating<Result>(
         case .file(let fault): throw ThimbleError(fault)
         case .backend(let fault):
             throw ThimbleError(
-                fault.code == .outOfMemory ? .outOfMemory : .noDevice, "\(path): \(fault.message)")
+                fault.code == .outOfMemory ? .outOfMemory : .noDevice, "\(path): \(fault.message)",
+                deviceResult: fault.deviceResult)
         case .mismatch(let message): throw ThimbleError(.corrupt, "\(path): \(message)")
         case .contextFull(let needed, let capacity): throw .contextFull(needed: needed, capacity: capacity)
         case .poolFull(let shortage): throw ThimbleError(shortage)
@@ -46,7 +47,7 @@ extension ThimbleError {
     static func contextFull(needed: Int, capacity: Int) -> ThimbleError {
         ThimbleError(
             .contextFull,
-            "the prompt needs \(needed) tokens and the context holds \(capacity): shorten it, give fewer "
+            "the prompt needs \(needed) tokens and the context holds \(capacity); shorten it, give fewer "
                 + "pages, or raise --context if the model allows it")
     }
 
@@ -79,13 +80,13 @@ extension ThimbleError {
             case .outOfMemory: .outOfMemory
             case .outOfSpace, .system: .io
             }
-        self.init(code, error.description)
+        self.init(code, error.description, systemError: error.systemError)
     }
 
     static func noTokenizer(_ path: String) -> ThimbleError {
         ThimbleError(
             .unsupported,
-            "\(path) has no tokenizer: convert again from a folder with tokenizer.json, or give token ids")
+            "\(path) has no tokenizer; convert it again from a folder with tokenizer.json, or give token ids")
     }
 
     init(_ error: ModelFileError) {
@@ -98,7 +99,7 @@ extension ThimbleError {
             case .outOfMemory: .outOfMemory
             case .system: isMissing(error.file) ? .inputMissing : .io
             }
-        self.init(code, error.description)
+        self.init(code, error.description, systemError: error.systemError)
     }
 
     init(_ error: CheckpointError) {

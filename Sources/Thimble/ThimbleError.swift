@@ -32,10 +32,16 @@ public struct ThimbleError: Error, Sendable, CustomStringConvertible {
 
     public let code: Code
     public let message: String
+    /// The system's error number; 0 where the system is not at fault or did not say.
+    public let systemError: Int32
+    /// Vulkan's result; 0 where no device is at fault or it did not say.
+    public let deviceResult: Int32
 
-    public init(_ code: Code, _ message: String) {
+    public init(_ code: Code, _ message: String, systemError: Int32 = 0, deviceResult: Int32 = 0) {
         self.code = code
         self.message = message
+        self.systemError = systemError
+        self.deviceResult = deviceResult
     }
 
     public var description: String { message }

@@ -9,8 +9,11 @@ struct TokenSource {
     /// Draws from logits that come to the host; nil where the device draws.
     private var sampler: Sampler?
     private let parameters: DrawParameters
-    /// Whether the device has drawn the first token.
-    private var isBegun = false
+    /// Inputs before the answer.
+    private let promptCount: Int
+    /// The number of the device's turn in which it began to decode this answer: in any later one it has
+    /// decoded others since. Nil before the first token.
+    private var turn: Int?
 
     /// Drawn by the device, and not asked for yet: from `next` on.
     private var ahead: [Int32] = []
@@ -21,6 +24,7 @@ struct TokenSource {
     init(_ engine: Engine, _ options: SamplingOptions, _ inputs: InputSequence) {
         self.engine = engine
         parameters = DrawParameters(options)
+        promptCount = inputs.count
         if let decoder = engine.stepDecoder {
             ahead.reserveCapacity(decoder.mostInRun)
         } else {
@@ -41,7 +45,9 @@ struct TokenSource {
         }
         if shouldStop() { return nil }
         guard let decoder = engine.stepDecoder else { return try drawOnHost(inputs, sequence, shouldStop) }
-        guard isBegun else { return try begin(decoder, inputs, sequence, shouldStop) }
+        guard let turn, turn == decoder.turn else {
+            return try begin(decoder, inputs, sequence, shouldStop)
+        }
         var drawn: [Int32] = []
         swap(&drawn, &ahead)
         drawn.removeAll(keepingCapacity: true)
@@ -71,19 +77,23 @@ struct TokenSource {
         return sequence.length == inputs.count ? try checked(token ?? -1) : nil
     }
 
-    /// Runs the prompt, and lets the device draw the first token.
+    /// Runs what the sequence does not hold yet, the prompt or the last token, and lets the device draw the
+    /// next one as if it had decoded nothing else.
     private mutating func begin(
         _ decoder: StepDecoder, _ inputs: InputSequence, _ sequence: KVSequence, _ shouldStop: () -> Bool
     ) throws(ThimbleError) -> Int32? {
-        let (model, parameters) = (engine.model, self.parameters)
+        let model = engine.model
         try translating(engine.path) { () throws(ModelError) in
             try unsafe model.forward(inputs, into: sequence, logits: .kept, shouldStop: shouldStop) { _ in }
         }
         guard sequence.length == inputs.count else { return nil }
-        isBegun = true
+        let drawn = inputs.tokens[promptCount...]
+        let draw = parameters.advanced(by: drawn.count)
         let token = try translating(engine.path) { () throws(ModelError) in
-            try decoder.begin(inputs, sequence, draw: parameters)
+            try decoder.begin(inputs, sequence, draw: draw, drawn: drawn)
         }
+        turn = decoder.turn
+        runLength = 1
         return try checked(token ?? -1)
     }
 
@@ -111,5 +121,12 @@ extension DrawParameters {
             temperature: options.temperature, topK: options.topK, topP: options.topP, minP: options.minP,
             repetitionPenalty: options.repetitionPenalty, frequencyPenalty: options.frequencyPenalty,
             presencePenalty: options.presencePenalty, seed: options.seed ?? UInt64.random(in: .min ... .max))
+    }
+
+    /// The same after so many draws of a token.
+    func advanced(by count: Int) -> DrawParameters {
+        var parameters = self
+        parameters.seed &+= UInt64(count) &* SplitMix64.increment
+        return parameters
     }
 }

@@ -45,6 +45,23 @@ enum ExitStatus: Int32 {
     }
 }
 
+extension ExitStatus {
+    /// What to do where an error's message says nothing better; nil where nothing is to be done.
+    fileprivate var usualMend: String? {
+        switch self {
+        case .success, .interrupted, .brokenPipe, .terminated: nil
+        case .failure, .budgetExceeded: "thimble plan MODEL says what fits, and thimble doctor what there is"
+        case .usage: "thimble --help says what can be given"
+        case .badData: "give another file, or make this one anew"
+        case .inputMissing: "correct the path, or the file's permissions"
+        case .noDevice: "thimble doctor says what is amiss; --device cpu needs none"
+        case .internalFault: "this is a fault of Thimble: report it with the command that led to it"
+        case .cannotCreate: "name another place"
+        case .inputOutput: "see to the disk's room and health, and try again"
+        }
+    }
+}
+
 /// Why a command did not succeed.
 struct Failure: Error {
     let status: ExitStatus
@@ -58,6 +75,18 @@ struct Failure: Error {
 
     init(_ error: ThimbleError) {
         self.init(ExitStatus(error.code), error.message)
+    }
+
+    /// The message with what to do next. Most messages say that themselves, after a semicolon; for the others
+    /// there is one for each way to end.
+    var advice: String? {
+        guard let message, let mend = status.usualMend else { return message }
+        // What follows may also be a limit, or what there is instead: no more than facts.
+        let last = message.split(separator: "; ").dropFirst().last
+        let isMend = last.map { clause in
+            !["the limit is", "supported are"].contains { clause.hasPrefix($0) }
+        }
+        return isMend == true ? message : "\(message); \(mend)"
     }
 
     /// A fault of the command line.

@@ -1,6 +1,7 @@
 //! Which pages of a document: `3`, `1-10`, `2,5-7`, `4-`.
 
 import ArgumentParser
+import Thimble
 
 /// A choice of pages, counted from 1.
 struct PageSelection: ExpressibleByArgument, Equatable {

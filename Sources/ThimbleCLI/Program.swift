@@ -17,31 +17,32 @@ struct Program: ParsableCommand {
 
             Answers go to standard output, everything else to standard error. Environment: THIMBLE_MODEL,
             THIMBLE_THREADS, THIMBLE_DEVICE, THIMBLE_CONTEXT, THIMBLE_KV, THIMBLE_HOST_MEMORY,
-            THIMBLE_DEVICE_MEMORY, THIMBLE_BUDGET; flags win over them.
+            THIMBLE_DEVICE_MEMORY, THIMBLE_BUDGET, THIMBLE_FEATURE_CACHE; flags win over them.
             """,
         version: "thimble \(Version.string)",
         subcommands: [
             RunCommand.self, ChatCommand.self, ReadCommand.self, ConvertCommand.self, InspectCommand.self,
             TokenizeCommand.self, LogitsCommand.self, BenchCommand.self, PlanCommand.self,
-            DevicesCommand.self, SessionCommand.self,
+            DevicesCommand.self, DoctorCommand.self, SessionCommand.self, ManualCommand.self,
         ])
 
-    /// Says what is here and what to do next.
+    /// Says what is here and what to do next; nothing is loaded.
     func run() throws {
         var lines = ["thimble \(Version.string)", ""]
         for device in DeviceDescription.available {
             lines.append(
-                "device   \(device.name), \(device.kernels) kernels, \(device.threadCount.of("thread"))")
+                "device   \(device.name), \(device.title), \(device.kernels) kernels"
+                    + (device.vulkan?.rejection.map { ", not usable: \($0)" } ?? ""))
         }
-        lines.append(
-            "model    \(Environment.model ?? DefaultModel.bundled ?? "none found; read --help says where")")
         lines += [
+            "budget   \(BudgetInForce.line)",
+            "model    \(Environment.model ?? DefaultModel.bundled ?? "none found; read --help says where")",
             "",
-            "next     thimble read FILE -q \"QUESTION\"",
-            "         thimble run MODEL \"PROMPT\"",
-            "         thimble --help",
+            "next     thimble doctor",
+            "         thimble plan MODEL --host-memory 2GiB",
+            "         thimble read FILE -q \"QUESTION\"",
         ]
-        try StandardStream.output.write(lines.joined(separator: "\n") + "\n")
+        try StandardStream.output.write(lines.map { $0.onOneLine + "\n" }.joined())
     }
 
     static func main() {
@@ -80,7 +81,7 @@ struct Program: ParsableCommand {
             default: failure = Failure(.internalFault, "internal: \(error)")
             }
         }
-        if let message = failure.message { StandardStream.note("thimble: \(message)") }
+        if let message = failure.advice { StandardStream.note("thimble: \(message)") }
         return failure.status
     }
 

@@ -19,7 +19,7 @@ extension VulkanBackend: SteppingBackend {
 
     public func begin(
         _ state: any StepState, length: Int, rotaryPosition: Int, pages: BlockTable, draw: DrawParameters,
-        seen: some Sequence<Int32>
+        seen: some Sequence<Int32>, drawn: some Sequence<Int32>
     ) {
         let state = stepState(state)
         setPages(pages, of: state)
@@ -45,6 +45,10 @@ extension VulkanBackend: SteppingBackend {
         guard draw.isPenalised else { return }
         var counts = [UInt32](repeating: 0, count: state.shape.vocabularySize)
         for token in seen where counts.indices.contains(Int(token)) { counts[Int(token)] = 1 }
+        // As the step itself counts them: whether it was seen, and twice how often it was drawn.
+        for token in drawn where counts.indices.contains(Int(token)) {
+            counts[Int(token)] = (counts[Int(token)] | 1) + 2
+        }
         writeSmall(counts, to: state.counts, at: 0)
     }
 

@@ -284,9 +284,13 @@ extension BackendError {
     init(_ error: VulkanError, doing what: String) {
         switch error.code {
         case .outOfMemory:
-            self.init(.outOfMemory, "\(error), \(what); try a smaller --context or --device cpu")
+            self.init(
+                .outOfMemory, "\(error), \(what); try a smaller --context or --device cpu",
+                deviceResult: error.result)
         case .deviceLost, .failed, .unavailable:
-            self.init(.deviceLost, "\(error), \(what); start again, or use --device cpu")
+            self.init(
+                .deviceLost, "\(error), \(what); start again, or use --device cpu",
+                deviceResult: error.result)
         }
     }
 }

@@ -18,22 +18,27 @@ public struct VulkanError: Error, Equatable, CustomStringConvertible {
     public let code: Code
     /// What was asked of Vulkan, and what it said.
     public let description: String
+    /// What it said, as its number; 0 where it said nothing.
+    public let result: Int32
 
-    init(_ code: Code, _ description: String) {
+    init(_ code: Code, _ description: String, result: VkResult = VK_SUCCESS) {
         self.code = code
         self.description = description
+        self.result = result.rawValue
     }
 
     init(_ call: String, _ result: VkResult) {
-        switch result {
-        case VK_ERROR_OUT_OF_HOST_MEMORY: self.init(.outOfMemory, "\(call): out of host memory")
-        case VK_ERROR_OUT_OF_DEVICE_MEMORY: self.init(.outOfMemory, "\(call): out of device memory")
-        case VK_ERROR_TOO_MANY_OBJECTS: self.init(.outOfMemory, "\(call): too many allocations")
-        case VK_ERROR_MEMORY_MAP_FAILED: self.init(.outOfMemory, "\(call): no address space for it")
-        case VK_ERROR_INITIALIZATION_FAILED: self.init(.unavailable, "\(call): the driver does not start")
-        case VK_ERROR_DEVICE_LOST: self.init(.deviceLost, "\(call): the device was lost")
-        default: self.init(.failed, "\(call): error \(result.rawValue)")
-        }
+        let (code, fault): (Code, String) =
+            switch result {
+            case VK_ERROR_OUT_OF_HOST_MEMORY: (.outOfMemory, "out of host memory")
+            case VK_ERROR_OUT_OF_DEVICE_MEMORY: (.outOfMemory, "out of device memory")
+            case VK_ERROR_TOO_MANY_OBJECTS: (.outOfMemory, "too many allocations")
+            case VK_ERROR_MEMORY_MAP_FAILED: (.outOfMemory, "no address space for it")
+            case VK_ERROR_INITIALIZATION_FAILED: (.unavailable, "the driver does not start")
+            case VK_ERROR_DEVICE_LOST: (.deviceLost, "the device was lost")
+            default: (.failed, "error \(result.rawValue)")
+            }
+        self.init(code, "\(call): \(fault)", result: result)
     }
 
     /// Throws unless `result` is a success; codes above zero are.

@@ -11,6 +11,12 @@ public import CVulkan
     /// Puts a test's functions in the place of Vulkan's, once they are found.
     let replace: (UnsafeMutablePointer<thimble_vulkan>) -> Void
 
+    /// Whether this machine has Vulkan's loader, with or without drivers.
+    public static var hasLoader: Bool {
+        var functions = unsafe thimble_vulkan()
+        return unsafe thimble_vulkan_open(&functions)
+    }
+
     /// Opens Vulkan. With a listener, the Khronos validation layer checks every call, synchronisation
     /// included.
     ///

@@ -108,3 +108,15 @@ func claimsCoverALoopAndShrink(loop: (count: Int, nanoseconds: Float), grain: In
 private final class Counter: Sendable {
     let value = Atomic<Int>(0)
 }
+
+/// A thread that kept its pool alive would wait for loops for ever.
+@Test func aPoolThatNobodyHasEndsItsThreads() {
+    weak var left: ThreadPool?
+    do {
+        let pool = ThreadPool(threadCount: 3)
+        left = pool
+        let cost = LoopCost(.unknown, units: 1)
+        #expect(sum(pool, count: 100, work: 10, grain: 1, cost: cost) == 49_500)
+    }
+    #expect(left == nil)
+}

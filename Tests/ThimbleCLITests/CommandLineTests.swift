@@ -9,7 +9,16 @@ import Testing
     #expect(run.status == 0)
     #expect(
         run.output.contains("thimble 0.") && run.output.contains("cpu") && run.output.contains("read FILE"))
+    #expect(run.output.contains("thimble doctor") && run.output.contains("thimble plan"))
+    #expect(run.output.contains("budget   no limit"), "\(run)")
     #expect(run.errors.isEmpty)
+}
+
+@Test func withoutACommandTheProgramSaysWhichBudgetIsInForce() throws {
+    let limited = try ProgramRun.of(environment: ["THIMBLE_HOST_MEMORY": "900MiB"])
+    #expect(limited.status == 0 && limited.output.contains("budget   host memory 900MiB"), "\(limited)")
+    let absent = try ProgramRun.of(environment: ["THIMBLE_BUDGET": "no-such-board"])
+    #expect(absent.status == 0 && absent.output.contains("budget   no-such-board: "), "\(absent)")
 }
 
 @Test func theVersionIsOneLine() throws {
@@ -18,7 +27,9 @@ import Testing
     #expect(run.output.wholeMatch(of: /thimble \d+\.\d+\.\d+\n/) != nil, "\(run)")
 }
 
-@Test(arguments: ["run", "chat", "read", "convert", "inspect", "tokenize", "logits", "bench", "devices"])
+@Test(arguments: [
+    "run", "chat", "read", "convert", "inspect", "tokenize", "logits", "bench", "devices", "doctor", "plan",
+])
 func everyCommandHasHelpWithExamples(command: String) throws {
     let run = try ProgramRun.of(command, "--help")
     #expect(run.status == 0)
@@ -92,4 +103,22 @@ func completionScriptsComeFromTheProgram(shell: String) throws {
     let run = try ProgramRun.of("--generate-completion-script", shell)
     #expect(run.status == 0)
     #expect(run.output.contains("thimble") && run.output.contains("render-only"))
+}
+
+@Test func everyCommandHasAManualPage() throws {
+    let folder = try TemporaryDirectory()
+    let run = try ProgramRun.of("manual", "-o", folder.path("man1"))
+    #expect(run.status == 0 && run.output.isEmpty && run.errors.isEmpty, "\(run)")
+    let help = try ProgramRun.of("--help").output
+    let commands = help.split(separator: "\n").compactMap { $0.firstMatch(of: /^  ([a-z]+)  +[A-Z]/)?.1 }
+    #expect(commands.count > 10 && !commands.contains("manual"), "\(help)")
+    for name in ["thimble"] + commands.map({ "thimble-\($0)" }) {
+        let page = try String(contentsOf: folder.url.appending(path: "man1/\(name).1"), encoding: .utf8)
+        #expect(page.hasPrefix(".TH \(name.uppercased()) 1 "))
+        #expect(page.contains(".SH SYNOPSIS") && page.contains("\\fB\\-\\-help\\fR"))
+        // Whatever a line begins with, it is a request of man(7) or text.
+        for line in page.split(separator: "\n") where line.hasPrefix(".") || line.hasPrefix("'") {
+            #expect(line.firstMatch(of: /^\.(TH|SH|TP|B|BR|PP|RS|RE|nf|fi|sp)\b/) != nil, "\(name): \(line)")
+        }
+    }
 }

@@ -84,13 +84,17 @@ struct ProgramRun: CustomStringConvertible {
         return try #require(object as? [String: Any])
     }
 
-    /// Expects one line on standard error that begins as errors do, nothing on standard output, and `status`.
+    /// Expects one line on standard error that begins as errors do and says what to do next, after a
+    /// semicolon; nothing on standard output; and `status`.
     func expectError(
         _ status: Int32, _ fragments: String..., at location: SourceLocation = #_sourceLocation
     ) {
         #expect(self.status == status, "\(self)", sourceLocation: location)
         #expect(output.isEmpty, "\(self)", sourceLocation: location)
         #expect(errorLines.count == 1 && errors.hasPrefix("thimble: "), "\(self)", sourceLocation: location)
+        let last = errors.split(separator: "; ").dropFirst().last ?? ""
+        #expect(
+            !last.isEmpty && !last.hasPrefix("the limit is"), "no mend: \(self)", sourceLocation: location)
         for fragment in fragments {
             #expect(errors.contains(fragment), "\(self)", sourceLocation: location)
         }

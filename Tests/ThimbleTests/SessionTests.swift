@@ -108,7 +108,7 @@ func aSecondTurnEqualsAFreshSession(hasImages: Bool) throws {
     let before = try answer(session)
     session.append(Message(.user, String(repeating: "x ", count: 80)))
     let error = #expect(throws: ThimbleError.self) { try answer(session) }
-    #expect(error?.code == .contextFull && error?.message.contains("holds 64:") == true)
+    #expect(error?.code == .contextFull && error?.message.contains("holds 64;") == true)
     session.removeLastMessage()
     session.append(Message(.user, "Yes"))
     let messages = session.messages

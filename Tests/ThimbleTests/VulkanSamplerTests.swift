@@ -106,7 +106,8 @@ extension VulkanModelTests {
             }
             let draw = DrawParameters(options)
             backend.begin(
-                state, length: prompt.count, rotaryPosition: 0, pages: [], draw: draw, seen: prompt)
+                state, length: prompt.count, rotaryPosition: 0, pages: [], draw: draw, seen: prompt, drawn: []
+            )
             for row in logits.rows {
                 backend.write(row, to: activation)
                 backend.draw(from: activation, draw.kind, state)

@@ -22,15 +22,17 @@ private let arrows: [String: Set<String>] = [
         "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend", "VulkanBackend",
         "VulkanCompute", "Memory", "Tensors", "SessionFiles", "FeatureFiles",
     ],
+    "ThimbleCAPI": ["CThimble", "Thimble", "Threads"],
     "ThimbleCLI": ["Thimble", "ArgumentParser"],
 ]
 
 /// Targets without Swift code.
 private let cTargets: Set<String> = [
-    "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CShaders", "CVulkan", "CSandbox", "CZip", "CXML",
-    "CMarkdown",
+    "CZstd", "CXXHash", "CFreeType", "CImages", "CKernels", "CShaders", "CVulkan", "CThimble", "CSandbox",
+    "CZip",
+    "CXML", "CMarkdown",
     "CKernelConformance",
-    "CFaultInjection", "CVulkanFaults", "CLibFuzzer", "CAllocationCounter",
+    "CEmbeddingProgram", "CFaultInjection", "CVulkanFaults", "CLibFuzzer", "CAllocationCounter",
 ]
 
 /// What the platform brings, which every target may import.

@@ -189,7 +189,7 @@ extension VulkanBackendTests {
             let table = layer.kv.blockTable
             backend.begin(
                 state, length: length, rotaryPosition: rotary,
-                pages: table.prefix(shape.pageCount(length + 1)), draw: draw, seen: [])
+                pages: table.prefix(shape.pageCount(length + 1)), draw: draw, seen: [], drawn: [])
             backend.draw(from: layer.logits, draw.kind, state)
             let step = try backend.record(state) {
                 backend.beginStep(state, table: layer.embedding, into: layer.residual)

@@ -1,6 +1,6 @@
 //! What `plan` says of how fast a plan will run, and why.
 
-import Thimble
+internal import Memory
 
 /// A prediction as `plan --json` prints it.
 struct PredictionReport: Encodable {

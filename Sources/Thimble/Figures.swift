@@ -2,7 +2,7 @@
 
 extension Double {
     /// With `digits` decimals; not for values beyond 10^15.
-    func fixed(_ digits: Int) -> String {
+    package func fixed(_ digits: Int) -> String {
         guard isFinite, abs(self) < 1e15 else { return "\(self)" }
         var scale = 1.0
         for _ in 0..<digits { scale *= 10 }
@@ -17,14 +17,14 @@ extension Double {
 
 extension Double {
     /// Bytes a second as a rate: `1.9 GB/s`.
-    var asRate: String {
+    package var asRate: String {
         self >= 1e9 ? "\((self * 1e-9).fixed(1)) GB/s" : "\((self * 1e-6).fixed(1)) MB/s"
     }
 }
 
 extension Int {
     /// As a size: `14.9 MiB`.
-    var asBytes: String {
+    package var asBytes: String {
         var (value, unit) = (Double(self), "B")
         for larger in ["KiB", "MiB", "GiB", "TiB"] where value >= 1024 {
             (value, unit) = (value / 1024, larger)
@@ -33,5 +33,5 @@ extension Int {
     }
 
     /// With its noun: `1 page`, `2 pages`.
-    func of(_ noun: String) -> String { self == 1 ? "1 \(noun)" : "\(self) \(noun)s" }
+    package func of(_ noun: String) -> String { self == 1 ? "1 \(noun)" : "\(self) \(noun)s" }
 }

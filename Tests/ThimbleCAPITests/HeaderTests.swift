@@ -1,0 +1,88 @@
+//! Holds the header to what it promises: every compiler takes it, every symbol is described and exported.
+
+import Foundation
+import TestSupport
+import Testing
+
+private let folder = Fixtures.packageRoot.appending(path: "Sources/CThimble")
+
+private func text(_ name: String) throws -> String {
+    try String(contentsOf: folder.appending(path: name), encoding: .utf8)
+}
+
+/// The names of the functions that the header declares.
+private func functions() throws -> [String] {
+    try text("include/thimble.h").matches(of: /THIMBLE_API[^;(]*?\b(thimble_\w+)\(/).map { String($0.1) }
+}
+
+/// Runs a compiler; what it said, or nil where it is not installed.
+private func complaint(of compiler: String, _ arguments: [String]) throws -> String? {
+    let process = Process()
+    process.executableURL = URL(filePath: "/usr/bin/env")
+    process.arguments = [compiler] + arguments
+    let pipe = Pipe()
+    process.standardError = pipe
+    process.standardOutput = pipe
+    try process.run()
+    let said = try pipe.fileHandleForReading.readToEnd() ?? Data()
+    process.waitUntilExit()
+    if process.terminationStatus == 127 { return nil }
+    return process.terminationStatus == 0 ? "" : String(decoding: said, as: UTF8.self)
+}
+
+@Test(arguments: ["gcc", "clang"], ["c99", "c11", "c2x", "c++17"])
+func everyCompilerTakesTheHeader(compiler: String, standard: String) throws {
+    let directory = try TemporaryDirectory()
+    let isPlusPlus = standard.hasPrefix("c++")
+    let program = try directory.write(
+        """
+        #include "thimble.h"
+        #include "thimble.h"
+        int main(void) { return (int)thimble_abi_version(); }
+
+        """.utf8, to: isPlusPlus ? "program.cpp" : "program.c")
+    let name = isPlusPlus ? (compiler == "gcc" ? "g++" : "clang++") : compiler
+    let said = try complaint(
+        of: name,
+        [
+            "-std=\(standard)", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only",
+            "-I\(folder.appending(path: "include").path)", program,
+        ])
+    #expect(said ?? "" == "")
+}
+
+@Test func everyDeclarationIsDescribed() throws {
+    let lines = try text("include/thimble.h").split(separator: "\n", omittingEmptySubsequences: false)
+    var declarations = 0
+    for (index, line) in lines.enumerated() {
+        let isTopLevel = line.hasPrefix("THIMBLE_API") || line.hasPrefix("typedef") || line == "enum {"
+        guard isTopLevel else { continue }
+        declarations += 1
+        #expect(lines[index - 1].hasPrefix("///"), "line \(index + 1): \(line)")
+    }
+    #expect(try declarations > functions().count)
+    #expect(try functions().count == 30)
+}
+
+@Test func whatIsExportedIsWhatTheHeaderDeclares() throws {
+    let exported = try text("exports.map").matches(of: /(?m)^    (thimble_\w+);$/).map { String($0.1) }
+    #expect(try exported == functions())
+    let definition = /(?m)^[a-z][^;(\n]*\b(thimble_\w+)\(/
+    let defined = try text("Exports.c").matches(of: definition).map { String($0.1) }
+    #expect(try Set(defined) == Set(functions()) && defined.count == exported.count)
+}
+
+@Test(arguments: ["gcc", "clang"])
+func theProgramOfTheDocumentationCompiles(compiler: String) throws {
+    let page = Fixtures.packageRoot.appending(path: "docs/embedding.md")
+    let blocks = try String(contentsOf: page, encoding: .utf8).matches(of: /(?s)```c\n(.*?)```/).map(\.1)
+    let program = try #require(blocks.first)
+    #expect(program.contains("int main(void)"))
+    let directory = try TemporaryDirectory()
+    let path = try directory.write(program.utf8, to: "ask.c")
+    let said = try complaint(
+        of: compiler,
+        ["-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
+            + ["-I\(folder.appending(path: "include").path)", path])
+    #expect(said ?? "" == "")
+}
