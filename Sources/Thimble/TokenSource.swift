@@ -39,11 +39,11 @@ struct TokenSource {
     mutating func next(
         _ inputs: InputSequence, _ sequence: KVSequence, _ shouldStop: () -> Bool
     ) throws(ThimbleError) -> Int32? {
+        if shouldStop() { return nil }
         if next < ahead.count {
             defer { next += 1 }
             return try checked(ahead[next])
         }
-        if shouldStop() { return nil }
         guard let decoder = engine.stepDecoder else { return try drawOnHost(inputs, sequence, shouldStop) }
         guard let turn, turn == decoder.turn else {
             return try begin(decoder, inputs, sequence, shouldStop)

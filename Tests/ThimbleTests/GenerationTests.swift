@@ -81,32 +81,50 @@ private func inTurns(_ generations: [Generation]) throws -> [String] {
 }
 
 extension VulkanModelTests {
-    /// Where the device draws tokens ahead and knows one answer at a time, each goes on as if it were alone.
-    /// The bundled model writes down what it sees, which rounding changes nothing of.
-    @Test static func answersInTurnsOnADeviceAreThoseOfEachAlone() throws {
+    /// Begins the transcription of a page, which rounding changes nothing of.
+    private static func transcription(
+        _ seed: Int, _ sampling: SamplingOptions, by engine: Engine
+    ) throws -> Generation {
+        var settings = try engine.pageSettings()
+        settings.pageSize = (588, 84)
+        let folder = try TemporaryDirectory()
+        let text = NeedlePages(seed: UInt64(seed), charactersPerPage: 320).pages[0]
+        let page = try PagedDocument(path: folder.write(text.utf8, to: "a.txt"), settings: settings)
+        let session = engine.makeSession()
+        session.append(Message(.user, [.image(try page.page(0)), .text("Transcribe the page.")]))
+        var options = GenerationOptions()
+        options.maximumTokens = 24
+        options.sampling = sampling
+        return try session.begin(options)
+    }
+
+    private static func engine() throws -> Engine {
         let path = Fixtures.packageRoot.appending(path: "Models/reader.thimble").path
         let engine = try device.engine(path, contextLength: 512)
         #expect(engine.stepDecoder != nil)
-        func begin(_ seed: Int, _ sampling: SamplingOptions) throws -> Generation {
-            var settings = try engine.pageSettings()
-            settings.pageSize = (588, 84)
-            let folder = try TemporaryDirectory()
-            let text = NeedlePages(seed: UInt64(seed), charactersPerPage: 320).pages[0]
-            let page = try PagedDocument(path: folder.write(text.utf8, to: "a.txt"), settings: settings)
-            let session = engine.makeSession()
-            session.append(Message(.user, [.image(try page.page(0)), .text("Transcribe the page.")]))
-            var options = GenerationOptions()
-            options.maximumTokens = 24
-            options.sampling = sampling
-            return try session.begin(options)
-        }
+        return engine
+    }
+
+    /// Where the device draws tokens ahead and knows one answer at a time, each goes on as if it were alone.
+    @Test static func answersInTurnsOnADeviceAreThoseOfEachAlone() throws {
+        let engine = try engine()
         var drawn = SamplingOptions()
         (drawn.temperature, drawn.topK, drawn.seed) = (0.6, 8, 5)
         var penalised = SamplingOptions()
         (penalised.repetitionPenalty, penalised.frequencyPenalty) = (1.05, 0.05)
         let ways = [(0, SamplingOptions()), (1, drawn), (3, penalised)]
-        let alone = try ways.map { try inTurns([begin($0, $1)])[0] }
+        let alone = try ways.map { try inTurns([transcription($0, $1, by: engine)])[0] }
         #expect(alone.allSatisfy { $0.count > 40 } && Set(alone).count == 3)
-        #expect(try inTurns(ways.map { try begin($0, $1) }) == alone)
+        #expect(try inTurns(ways.map { try transcription($0, $1, by: engine) }) == alone)
+    }
+
+    /// Nine tokens are in the midst of a run.
+    @Test static func aCancelIsHeardBeforeTokensThatWereDrawnAhead() throws {
+        let generation = try transcription(0, SamplingOptions(), by: engine())
+        var count = 0
+        while let piece = try generation.next(shouldStop: { count == 9 }) {
+            if piece.token != nil { count += 1 }
+        }
+        #expect(generation.finishReason == .cancelled && generation.finish().generatedTokens == 9)
     }
 }
