@@ -4,36 +4,77 @@ internal import CThimble
 internal import Thimble
 
 /// The pages of a document that the caller has asked for.
-struct DocumentPages {
+@safe struct DocumentPages {
     let document: PagedDocument
-    let indexes: Range<Int>
+    private let receiveNote: thimble_note_fn?
+    private let noteContext: UnsafeMutableRawPointer?
 
-    /// Opens the document. Its own settings count before the budget's `[pages]`, those before `settings`.
+    /// How pages are set where neither the caller nor a budget says, and whether a model was trained on such.
+    struct Defaults {
+        var settings = PageSettings()
+        var prefersGlyph = false
+    }
+
+    /// Opens the document. Its own settings count before the budget's `[pages]`, those before the defaults'.
     init(
         _ document: UnsafePointer<thimble_document>?, _ budget: Budget,
-        settings: () throws(ThimbleError) -> PageSettings
+        defaults: () throws(ThimbleError) -> Defaults
     ) throws(CallFault) {
         guard unsafe document != nil else { throw .null("document") }
         let asked = try unsafe read(document, over: thimble_document(), "document")
         let path = try unsafe requiredText(asked.path, "document.path")
         let settingsPath = try unsafe text(asked.page_settings, "document.page_settings")
         let font = try unsafe text(asked.font, "document.font")
+        let mode = try unsafe ReadingMode.named(asked.mode)
+        let (first, count) = unsafe (Int(asked.first_page), Int(asked.page_count))
+        var (total, end) = (0, 0)
         let opened = try translating { () throws(ThimbleError) in
-            var settings =
-                if let settingsPath { try loadPageSettings(path: settingsPath) } else { try settings() }
+            let defaults = try defaults()
+            var settings = defaults.settings
+            if let settingsPath { settings = try loadPageSettings(path: settingsPath) }
             if let json = budget.pageSettingsJSON { settings = try settings.overlaid(json: json) }
             settings.fontPath = font ?? settings.fontPath
-            // A file of that name, where a program's user would mean standard input.
-            return try PagedDocument(path: path == "-" ? "./-" : path, settings: settings)
+            return try PagedDocument(
+                // A file of that name, where a program's user would mean standard input.
+                path: path == "-" ? "./-" : path, settings: settings, mode: mode,
+                prefersGlyph: defaults.prefersGlyph
+            ) { pageCount in
+                (total, end) = (pageCount, count == 0 ? pageCount : first + count)
+                return first < end && end <= pageCount ? Array(first..<end) : []
+            }
         }
-        let (first, count) = unsafe (Int(asked.first_page), Int(asked.page_count))
-        let end = count == 0 ? opened.pageCount : first + count
-        guard first < opened.pageCount, end <= opened.pageCount else {
+        guard first < total, end <= total else {
             throw .argument(
                 THIMBLE_DETAIL_RANGE,
-                "\(path) has \(opened.pageCount) pages, and not those from \(first) on that are asked for")
+                "\(path) has \(total) pages, and not those from \(first) on that are asked for")
         }
         self.document = opened
-        indexes = first..<end
+        unsafe (receiveNote, noteContext) = unsafe (asked.receive_note, asked.note_context)
+    }
+
+    /// Tells the caller what was left out or is damaged, of the pages drawn so far.
+    func tellNotes() {
+        guard let receiveNote = unsafe receiveNote else { return }
+        for note in document.notes { unsafe note.withCString { unsafe receiveNote(noteContext, $0) } }
+    }
+}
+
+extension ReadingMode {
+    /// The mode of that number; nil for what is left to the document and the model.
+    fileprivate static func named(_ mode: thimble_reading_mode) throws(CallFault) -> ReadingMode? {
+        if mode == THIMBLE_READING_DEFAULT { return nil }
+        guard let named = allCases.first(where: { $0.number == mode }) else {
+            throw .argument(THIMBLE_DETAIL_RANGE, "document.mode is \(mode.rawValue), which is none")
+        }
+        return named
+    }
+
+    /// Its number.
+    var number: thimble_reading_mode {
+        switch self {
+        case .page: THIMBLE_READING_PAGE
+        case .glyph: THIMBLE_READING_GLYPH
+        case .text: THIMBLE_READING_TEXT
+        }
     }
 }

@@ -121,8 +121,9 @@ func capi_render_document(
     unsafe call(error) { () throws(CallFault) in
         let state = try unsafe Handles.find(runtime, RuntimeState.self)
         guard let receive = unsafe receive else { throw .null("receive") }
-        let pages = try unsafe DocumentPages(document, state.budget) { PageSettings() }
-        for index in pages.indexes {
+        let pages = try unsafe DocumentPages(document, state.budget) { DocumentPages.Defaults() }
+        defer { pages.tellNotes() }
+        for index in 0..<pages.document.pageCount {
             let image = try translating { () throws(ThimbleError) in try pages.document.page(index) }
             var page = unsafe thimble_page()
             unsafe page.struct_size = MemoryLayout<thimble_page>.size

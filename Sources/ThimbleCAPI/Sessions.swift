@@ -106,24 +106,38 @@ func capi_session_append_document(
         try state.change { session throws(CallFault) in
             capi_handle_clear(state.handle)
             let pages = try unsafe DocumentPages(document, state.model.budget) {
-                () throws(ThimbleError) in try engine.pageSettings()
+                () throws(ThimbleError) in
+                // Who says how its pages are set was trained on such.
+                DocumentPages.Defaults(
+                    settings: try engine.pageSettings(),
+                    prefersGlyph: engine.description.pageSettings != nil)
             }
+            let document = pages.document
             var (images, tokens): ([RGBImage], Int) = ([], 0)
-            for index in pages.indexes {
-                if state.isCancelled { throw CallFault(THIMBLE_E_CANCELLED, "cancelled at page \(index)") }
-                try translating { () throws(ThimbleError) in
-                    let image = try pages.document.page(index)
-                    tokens += try engine.imageTokenCount(of: image)
-                    images.append(image)
-                }
+            func checkRoom(_ what: String) throws(CallFault) {
                 guard tokens < engine.contextLength else {
                     throw CallFault(
                         THIMBLE_E_CONTEXT_FULL,
-                        "\(pages.document.name): \(images.count) pages of \(pages.indexes.count) take "
-                            + "\(tokens) tokens, and the context holds \(engine.contextLength); give fewer "
-                            + "pages, or a longer context")
+                        "\(document.name): \(what) \(tokens) tokens, and the context holds "
+                            + "\(engine.contextLength); give fewer pages, or a longer context")
                 }
             }
+            let text = document.mode == .text ? document.text : nil
+            if let text {
+                tokens = try translating { () throws(ThimbleError) in try engine.tokenize(text).count }
+                try checkRoom("the text takes")
+            }
+            for index in 0..<document.pageCount {
+                if state.isCancelled { throw CallFault(THIMBLE_E_CANCELLED, "cancelled at page \(index)") }
+                try translating { () throws(ThimbleError) in
+                    let image = try document.page(index)
+                    tokens += try engine.imageTokenCount(of: image)
+                    images.append(image)
+                }
+                try checkRoom("\(images.count) pages of \(document.pageCount) take")
+            }
+            pages.tellNotes()
+            if let text { session.append(.text(text + "\n\n"), as: .user) }
             for image in images { session.append(.image(image), as: .user) }
             unsafe page_count?.pointee = UInt32(images.count)
         }

@@ -379,6 +379,22 @@ private typealias Call = (OpaquePointer?, UnsafeMutablePointer<thimble_error>?) 
             }
         ),
         (
+            invalid, THIMBLE_DETAIL_RANGE,
+            {
+                unsafe thimble_session_append_document(
+                    session.pointer, [document { unsafe $0.mode = thimble_reading_mode(rawValue: 4) }], nil,
+                    $0)
+            }
+        ),
+        (
+            // A text has no pages of its own.
+            invalid, THIMBLE_DETAIL_NONE,
+            {
+                unsafe thimble_session_append_document(
+                    session.pointer, [document { unsafe $0.mode = THIMBLE_READING_PAGE }], nil, $0)
+            }
+        ),
+        (
             THIMBLE_E_INPUT_MISSING, THIMBLE_DETAIL_NONE,
             {
                 unsafe thimble_session_append_document(

@@ -46,6 +46,10 @@ private func headerName(_ name: String) -> String {
     #expect([THIMBLE_ROLE_SYSTEM, THIMBLE_ROLE_USER, THIMBLE_ROLE_ASSISTANT].map(\.rawValue) == [0, 1, 2])
     #expect([THIMBLE_IMAGE_FILE, THIMBLE_IMAGE_RGB].map(\.rawValue) == [0, 1])
     #expect([THIMBLE_AUTO, THIMBLE_ON, THIMBLE_OFF].map(\.rawValue) == [0, 1, 2])
+    let modes = [
+        THIMBLE_READING_DEFAULT, THIMBLE_READING_PAGE, THIMBLE_READING_GLYPH, THIMBLE_READING_TEXT,
+    ]
+    #expect(modes.map(\.rawValue) == [0, 1, 2, 3])
     let finishes = [
         THIMBLE_FINISH_NONE, THIMBLE_FINISH_STOP, THIMBLE_FINISH_LENGTH, THIMBLE_FINISH_CANCELLED,
     ]
@@ -71,7 +75,7 @@ private func headerName(_ name: String) -> String {
         (MemoryLayout<thimble_device_info>.size, 568), (MemoryLayout<thimble_model_options>.size, 136),
         (MemoryLayout<thimble_plan_figures>.size, 112), (MemoryLayout<thimble_model_info>.size, 208),
         (MemoryLayout<thimble_model_stats>.size, 80), (MemoryLayout<thimble_image>.size, 40),
-        (MemoryLayout<thimble_document>.size, 40), (MemoryLayout<thimble_generate_options>.size, 72),
+        (MemoryLayout<thimble_document>.size, 64), (MemoryLayout<thimble_generate_options>.size, 72),
         (MemoryLayout<thimble_result>.size, 64), (MemoryLayout<thimble_piece>.size, 32),
         (MemoryLayout<thimble_session_info>.size, 32), (MemoryLayout<thimble_page>.size, 32),
     ]

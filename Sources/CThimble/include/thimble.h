@@ -443,12 +443,32 @@ typedef struct thimble_image {
 THIMBLE_API thimble_status thimble_session_append_image(
     thimble_session *session, const thimble_image *image, thimble_error *error);
 
+/// How a document reaches a model.
+typedef enum thimble_reading_mode {
+    /// Images and PDFs as pages, text set on pages; a PDF's text, too, for a model whose file says how pages
+    /// are set.
+    THIMBLE_READING_DEFAULT = 0,
+    /// The document's own pages.
+    THIMBLE_READING_PAGE = 1,
+    /// Its text, set anew on pages.
+    THIMBLE_READING_GLYPH = 2,
+    /// Its text, as text.
+    THIMBLE_READING_TEXT = 3,
+    THIMBLE_READING_MODE_MAX = 0x7fffffff
+} thimble_reading_mode;
+
+/// Hears what was left out of a document because nobody sees it, or is damaged: a sentence, ending with a
+/// zero byte, that holds no text of the document and lives until it returns.
+typedef void (*thimble_note_fn)(void *context, const char *note);
+
 /// A document: a file of any kind that Thimble reads, told by its content.
 typedef struct thimble_document {
     /// `sizeof(thimble_document)`.
     size_t struct_size;
     const char *path;
-    /// The first page, counted from 0, and how many; 0 for all from there on.
+    /// The first page, counted from 0, and how many; 0 for all from there on. A PDF's own pages, also where
+    /// its text is set anew; no more than 500 of one are read. What is read as text is one page but for a
+    /// PDF.
     uint32_t first_page;
     uint32_t page_count;
     /// The path of page settings in JSON. NULL for the model's, where there is one, else Glyph's; what the
@@ -456,11 +476,16 @@ typedef struct thimble_document {
     const char *page_settings;
     /// The font file that text is drawn with; NULL for that of the settings.
     const char *font;
+    /// How it is read; a mode that the document does not have is THIMBLE_E_INVALID_ARGUMENT.
+    thimble_reading_mode mode;
+    /// Hears notes, on the thread that reads the document; NULL for nobody.
+    thimble_note_fn receive_note;
+    void *note_context;
 } thimble_document;
 
 /// Draws the pages of a document and adds them to the user's message as images; `*page_count`, which may be
-/// NULL, says how many. The model looks at them when an answer is generated. `thimble_session_cancel` is
-/// heard between two pages.
+/// NULL, says how many: none of what is read as text, which is added so. The model looks at them when an
+/// answer is generated. `thimble_session_cancel` is heard between two pages.
 ///
 /// Fails with THIMBLE_E_CONTEXT_FULL where the pages alone take more tokens than the context has, and with
 /// what a document may be refused for.
@@ -667,7 +692,7 @@ THIMBLE_API thimble_status thimble_session_message(
 typedef struct thimble_page {
     /// `sizeof(thimble_page)`.
     size_t struct_size;
-    /// Counted from 0, and the pages of the whole document.
+    /// Counted from 0 among the pages that are drawn, and how many those are.
     uint32_t index;
     uint32_t page_count;
     /// In pixels.
@@ -680,7 +705,8 @@ typedef struct thimble_page {
 /// Receives a page, which lives until it returns. Returns 0 to go on, anything else to stop.
 typedef int (*thimble_page_fn)(void *context, const thimble_page *page);
 
-/// Draws the pages of a document, as a model would see them, one after the other. Any thread.
+/// Draws the pages of a document, as a model would see them, one after the other. Any thread. What is read as
+/// text has none.
 ///
 /// Fails with THIMBLE_E_STOPPED where `receive` stops it, and with what a document may be refused for.
 THIMBLE_API thimble_status thimble_render_document(
