@@ -2,6 +2,8 @@
 
 public import Documents
 internal import FoundationEssentials
+public import Memory
+public import ModelFile
 internal import Models
 
 /// Reads page settings, as Glyph's JSON has them.
@@ -17,7 +19,24 @@ func readPageSettings(_ path: String) throws(ThimbleError) -> (settings: PageSet
     }
 }
 
+extension ModelDescription {
+    /// Whether the model was trained on pages that text was set on: its file says how these are set.
+    public var prefersGlyph: Bool { pageSettings != nil }
+}
+
 extension PageSettings {
+    /// What counts of page settings: the file's, where one is given, else these; over them what a budget
+    /// says; and the font, where one is given.
+    public func settled(
+        file: String?, _ budget: Budget, font: String?
+    ) throws(ThimbleError) -> PageSettings {
+        var settings = self
+        if let file { settings = try loadPageSettings(path: file) }
+        if let json = budget.pageSettingsJSON { settings = try settings.overlaid(json: json) }
+        if let font { settings.fontPath = font }
+        return settings
+    }
+
     /// These settings with the keys of a JSON object, such as a budget's `[pages]`, in place of theirs.
     ///
     /// Throws `invalidArgument` for unknown keys and values out of range.

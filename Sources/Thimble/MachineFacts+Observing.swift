@@ -130,7 +130,7 @@ extension MachineFacts {
         var settings = PageSettings()
         do throws(ThimbleError) {
             if let model { settings = try ModelInspection(modelPath: model).pageSettings() }
-            if let json = budget.pageSettingsJSON { settings = try settings.overlaid(json: json) }
+            settings = try settings.settled(file: nil, budget, font: nil)
         } catch {
             // A model or a budget at fault is another finding's.
         }

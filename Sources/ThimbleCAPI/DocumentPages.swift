@@ -30,10 +30,7 @@ internal import Thimble
         var (total, end) = (0, 0)
         let opened = try translating { () throws(ThimbleError) in
             let defaults = try defaults()
-            var settings = defaults.settings
-            if let settingsPath { settings = try loadPageSettings(path: settingsPath) }
-            if let json = budget.pageSettingsJSON { settings = try settings.overlaid(json: json) }
-            settings.fontPath = font ?? settings.fontPath
+            let settings = try defaults.settings.settled(file: settingsPath, budget, font: font)
             return try PagedDocument(
                 // A file of that name, where a program's user would mean standard input.
                 path: path == "-" ? "./-" : path, settings: settings, mode: mode,

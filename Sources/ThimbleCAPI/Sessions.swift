@@ -107,10 +107,8 @@ func capi_session_append_document(
             capi_handle_clear(state.handle)
             let pages = try unsafe DocumentPages(document, state.model.budget) {
                 () throws(ThimbleError) in
-                // Who says how its pages are set was trained on such.
                 DocumentPages.Defaults(
-                    settings: try engine.pageSettings(),
-                    prefersGlyph: engine.description.pageSettings != nil)
+                    settings: try engine.pageSettings(), prefersGlyph: engine.description.prefersGlyph)
             }
             let document = pages.document
             var (images, tokens): ([RGBImage], Int) = ([], 0)

@@ -127,14 +127,9 @@ struct ReadCommand: ParsableCommand {
         if let modelPath {
             let model = try ModelInspection(modelPath: modelPath)
             settings = try model.pageSettings()
-            // Who says how its pages are set was trained on such.
-            prefersGlyph = model.description.pageSettings != nil
+            prefersGlyph = model.description.prefersGlyph
         }
-        if let pageSettings { settings = try loadPageSettings(path: pageSettings) }
-        if let json = budget.pageSettingsJSON {
-            settings = try settings.overlaid(json: json)
-        }
-        if let font { settings.fontPath = font }
+        settings = try settings.settled(file: pageSettings, budget, font: font)
         return try PagesToRead(files, settings, mode, prefersGlyph: prefersGlyph, pages)
     }
 
