@@ -38,8 +38,12 @@ const uint PITCH = OCTETS + 1;
 const uint VALUES_AT = KEYS * PITCH;
 const uint KEY_BLOCKS = KEYS / N;
 const uint SLICES = HEAD_SIZE / N;
-// What an invocation fetches of a tile's keys, and of its values.
-const uint FETCHES = (KEYS * OCTETS + THREADS - 1) / THREADS;
+// Invocations that fetch a row together, so that a load of theirs is whole lines of a cache; rows that all
+// of a workgroup fetch at a time; and how often, by rows and within a row.
+const uint ROW_LANES = OCTETS < 4 ? 2 : OCTETS < 8 ? 4 : OCTETS < 16 ? 8 : 16;
+const uint PASS_ROWS = THREADS / ROW_LANES;
+const uint PASSES = (KEYS + PASS_ROWS - 1) / PASS_ROWS;
+const uint FETCHES = (OCTETS + ROW_LANES - 1) / ROW_LANES;
 // What a lane holds of a row of queries.
 const uint LANE_OCTETS = (OCTETS + SUBGROUP - 1) / SUBGROUP;
 
@@ -51,6 +55,8 @@ const float LOG2_E = 1.44269504;
 shared uvec4 staged[ROWS > 2 * KEYS ? ROWS * PITCH : 2 * KEYS * PITCH];
 // By how much a row's queries were divided, times the scale of scores.
 shared float row_scales[ROWS];
+// The position behind the last that a row sees.
+shared uint row_ends[ROWS];
 shared float out_strips[ROWS * N];
 
 const bool IS_ROTATED = TYPE == THIMBLE_PAGES_INT5;
@@ -90,16 +96,15 @@ float element_factor(const in uint row, const in uint column, const in float bef
 float element_inverse(const in uint row, const in uint column, const in float sum) {
     return sum > 0 || isnan(sum) ? 1 / sum : 0;
 }
-// Minus infinity where the row does not see the position: column 0 is the position `first`, row 0 the row
-// `index` of the range.
+// Minus infinity where the row does not see the position: column 0 is the position `first`, row 0 the first of
+// a subgroup.
 float element_seen(
-    const in uint row, const in uint column, const in float product, const in uint index,
-    const in uint first, const in uint end) {
-    uint limit = p.is_causal != 0 ? min(end, p.start + (index + row) / group() + 1) : end;
-    return first + column < limit ? product : -1 / 0.0;
+    const in uint row, const in uint column, const in float product, const in uint subgroup_row,
+    const in uint first) {
+    return first + column < row_ends[subgroup_row + row] ? product : -1 / 0.0;
 }
 
-uvec4 keys[FETCHES], values[FETCHES];
+uvec4 keys[PASSES][FETCHES], values[PASSES][FETCHES];
 
 // Eight elements of a row; of codes, what becomes them.
 uvec4 load_octet(CachedRow row, uint octet) {
@@ -117,30 +122,45 @@ uvec4 halves(uvec4 octet) {
     return TYPE == THIMBLE_PAGES_F16 ? octet : halves_of(TYPE, EightCodes(octet.x, octet.y, octet.z));
 }
 
-// Zeros from `end` on: what lies there may not even be numbers.
+// Positions from `end` on are the last one again: what lies there may not even be numbers.
 void fetch(uint first, uint end) {
-    [[unroll]] for (uint f = 0; f < FETCHES; ++f) {
-        uint i = f * THREADS + gl_LocalInvocationIndex;
-        uint position = first + i / OCTETS, octet = i % OCTETS;
-        keys[f] = uvec4(0);
-        values[f] = uvec4(0);
-        if (position < end) {
-            CachedRow key = cached_row(
-                TYPE, p.pages, p.block_table, 0, gl_WorkGroupID.y, position, p.kv_heads, PAGE_TOKENS,
-                HEAD_SIZE);
-            uint64_t part = p.kv_heads * PAGE_TOKENS * (code_bytes(TYPE, HEAD_SIZE) + scale_bytes(TYPE));
-            keys[f] = load_octet(key, octet);
-            values[f] = load_octet(CachedRow(key.codes + part, key.word + part), octet);
+    const uint row_bytes = code_bytes(TYPE, HEAD_SIZE);
+    const uint head_bytes = PAGE_TOKENS * (row_bytes + scale_bytes(TYPE));
+    uint part = p.kv_heads * head_bytes, lane = gl_LocalInvocationIndex % ROW_LANES;
+    uint pages[PASSES], slots[PASSES];
+    // All pages are asked for before the first is waited for.
+    [[unroll]] for (uint i = 0; i < PASSES; ++i) {
+        uint row = i * PASS_ROWS + gl_LocalInvocationIndex / ROW_LANES;
+        uint position = min(first + row, end - 1);
+        pages[i] = uint(Integers(p.block_table).at[position / PAGE_TOKENS]);
+        slots[i] = position % PAGE_TOKENS;
+    }
+    uint64_t head = p.pages + gl_WorkGroupID.y * head_bytes;
+    [[unroll]] for (uint i = 0; i < PASSES; ++i) {
+        uint64_t start = head + uint64_t(pages[i]) * uint64_t(2 * part);
+        CachedRow key = CachedRow(
+            start + slots[i] * row_bytes, start + PAGE_TOKENS * row_bytes + 4 * slots[i]);
+        CachedRow value = CachedRow(key.codes + part, key.word + part);
+        [[unroll]] for (uint f = 0; f < FETCHES; ++f) {
+            uint octet = f * ROW_LANES + lane;
+            if (OCTETS % ROW_LANES != 0 && octet >= OCTETS) break;
+            keys[i][f] = load_octet(key, octet);
+            values[i][f] = load_octet(value, octet);
         }
     }
 }
 
 void keep() {
-    [[unroll]] for (uint f = 0; f < FETCHES; ++f) {
-        uint i = f * THREADS + gl_LocalInvocationIndex;
-        if (KEYS * OCTETS % THREADS != 0 && i >= KEYS * OCTETS) break;
-        staged[i / OCTETS * PITCH + i % OCTETS] = halves(keys[f]);
-        staged[VALUES_AT + i / OCTETS * PITCH + i % OCTETS] = halves(values[f]);
+    uint lane = gl_LocalInvocationIndex % ROW_LANES;
+    [[unroll]] for (uint i = 0; i < PASSES; ++i) {
+        uint row = i * PASS_ROWS + gl_LocalInvocationIndex / ROW_LANES;
+        if (KEYS % PASS_ROWS != 0 && row >= KEYS) break;
+        [[unroll]] for (uint f = 0; f < FETCHES; ++f) {
+            uint octet = f * ROW_LANES + lane;
+            if (OCTETS % ROW_LANES != 0 && octet >= OCTETS) break;
+            staged[row * PITCH + octet] = halves(keys[i][f]);
+            staged[VALUES_AT + row * PITCH + octet] = halves(values[i][f]);
+        }
     }
 }
 
@@ -172,7 +192,7 @@ void rotate_eight(inout vec4 a, inout vec4 b) {
 }
 
 // A subgroup's rows of queries, each over a power of two that puts its largest below 2^15.
-void stage_queries(uint first_token, uint first_index, uint row_count) {
+void stage_queries(uint first_token, uint first_index, uint row_count, uint end) {
     uint first_row = gl_SubgroupID * M;
     for (uint row = first_row; row < first_row + M; ++row) {
         uint index = first_index + row;
@@ -195,6 +215,7 @@ void stage_queries(uint first_token, uint first_index, uint row_count) {
         if (gl_SubgroupInvocationID == 0) {
             float scale = uintBitsToFloat((exponent - 14) << 23) * p.scale * LOG2_E;
             row_scales[row] = min(scale, SCALE_LIMIT);
+            row_ends[row] = p.is_causal != 0 ? min(end, p.start + index / group() + 1) : end;
         }
         [[unroll]] for (uint j = 0; j < LANE_OCTETS; ++j) {
             uint i = j * SUBGROUP + gl_SubgroupInvocationID;
@@ -213,7 +234,7 @@ Sums sums[SLICES];
 Sums top, scales, weight_sums;
 
 // Takes the staged tile of positions from `first` on.
-void attend(uint first, uint end, uint index, bool is_edge) {
+void attend(uint first, bool is_edge) {
     Sums scores[KEY_BLOCKS];
     [[unroll]] for (uint j = 0; j < KEY_BLOCKS; ++j) scores[j] = Sums(0);
     // Products that follow each other do not wait for each other.
@@ -226,7 +247,7 @@ void attend(uint first, uint end, uint index, bool is_edge) {
     }
     if (is_edge) {
         [[unroll]] for (uint j = 0; j < KEY_BLOCKS; ++j) {
-            coopMatPerElementNV(scores[j], scores[j], element_seen, index, first + N * j, end);
+            coopMatPerElementNV(scores[j], scores[j], element_seen, gl_SubgroupID * M, first + N * j);
         }
     }
     Sums highest = scores[0];
@@ -240,13 +261,9 @@ void attend(uint first, uint end, uint index, bool is_edge) {
     Sums factors;
     coopMatPerElementNV(factors, top, element_factor, highest);
     top = highest;
-    bool grows = false;
-    [[unroll]] for (uint e = 0; e < factors.length(); ++e) grows = grows || factors[e] != 1;
-    if (subgroupAny(grows)) {
-        coopMatPerElementNV(weight_sums, weight_sums, element_product, factors);
-        [[unroll]] for (uint d = 0; d < SLICES; ++d) {
-            coopMatPerElementNV(sums[d], sums[d], element_product, factors);
-        }
+    coopMatPerElementNV(weight_sums, weight_sums, element_product, factors);
+    [[unroll]] for (uint d = 0; d < SLICES; ++d) {
+        coopMatPerElementNV(sums[d], sums[d], element_product, factors);
     }
     [[unroll]] for (uint j = 0; j < KEY_BLOCKS; ++j) {
         coopMatPerElementNV(scores[j], scores[j], element_weight, scales, top);
@@ -313,12 +330,12 @@ void store_sums(uint first_token, uint first_index, uint row_count) {
 }
 
 void attend_rows(uint tile, uint first_token, uint row_count, uint begin, uint key_end) {
-    uint first_index = tile * ROWS, index = first_index + gl_SubgroupID * M;
+    uint first_index = tile * ROWS;
     uint last_index = min(first_index + ROWS, row_count) - 1;
     uint end = p.is_causal != 0 ? min(key_end, p.start + last_index / group() + 1) : key_end;
     // Positions below are seen by all rows.
     uint full = p.is_causal != 0 ? min(end, p.start + first_index / group() + 1) : end;
-    stage_queries(first_token, first_index, row_count);
+    stage_queries(first_token, first_index, row_count, end);
     [[unroll]] for (uint d = 0; d < SLICES; ++d) {
         coopMatLoad(queries[d], staged, gl_SubgroupID * M * PITCH + d * N / 8, PITCH,
             gl_CooperativeMatrixLayoutRowMajor);
@@ -328,13 +345,21 @@ void attend_rows(uint tile, uint first_token, uint row_count, uint begin, uint k
     weight_sums = Sums(0);
     scales = Sums(0);
     coopMatPerElementNV(scales, scales, element_scale, gl_SubgroupID * M);
-    fetch(begin, end);
-    for (uint first = begin; first < end; first += KEYS) {
+    if (begin < end) fetch(begin, end);
+    uint first = begin;
+    for (; first + KEYS <= full; first += KEYS) {
         barrier();
         keep();
         barrier();
         fetch(first + KEYS, end);
-        attend(first, end, index, first + KEYS > full);
+        attend(first, false);
+    }
+    for (; first < end; first += KEYS) {
+        barrier();
+        keep();
+        barrier();
+        fetch(first + KEYS, end);
+        attend(first, true);
     }
     store_sums(first_token, first_index, row_count);
     barrier();

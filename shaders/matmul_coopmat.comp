@@ -1,8 +1,7 @@
 //! Many rows times a weight matrix, with cooperative matrices of any shape that the device reports.
 //
 // Weights become float16 on their way into shared memory, which all subgroups of a workgroup read; inputs go
-// from the caches into matrices directly, a matrix's columns ahead. Shared memory is what this is short of:
-// some drivers give a multiprocessor's workgroups 48 KiB together, and two hide each other's waits.
+// from the caches into matrices directly, some matrices' columns ahead.
 #version 460
 #pragma use_vulkan_memory_model
 #extension GL_GOOGLE_include_directive : require
@@ -77,63 +76,92 @@ void keep_weights(uint stage) {
     }
 }
 
-// Of the columns at hand, and of the next.
-coopmat<float16_t, gl_ScopeSubgroup, M, K, gl_MatrixUseA> inputs[2][TOKEN_COUNT];
-// The subgroup's first token.
-uint first_token;
+// Of the columns at hand, and of those that follow: as many sets as divide a step.
+const uint SETS = COLUMN_COUNT < 4 ? 2 : 4;
+coopmat<float16_t, gl_ScopeSubgroup, M, K, gl_MatrixUseA> inputs[4][TOKEN_COUNT];
+// Where the subgroup's tokens lie, at a step's first column. Within a step the offsets are constants.
+uint64_t inputs_at[TOKEN_COUNT];
 
-void load_inputs(uint set, uint column) {
+// Bytes and quads of a block of 16 x 16.
+const uint BLOCK_BYTES = 512;
+const uint BLOCK_QUADS = BLOCK_BYTES / 16;
+
+void find_inputs(uint first_token, uint column) {
     uint last = (p.tokens + 15) / 16 - 1;
     [[unroll]] for (uint i = 0; i < TOKEN_COUNT; ++i) {
         uint token = first_token + i * M;
-        // 32 quads a block.
-        uint64_t block = p.x + (min(token / 16, last) * (p.padded_columns / 16) + column / 16) * 512ul;
+        uint64_t block = uint64_t(min(token / 16, last)) * (p.padded_columns / 16) + column / 16;
+        uint first = X_ORDER == 1 ? gl_SubgroupInvocationID : token % 16 * 2;
+        inputs_at[i] = p.x + block * BLOCK_BYTES + first * 16;
+    }
+}
+
+// Those from a column of the step on, or of the next one's.
+void load_inputs(uint set, uint column) {
+    [[unroll]] for (uint i = 0; i < TOKEN_COUNT; ++i) {
+        Quads x = Quads(inputs_at[i]);
+        uint block = column / 16 * BLOCK_QUADS;
         if (X_ORDER == 1) {
-            uvec4 quad = Quads(block).at[gl_SubgroupInvocationID];
+            uvec4 quad = x.at[block];
             [[unroll]] for (uint e = 0; e < 8; ++e) {
                 inputs[set][i][e] = unpackFloat2x16(quad[e / 2])[e % 2];
             }
         } else {
-            coopMatLoad(inputs[set][i], Quads(block).at, token % 16 * 2 + column % 16 / 8, 2,
-                gl_CooperativeMatrixLayoutRowMajor);
+            coopMatLoad(
+                inputs[set][i], x.at, block + column % 16 / 8, 2, gl_CooperativeMatrixLayoutRowMajor);
         }
     }
 }
 
-void multiply(uint step, uint stage, uint row) {
+void multiply(uint stage, uint row) {
     uint weights_at = stage * STAGE_QUADS + row * PITCH;
     coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB> weights[ROW_COUNT];
     [[unroll]] for (uint k = 0; k < COLUMN_COUNT; ++k) {
-        load_inputs(1 - k % 2, min(step * BLOCK_COLUMNS + (k + 1) * K, p.padded_columns - K));
+        load_inputs((k + SETS - 1) % SETS, (k + SETS - 1) * K);
         [[unroll]] for (uint j = 0; j < ROW_COUNT; ++j) {
             coopMatLoad(weights[j], tiles, weights_at + j * N * PITCH + k * K / 8, PITCH,
                 gl_CooperativeMatrixLayoutColumnMajor);
         }
         [[unroll]] for (uint j = 0; j < ROW_COUNT; ++j) {
             [[unroll]] for (uint i = 0; i < TOKEN_COUNT; ++i) {
-                sums[i][j] = coopMatMulAdd(inputs[k % 2][i], weights[j], sums[i][j]);
+                sums[i][j] = coopMatMulAdd(inputs[k % SETS][i], weights[j], sums[i][j]);
             }
         }
     }
 }
 
+// Quads of a strip that an invocation takes out.
+const uint STRIP_FETCHES = (M * PART_ROWS / 4 + SUBGROUP - 1) / SUBGROUP;
+
 // Sums leave through shared memory, a strip of M tokens at a time, so that each invocation has 4 rows of a
 // token that it knows.
 void leave(uint part_token, uint part_row) {
-    uint strip = gl_SubgroupID * (M * STRIP_PITCH);
+    uint first_token = gl_WorkGroupID.x * BLOCK_TOKENS + part_token;
     uint first_row = gl_WorkGroupID.y * BLOCK_ROWS + part_row;
+    uint strip = gl_SubgroupID * (M * STRIP_PITCH);
     Parts parts = parts_of(gl_WorkGroupID.z);
     [[unroll]] for (uint i = 0; i < TOKEN_COUNT; ++i) {
+        float scales[STRIP_FETCHES];
+        vec4 added[STRIP_FETCHES];
+        [[unroll]] for (uint f = 0; f < STRIP_FETCHES; ++f) {
+            if (p.splits != 1) break;
+            uint q = f * SUBGROUP + gl_SubgroupInvocationID;
+            uint token = first_token + i * M + q / (PART_ROWS / 4);
+            scales[f] = token_scale(token);
+            added[f] = addends(token, first_row + q % (PART_ROWS / 4) * 4);
+        }
         [[unroll]] for (uint j = 0; j < ROW_COUNT; ++j) {
             coopMatStore(
                 sums[i][j], tiles, strip + j * N / 4, STRIP_PITCH, gl_CooperativeMatrixLayoutRowMajor);
         }
         subgroupBarrier();
-        for (uint q = gl_SubgroupInvocationID; q < M * PART_ROWS / 4; q += SUBGROUP) {
+        [[unroll]] for (uint f = 0; f < STRIP_FETCHES; ++f) {
+            uint q = f * SUBGROUP + gl_SubgroupInvocationID;
+            if (q >= M * PART_ROWS / 4) break;
             uint token = q / (PART_ROWS / 4), quad = q % (PART_ROWS / 4);
             vec4 v = uintBitsToFloat(tiles[strip + token * STRIP_PITCH + quad]);
             token += i * M;
-            if (p.splits == 1) finish(first_token + token, first_row + quad * 4, v);
+            if (p.splits == 1) finish(first_token + token, first_row + quad * 4, v, scales[f], added[f]);
             else parts.at[((part_token + token) * BLOCK_ROWS + part_row) / 4 + quad] = v;
         }
         subgroupBarrier();
@@ -143,7 +171,6 @@ void leave(uint part_token, uint part_row) {
 void main() {
     uint part_token = gl_SubgroupID / (BLOCK_ROWS / PART_ROWS) * PART_TOKENS;
     uint part_row = gl_SubgroupID % (BLOCK_ROWS / PART_ROWS) * PART_ROWS;
-    first_token = gl_WorkGroupID.x * BLOCK_TOKENS + part_token;
     [[unroll]] for (uint i = 0; i < TOKEN_COUNT; ++i) {
         [[unroll]] for (uint j = 0; j < ROW_COUNT; ++j) {
             sums[i][j] = coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>(0);
@@ -152,7 +179,8 @@ void main() {
     uint steps = p.padded_columns / BLOCK_COLUMNS;
     uint begin = steps * gl_WorkGroupID.z / p.splits, end = steps * (gl_WorkGroupID.z + 1) / p.splits;
     if (begin < end) {
-        load_inputs(0, begin * BLOCK_COLUMNS);
+        find_inputs(gl_WorkGroupID.x * BLOCK_TOKENS + part_token, begin * BLOCK_COLUMNS);
+        [[unroll]] for (uint k = 0; k + 1 < SETS; ++k) load_inputs(k, k * K);
         fetch_weights(begin);
         keep_weights(0);
     }
@@ -161,7 +189,10 @@ void main() {
         uint stage = STAGES == 2 ? (step - begin) % 2 : 0;
         // Past the last step the last is brought again, for nothing: that costs less than asking.
         fetch_weights(min(step + 1, end - 1));
-        multiply(step, stage, part_row);
+        multiply(stage, part_row);
+        [[unroll]] for (uint i = 0; i < TOKEN_COUNT; ++i) {
+            inputs_at[i] += BLOCK_COLUMNS / 16 * BLOCK_BYTES;
+        }
         if (STAGES == 1) barrier();
         keep_weights(STAGES == 2 ? 1 - stage : 0);
         barrier();

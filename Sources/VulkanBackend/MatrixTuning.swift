@@ -18,6 +18,9 @@ struct MatrixTile: Equatable {
     /// Subgroups of a workgroup.
     var parts: Int { tokens / partTokens * (rows / partRows) }
 
+    /// What its weights take of a workgroup's shared memory, as float16 rows of 16 bytes more than they need.
+    var sharedByteCount: Int { stages * rows * (columns * 2 + 16) }
+
     func count(tokens: Int, rows: Int) -> Int {
         (tokens + self.tokens - 1) / self.tokens * ((rows + self.rows - 1) / self.rows)
     }
@@ -29,6 +32,8 @@ struct MatrixTuning {
     let shape: (m: Int, n: Int, k: Int)
     /// Workgroups that run at once.
     private let processors: Int
+    /// The most of it that a workgroup may have.
+    private let sharedByteCount: Int
 
     /// Tiles that parts of a product's columns are summed by, at most: `counters` of them.
     static let mostTilesWhenSplit = 4096
@@ -46,21 +51,25 @@ struct MatrixTuning {
         guard let shape = shapes.first(where: { device.hasMatrices(m: $0.0, n: $0.1, k: $0.2) }) else {
             return nil
         }
-        self.init((shape.0, shape.1, shape.2), processors: device.processorCount ?? 32)
+        self.init(
+            (shape.0, shape.1, shape.2), processors: device.processorCount ?? 32,
+            sharedByteCount: device.sharedMemoryByteCount)
     }
 
-    init(_ shape: (m: Int, n: Int, k: Int), processors: Int) {
+    init(_ shape: (m: Int, n: Int, k: Int), processors: Int, sharedByteCount: Int = 48 << 10) {
         self.shape = shape
         self.processors = processors
+        self.sharedByteCount = sharedByteCount
     }
 
     /// The tile of a product, and the parts that its columns are cut in. shaders/README.md has what was
     /// measured.
     func tile(tokens: Int, rows: Int, columns: Int) -> (MatrixTile, splits: Int) {
         let step = columns % 128 == 0 ? 128 : columns % 64 == 0 ? 64 : 32
-        let large = MatrixTile(
+        var large = MatrixTile(
             tokens: Self.mostTokensOfTile, rows: Self.rowsOfTile, columns: step,
-            partTokens: 64, partRows: 64, stages: step == 128 ? 1 : 2)
+            partTokens: 64, partRows: 64, stages: 2)
+        if large.sharedByteCount > sharedByteCount { large.stages = 1 }
         let middle = MatrixTile(
             tokens: 128, rows: Self.rowsOfTile, columns: min(step, 64),
             partTokens: 64, partRows: 64, stages: 1)

@@ -24,7 +24,8 @@ struct MatrixScratch {
             defer { end += (byteCount + 63) / 64 * 64 }
             return end
         }
-        x = add(rows * layout.paddedColumns * 2)
+        // And what is asked for ahead of the last column, three blocks, for nothing.
+        x = add(rows * layout.paddedColumns * 2 + 3 * 512)
         scales = add(rows * 4)
         parts = add(tuning.partByteCount(tokens: rows, rows: layout.rows, columns: layout.paddedColumns))
         product = add(storesAttentionInputs ? rows * layout.rows * 4 : 0)
@@ -167,7 +168,7 @@ extension VulkanBackend {
             headSize % 16 == 0, pageTokens % 16 == 0
         else { return false }
         let (rows, keys) = Self.attentionTile
-        let shared = max(rows, 2 * keys) * (headSize * 2 + 16) + rows * (16 * 4 + 4)
+        let shared = max(rows, 2 * keys) * (headSize * 2 + 16) + rows * (16 * 4 + 8)
         return shared <= device.physical.sharedMemoryByteCount
     }
 

@@ -13,10 +13,27 @@ layout(buffer_reference, scalar, buffer_reference_align = 4) coherent buffer Cou
 
 float swiglu(float gate, float up) { return gate / (1 + exp(-gate)) * up; }
 
+// Whether four rows of a token are one load or store.
+bool is_whole() { return p.rows % 4 == 0 && p.y % 16 == 0; }
+
+// A compiler cannot know that no store is to where a later load is from: what sums are scaled by and added to
+// is loaded before the first of them is stored.
+float token_scale(uint token) { return token < p.tokens ? Floats(p.x_scales).at[token] : 0; }
+
+// What the sums of a token and the rows row ... row + 3 are added to, where they leave by one store: what is
+// there, or a bias.
+vec4 addends(uint token, uint row) {
+    if (!is_whole() || token >= p.tokens || row >= p.rows) return vec4(0);
+    if (EPILOGUE == EPILOGUE_ADD) return Vectors(p.y + (uint64_t(token) * p.rows + row) * 4).at[0];
+    if (EPILOGUE != EPILOGUE_STORE || p.bias == 0) return vec4(0);
+    Floats bias = Floats(p.bias + row * 4);
+    return vec4(bias.at[0], bias.at[1], bias.at[2], bias.at[3]);
+}
+
 // The sums of a token and the rows row ... row + 3, row being a multiple of 4, go where they belong.
-void finish(uint token, uint row, vec4 sums) {
+void finish(uint token, uint row, vec4 sums, float scale, vec4 addends) {
     if (token >= p.tokens || row >= p.rows) return;
-    vec4 v = sums * Floats(p.x_scales).at[token];
+    vec4 v = sums * scale;
     if (EPILOGUE == EPILOGUE_SWIGLU) {
         Floats y = Floats(p.y + uint64_t(token) * (p.rows / 2) * 4);
         y.at[row / 2] = swiglu(v.x, v.y);
@@ -24,14 +41,8 @@ void finish(uint token, uint row, vec4 sums) {
         return;
     }
     uint64_t address = p.y + (uint64_t(token) * p.rows + row) * 4;
-    if (p.rows % 4 == 0 && p.y % 16 == 0) {
-        Vectors y = Vectors(address);
-        if (EPILOGUE == EPILOGUE_ADD) v += y.at[0];
-        else if (p.bias != 0) {
-            Floats bias = Floats(p.bias + row * 4);
-            v += vec4(bias.at[0], bias.at[1], bias.at[2], bias.at[3]);
-        }
-        y.at[0] = v;
+    if (is_whole()) {
+        Vectors(address).at[0] = v + addends;
         return;
     }
     Floats y = Floats(address);
@@ -70,7 +81,9 @@ void join_parts() {
         vec4 sums = vec4(0);
         for (uint split = 0; split < p.splits; ++split) sums += parts_of(split).at[i];
         uint token = i / (BLOCK_ROWS / 4), row = i % (BLOCK_ROWS / 4) * 4;
-        finish(gl_WorkGroupID.x * BLOCK_TOKENS + token, gl_WorkGroupID.y * BLOCK_ROWS + row, sums);
+        token += gl_WorkGroupID.x * BLOCK_TOKENS;
+        row += gl_WorkGroupID.y * BLOCK_ROWS;
+        finish(token, row, sums, token_scale(token), addends(token, row));
     }
 }
 

@@ -16,7 +16,7 @@
 // 1 = the subgroup's size; 2 = head size, a multiple of 16; 3 = rows of a workgroup; 4 = keys of a tile;
 // 5 = M; 6 = N; 7 = page_tokens; 8 = THIMBLE_PAGES_*, int5 of heads of 8 * the subgroup's size at most.
 // Constant 0 is (3) / M * the subgroup's size. Shared memory:
-// max((3), 2 * (4)) * ((2) * 2 + 16) + (3) * (N * 4 + 4) bytes.
+// max((3), 2 * (4)) * ((2) * 2 + 16) + (3) * (N * 4 + 8) bytes.
 // A grid of [tiles of rows, kv_heads, ranges], ranges being 1 where none are given; any number of tiles is
 // right. Addresses are of the device.
 struct thimble_attention {
