@@ -3,6 +3,19 @@
 internal import Tensors
 internal import VulkanCompute
 
+/// What goes by cooperative matrices, where a device has them: each with what comes before it.
+enum MatrixUse: Int, CaseIterable, Comparable {
+    case nothing
+    /// Products, of inputs that lie row by row.
+    case products
+    /// Inputs lie as the lanes of a subgroup hold a matrix, where that can be found.
+    case lanes
+    /// Attention of many queries.
+    case attention
+
+    static func < (a: MatrixUse, b: MatrixUse) -> Bool { a.rawValue < b.rawValue }
+}
+
 /// What a workgroup of `matmul_coopmat` computes.
 struct MatrixTile: Equatable {
     /// Tokens and rows of the matrix that a workgroup computes, and columns that it takes at a time.

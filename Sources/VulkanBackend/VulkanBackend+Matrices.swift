@@ -164,8 +164,8 @@ extension VulkanBackend {
 
     /// Whether attention of many queries, at multiples of 16 bytes, goes by cooperative matrices.
     func attendsByMatrices(headSize: Int, pageTokens: Int) -> Bool {
-        guard device.physical.hasCooperativeMatrix2, let matrices, matrices.shape == (16, 16, 16),
-            headSize % 16 == 0, pageTokens % 16 == 0
+        guard matrixUse >= .attention, device.physical.hasCooperativeMatrix2, let matrices,
+            matrices.shape == (16, 16, 16), headSize % 16 == 0, pageTokens % 16 == 0
         else { return false }
         let (rows, keys) = Self.attentionTile
         let shared = max(rows, 2 * keys) * (headSize * 2 + 16) + rows * (16 * 4 + 8)

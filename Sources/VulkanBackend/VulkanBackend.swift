@@ -42,8 +42,9 @@ public final class VulkanBackend: Backend {
     /// How many rows go through a projection together.
     var rowBlocks: RowBlocks
     let vectorTuning: VectorTuning
-    /// Nil where the device has no cooperative matrices.
+    /// Nil where nothing goes by cooperative matrices.
     let matrices: MatrixTuning?
+    let matrixUse: MatrixUse
     /// Uint32 `[16, 16]`: where an element of a matrix lies in a block; nil for blocks row by row.
     var matrixOrder: DeviceBuffer?
     /// Uint32 `[MatrixTuning.mostTilesWhenSplit]`, zero between products.
@@ -66,10 +67,19 @@ public final class VulkanBackend: Backend {
 
     /// Computes on `device`. `pipelines` is what `pipelineCache()` of an earlier run gave; nothing is lost
     /// but time without it. The device's memory is drawn from `account`.
-    public init(
+    public convenience init(
         _ device: VulkanDevice, pipelines: [UInt8] = [], account: (any MemoryAccount)? = nil
     ) throws(VulkanError) {
+        try self.init(device, pipelines: pipelines, account: account, matrixUse: .attention)
+    }
+
+    /// Tests hold each use of cooperative matrices to the CPU.
+    init(
+        _ device: VulkanDevice, pipelines: [UInt8] = [], account: (any MemoryAccount)? = nil,
+        matrixUse: MatrixUse
+    ) throws(VulkanError) {
         self.account = account
+        self.matrixUse = matrixUse
         self.device = device
         stream = try CommandStream(device)
         library = try PipelineLibrary(device, saved: pipelines)
@@ -80,12 +90,12 @@ public final class VulkanBackend: Backend {
         rowBlocks = RowBlocks(processors: device.physical.processorCount)
         vectorTuning = VectorTuning(device.physical)
         subgroupSize = device.physical.subgroupSize
-        matrices = MatrixTuning(device.physical)
+        matrices = matrixUse >= .products ? MatrixTuning(device.physical) : nil
         if matrices != nil {
             let counters = try DeviceBuffer(device, byteCount: MatrixTuning.mostTilesWhenSplit * 4)
             stream.zero(counters)
             splitCounters = counters
-            try findMatrixOrder()
+            if matrixUse >= .lanes { try findMatrixOrder() }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The suite of the Vulkan backend: one watched device, one backend on it, and the CPU beside them.
 
 import CPUBackend
+import Foundation
 import TestSupport
 import Tensors
 import Testing
@@ -18,7 +19,18 @@ enum VulkanBackendTests {
     /// A message of the validation layer fails the test whose call it is about.
     nonisolated(unsafe) private static let opened = Result {
         let vulkan = try ValidatedVulkan { Issue.record("validation: \($0)") }
-        return (vulkan, try VulkanBackend(vulkan.device))
+        return (vulkan, try VulkanBackend(vulkan.device, matrixUse: try matrixUse))
+    }
+
+    /// What goes by cooperative matrices, by its number, where `THIMBLE_TEST_MATRICES` says it: on a device that
+    /// has them each is worth a run.
+    private static var matrixUse: MatrixUse {
+        get throws {
+            guard let text = ProcessInfo.processInfo.environment["THIMBLE_TEST_MATRICES"] else {
+                return .attention
+            }
+            return try #require(Int(text).flatMap { MatrixUse(rawValue: $0) }, "0 to 3")
+        }
     }
 
     static var vulkan: ValidatedVulkan { get throws { try unsafe opened.get().0 } }
