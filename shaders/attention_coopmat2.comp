@@ -96,8 +96,8 @@ float element_factor(const in uint row, const in uint column, const in float bef
 float element_inverse(const in uint row, const in uint column, const in float sum) {
     return sum > 0 || isnan(sum) ? 1 / sum : 0;
 }
-// Minus infinity where the row does not see the position: column 0 is the position `first`, row 0 the first of
-// a subgroup.
+// Minus infinity where the row does not see the position: column 0 is the position `first`, row 0 the first
+// of a subgroup.
 float element_seen(
     const in uint row, const in uint column, const in float product, const in uint subgroup_row,
     const in uint first) {

@@ -22,8 +22,8 @@ enum VulkanBackendTests {
         return (vulkan, try VulkanBackend(vulkan.device, matrixUse: try matrixUse))
     }
 
-    /// What goes by cooperative matrices, by its number, where `THIMBLE_TEST_MATRICES` says it: on a device that
-    /// has them each is worth a run.
+    /// What goes by cooperative matrices, by its number, where `THIMBLE_TEST_MATRICES` says it: on a device
+    /// that has them each is worth a run.
     private static var matrixUse: MatrixUse {
         get throws {
             guard let text = ProcessInfo.processInfo.environment["THIMBLE_TEST_MATRICES"] else {
