@@ -101,7 +101,8 @@ final class ModelPart {
         let embedded = needsTable ? try load("embedding") : nil
         if let embedded, share.isFirst {
             embedding = try EmbeddingTable(
-                embedded, of: file, inventory, residency, tokenCount: limits.chunkTokens, on: backend)
+                embedded, of: file, inventory, residency, tokenCount: limits.chunkTokens, store: store,
+                on: backend)
         } else {
             embedding = nil
         }

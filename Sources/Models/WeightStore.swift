@@ -60,6 +60,8 @@ final class WeightStore {
     private var first = 0
     /// The unit asked for last.
     private var current = -1
+    /// Where the next measurement of the disk goes on: those before it remember what was read last.
+    private var measured = 0
 
     /// Reads into an arena of `backend`, by `threadCount` threads or as many as the system allows.
     ///
@@ -117,6 +119,28 @@ final class WeightStore {
     func end() {
         if current >= first { state.free(before: current + 1) }
     }
+
+    /// Lets the threads do `body` with 0, 1, 2 ... before they go on with units, until it says that there is
+    /// no more to do; each with its own scratch.
+    func together(_ body: @escaping LoadState.ErrandBody) throws(ModelFileError) {
+        try state.together(body)
+    }
+
+    /// Whether some of the phase's weights pass, and so are read in every pass.
+    func passes(_ phase: WeightPhase) -> Bool { state.cycles[phase.rawValue].contains { $0.home == nil } }
+
+    /// Bytes a second at which the threads read what passes of the decoder, and do nothing else; nil where
+    /// nothing does. Throws `file`.
+    func diskBytesPerSecond(seconds: Double) throws(ModelError) -> Double? {
+        do { return try state.bytesPerSecond(.decoder, seconds: seconds, from: &measured) } catch {
+            throw .file(error)
+        }
+    }
+
+    /// Threads that read, and so reads on their way at a time, at most.
+    var readerCount: Int { threads.count }
+    /// Whether reads go past the system's cache of files, as far as is known.
+    var isDirect: Bool { state.isDirect }
 
     /// Whether the next pass need not wait for the first unit that the phase has.
     var isNextPassBegun: Bool { state.isLoaded(first + state.cycles[phase.rawValue].count) }
