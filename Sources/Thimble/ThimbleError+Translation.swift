@@ -125,7 +125,7 @@ extension ThimbleError {
             case .settings: .invalidArgument
             case .outOfMemory: .outOfMemory
             }
-        self.init(code, error.message)
+        self.init(code, error.message, systemError: error.systemError)
     }
 }
 
