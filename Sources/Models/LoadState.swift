@@ -55,6 +55,8 @@ internal import Threads
         var errand: Errand?
         /// Counts what begins anew: a fault of reading that began before is not its own.
         var attempt = 0
+        /// Whether units are read yet.
+        var isStarted = false
         var isClosed = false
     }
 
@@ -97,6 +99,9 @@ internal import Threads
 
     /// Ends the threads.
     func close() { progress.withLock(waking: .all) { $0.isClosed = true } }
+
+    /// Lets the threads read units.
+    func start() { progress.withLock(waking: .all) { $0.isStarted = true } }
 
     /// Lets reading follow another phase, or the same from its first unit on.
     func restart(_ phase: WeightPhase) {
@@ -250,7 +255,7 @@ internal import Threads
 
     /// The next run to read, of a unit at hand or of a new one; nil where there is none now.
     private func nextRun(_ progress: inout Progress) -> (job: Job, run: Int)? {
-        if progress.fault != nil { return nil }
+        if !progress.isStarted || progress.fault != nil { return nil }
         for index in progress.jobs.indices {
             let job = progress.jobs[index]
             guard job.nextRun < cycles[job.phase][job.unit].runs.count else { continue }

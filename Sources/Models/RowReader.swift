@@ -172,23 +172,9 @@ final class RowReader {
             guard let scales = scales(of: tile) else { break }
             pieces.append(ImagePiece(bytes: scales, offset: scalesOffset(places[tile])))
         }
-        let runs = RunReader.runs(of: segment, holding: pieces)
-        guard let store, runs.count > 1 else {
-            for run in runs { try unsafe reader.read(run, of: segment, pieces, into: bytes, scratch) }
-            return
+        if let store { return try unsafe store.gather(pieces, of: segment, by: reader, into: bytes) }
+        for run in RunReader.runs(of: segment, holding: pieces) {
+            try unsafe reader.read(run, of: segment, pieces, into: bytes, scratch)
         }
-        let (reader, segment, room) = unsafe (self.reader, self.segment, Room(bytes: bytes))
-        let gathered = pieces
-        try store.together { (number, scratch) throws(ModelFileError) in
-            guard number < runs.count else { return false }
-            try unsafe reader.read(runs[number], of: segment, gathered, into: room.bytes, scratch)
-            return number + 1 < runs.count
-        }
-    }
-
-    /// Unchecked: each thread writes what its runs hold, and they do not overlap.
-    @safe private struct Room: @unchecked Sendable {
-        let bytes: UnsafeMutableRawBufferPointer
-        init(bytes: UnsafeMutableRawBufferPointer) { unsafe self.bytes = unsafe bytes }
     }
 }

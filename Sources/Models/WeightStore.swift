@@ -63,7 +63,8 @@ final class WeightStore {
     /// Where the next measurement of the disk goes on: those before it remember what was read last.
     private var measured = 0
 
-    /// Reads into an arena of `backend`, by `threadCount` threads or as many as the system allows.
+    /// Reads into an arena of `backend`, by `threadCount` threads or as many as the system allows: nothing
+    /// before `start`.
     ///
     /// Throws `backend` where memory is refused, `file` where there are no threads.
     /// Precondition: the backend's memory is the host's, and its operations are done when they return.
@@ -99,7 +100,11 @@ final class WeightStore {
         threads.join()
     }
 
-    /// States that a pass through the units of `phase` begins: from the first one on.
+    /// Lets the threads read what the first pass begins with.
+    func start() { state.start() }
+
+    /// States that a pass through the units of `phase` begins: from the first one on. Precondition: the
+    /// threads were started.
     func begin(_ phase: WeightPhase) {
         let count = state.cycles[phase.rawValue].count
         if phase == self.phase, current == first + count - 1 {
@@ -124,6 +129,29 @@ final class WeightStore {
     /// no more to do; each with its own scratch.
     func together(_ body: @escaping LoadState.ErrandBody) throws(ModelFileError) {
         try state.together(body)
+    }
+
+    /// Lets the threads read pieces of a segment, which rise in its image, each block of the file once.
+    ///
+    /// Precondition: `bytes` have room for all of them.
+    func gather(
+        _ pieces: [ImagePiece], of segment: Segment, by reader: RunReader,
+        into bytes: UnsafeMutableRawBufferPointer
+    ) throws(ModelFileError) {
+        let runs = RunReader.runs(of: segment, holding: pieces)
+        if runs.isEmpty { return }
+        let room = unsafe Room(bytes: bytes)
+        try together { (number, scratch) throws(ModelFileError) in
+            guard number < runs.count else { return false }
+            try unsafe reader.read(runs[number], of: segment, pieces, into: room.bytes, scratch)
+            return number + 1 < runs.count
+        }
+    }
+
+    /// Unchecked: each thread writes what its runs hold, and they do not overlap.
+    @safe private struct Room: @unchecked Sendable {
+        let bytes: UnsafeMutableRawBufferPointer
+        init(bytes: UnsafeMutableRawBufferPointer) { unsafe self.bytes = unsafe bytes }
     }
 
     /// Whether some of the phase's weights pass, and so are read in every pass.

@@ -78,7 +78,7 @@ extension ThimbleError {
             case .name: .invalidArgument
             case .inUse, .cannotCreate: .cannotCreate
             case .outOfMemory: .outOfMemory
-            case .outOfSpace, .system: .io
+            case .outOfSpace, .writtenADay, .system: .io
             }
         self.init(code, error.description, systemError: error.systemError)
     }

@@ -221,6 +221,7 @@ private func budgets(_ inventory: WeightInventory, count: Int) -> [Int] {
             }
         }
         #expect(error?.description == fault.description)
+        store.start()
         store.begin(.decoder)
         for unit in residency.decoder.units.indices { _ = try store.unit(unit) }
     }
