@@ -53,12 +53,12 @@ private struct TerminalSession: ~Copyable {
     }
 
     /// Reads the screen until it has asked for a line so many times in all.
-    mutating func read(untilPrompts count: Int) throws {
+    mutating func awaitPrompts(_ count: Int) throws {
         let deadline = ContinuousClock.now + .seconds(30)
         var chunk = [UInt8](repeating: 0, count: 4096)
         func prompts() -> Int { screen.matches(of: />{3}\s/).count }
         while prompts() < count, ContinuousClock.now < deadline {
-            let count = unsafe Glibc.read(terminal, &chunk, chunk.count)
+            let count = unsafe read(terminal, &chunk, chunk.count)
             if count > 0 { screen += String(decoding: chunk[..<count], as: UTF8.self) } else { usleep(2000) }
         }
         try #require(prompts() == count, "\(count) prompts in: \(screen)")
@@ -147,7 +147,7 @@ private struct TerminalSession: ~Copyable {
     for count in [2, 4] {
         try chat.type("Hello\n", until: "peak memory")
         // The next line is asked for when the answer is saved.
-        try chat.read(untilPrompts: 1 + count / 2)
+        try chat.awaitPrompts(1 + count / 2)
         let listed = try ProgramRun.of("session", "ls", "--session-folder", folder)
         #expect(listed.output.hasPrefix("talk  \(count) messages, "), "\(listed)")
     }
@@ -174,13 +174,13 @@ private struct TerminalSession: ~Copyable {
         ["chat", model.path, "-n", "4", "--session", "talk", "--budget", budget, "--stats"] + place)
     try chat.type("", until: ">>> ")
     try chat.type("Hello\n", until: "peak memory")
-    try chat.read(untilPrompts: 2)
+    try chat.awaitPrompts(2)
     #expect(!chat.screen.contains("not saved"))
     try chat.type("Go on\n", until: "note: this answer is not saved: ")
-    try chat.read(untilPrompts: 3)
+    try chat.awaitPrompts(3)
     #expect(chat.screen.contains("raise sessions.written-a-day in the budget"), "\(chat.screen)")
     try chat.type("Go on\n", until: "peak memory")
-    try chat.read(untilPrompts: 4)
+    try chat.awaitPrompts(4)
     #expect(chat.screen.matches(of: /is not saved/).count == 1, "\(chat.screen)")
     // Who leaves is told that the rest is not saved, and what was saved stays.
     try chat.type("\u{4}", until: "written-a-day")
