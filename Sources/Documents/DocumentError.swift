@@ -27,11 +27,14 @@ public struct DocumentError: Error, Equatable, Sendable, CustomStringConvertible
     public let kind: Kind
     /// One sentence for a person.
     public let message: String
+    /// The system's error number; 0 where the system is not at fault or did not say.
+    public let systemError: Int32
 
     /// An error with a ready message.
-    public init(_ kind: Kind, _ message: String) {
+    public init(_ kind: Kind, _ message: String, systemError: Int32 = 0) {
         self.kind = kind
         self.message = message
+        self.systemError = systemError
     }
 
     /// The message.

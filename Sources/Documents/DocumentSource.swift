@@ -22,13 +22,15 @@ public enum DocumentSource: Sendable, Equatable {
         do {
             bytes = try RegularFile.contents(of: path, atMost: most)
         } catch {
-            throw switch error {
-            case .unreadable: DocumentError(.unreadable, "\(path) cannot be opened as a file")
-            case .notARegularFile: DocumentError(.unreadable, "\(path) is not a regular file")
-            case .outOfMemory: DocumentError(.outOfMemory, "\(path): no memory for its bytes")
-            case .tooLarge: DocumentError(.tooLarge, "\(path) has more than \(most) bytes")
-            case .failed: DocumentError(.unreadable, "\(path) cannot be read, or changed while it was read")
-            }
+            let (kind, message): (DocumentError.Kind, String) =
+                switch error {
+                case .unreadable: (.unreadable, "\(path) cannot be opened as a file")
+                case .notARegularFile: (.unreadable, "\(path) is not a regular file")
+                case .outOfMemory: (.outOfMemory, "\(path): no memory for its bytes")
+                case .tooLarge: (.tooLarge, "\(path) has more than \(most) bytes")
+                case .failed: (.unreadable, "\(path) cannot be read, or changed while it was read")
+                }
+            throw DocumentError(kind, message, systemError: error.systemError)
         }
         let isMarkdown = [".md", ".markdown"].contains { path.lowercased().hasSuffix($0) }
         return try load(bytes: bytes, name: path, isMarkdown: isMarkdown, limits: limits)

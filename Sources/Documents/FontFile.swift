@@ -47,7 +47,7 @@ enum FontFile {
                 case .tooLarge: "has more than \(DocumentLimits.maxFontBytes) bytes"
                 case .failed: "cannot be read"
                 }
-            throw DocumentError(.font, "font \(path) \(reason)")
+            throw DocumentError(.font, "font \(path) \(reason)", systemError: error.systemError)
         }
     }
 

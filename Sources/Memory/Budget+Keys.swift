@@ -67,6 +67,7 @@ extension Budget {
         BudgetKey("sessions", "folder", \.sessions.folder, .text),
         BudgetKey("sessions", "size", \.sessions.size, .size),
         BudgetKey("sessions", "days", \.sessions.days, .whole(MemoryLimits.dayCount)),
+        BudgetKey("sessions", "written-a-day", \.sessions.writtenADay, .size),
         BudgetKey("features", "memory", \.features.memory, .size),
         BudgetKey("features", "disk", \.features.disk, .size),
         BudgetKey("machine", "host-bandwidth", \.machine.hostBandwidth, .rate),

@@ -129,6 +129,8 @@ extension Budget {
         public var size: ByteSize?
         /// Days after which one that is not used is removed.
         public var days: Int?
+        /// The most that saving writes in a day.
+        public var writtenADay: ByteSize?
 
         /// Nothing is said.
         public init() {}

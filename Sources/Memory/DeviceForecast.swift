@@ -80,14 +80,15 @@ struct DeviceForecast {
         return (plan.secondsToBring(work, rates), hostShare * seconds(work.layers, rows))
     }
 
-    /// An image through the tower; nil where that is the processor's.
-    func image(_ tokens: Int, _ vision: ModelWork.Vision) -> PlanPrediction.Stage? {
+    /// So many images through the tower together; nil where that is the processor's.
+    func images(_ count: Int, of tokens: Int, _ vision: ModelWork.Vision) -> PlanPrediction.Stage? {
         guard plan.parts.contains(where: { $0.place == .device && $0.share.hasTower }) else { return nil }
-        let patches = tokens * vision.patchesPerToken
-        let pairs = Double(patches) * Double(patches) * Double(2 * vision.width * vision.blockCount)
+        let each = Double(tokens * vision.patchesPerToken)
+        let pairs = Double(count) * each * each * Double(2 * vision.width * vision.blockCount)
         return stage(
             memory: 0,
-            computing: seconds(vision.patch, patches) + seconds(vision.token, tokens)
+            computing: seconds(vision.patch, count * tokens * vision.patchesPerToken)
+                + seconds(vision.token, count * tokens)
                 + pairs / (rates.device * Self.productsOfByte))
     }
 }

@@ -4,7 +4,7 @@
 /// nothing was measured.
 public struct MachineProfile: Sendable, Equatable, Codable {
     /// The form of this type in files; another number is another form, and is not read.
-    public static let currentVersion = 1
+    public static let currentVersion = 2
 
     /// How fast weights are gone through that are gone through again and again.
     public struct WeightRate: Sendable, Equatable, Codable {
@@ -27,13 +27,18 @@ public struct MachineProfile: Sendable, Equatable, Codable {
         public var path: String
         /// With as many reads in flight as a running model has.
         public var bytesPerSecond: Double
+        /// With one read of a block of a model file at a time.
+        public var aloneBytesPerSecond: Double
         /// Whether reads went past the system's cache of files.
         public var isDirect: Bool
 
-        public init(device: String, path: String, bytesPerSecond: Double, isDirect: Bool) {
+        public init(
+            device: String, path: String, bytesPerSecond: Double, aloneBytesPerSecond: Double, isDirect: Bool
+        ) {
             self.device = device
             self.path = path
             self.bytesPerSecond = bytesPerSecond
+            self.aloneBytesPerSecond = aloneBytesPerSecond
             self.isDirect = isDirect
         }
     }
@@ -82,8 +87,10 @@ public struct MachineProfile: Sendable, Equatable, Codable {
     public var attention128: Double?
     /// Multiply-adds of attention with many queries, each with keys of its own, as a vision tower has it.
     public var visionAttention: Double?
-    /// Bytes of keys and values that the one query of a token which is decoded goes through.
-    public var keyReading: Double?
+    /// Multiply-adds of the attention of a token that is decoded, whose one position several heads share the
+    /// keys of, in heads of 64 channels and in heads of 128.
+    public var tokenAttention64: Double?
+    public var tokenAttention128: Double?
     /// Seconds that a decoder's layer takes for one row whatever its size.
     public var layerSeconds: Double?
     /// Bytes that come out of decompressing blocks, checked.
@@ -110,7 +117,8 @@ public struct MachineProfile: Sendable, Equatable, Codable {
     public var isSound: Bool {
         let rates = [
             fourBitProducts, eightBitProducts, floatProducts, channelSeconds, attention64, attention128,
-            visionAttention, keyReading, layerSeconds, decompression, checking, disk?.bytesPerSecond,
+            visionAttention, tokenAttention64, tokenAttention128, layerSeconds, decompression, checking,
+            disk?.bytesPerSecond, disk?.aloneBytesPerSecond,
             gpu?.deviceBytesPerSecond,
             gpu?.busBytesPerSecond,
         ]

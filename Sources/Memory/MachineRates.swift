@@ -21,6 +21,8 @@ public struct MachineRates: Sendable, Equatable {
         public static let hostBandwidth = 15e9
         /// An SSD behind SATA.
         public static let diskBandwidth = 500e6
+        /// The share of its rate that a disk has with one read at a time.
+        public static let aloneShare = 0.5
         /// Four lanes of PCIe 4.
         public static let busBandwidth = 8e9
         /// Half of what a GPU with little memory has.
@@ -32,7 +34,7 @@ public struct MachineRates: Sendable, Equatable {
         public static let eightBitProducts = 15e9
         public static let floatProducts = 8e9
         public static let attention = 8e9
-        public static let keyReading = 2e9
+        public static let tokenAttention = 8e9
         /// Seconds, the second of one thread.
         public static let layerSeconds = 50e-6
         public static let channelSeconds = 2e-9
@@ -43,6 +45,8 @@ public struct MachineRates: Sendable, Equatable {
     /// Bytes of weights, by how many are gone through again and again; the fewest first, and never empty.
     public var weights: [MachineProfile.WeightRate]
     public var disk: Double
+    /// The disk's with one read of a block at a time.
+    public var diskAlone: Double
     /// At which the host's memory goes to a GPU, and a GPU reads its own.
     public var bus: Double
     public var device: Double
@@ -55,8 +59,8 @@ public struct MachineRates: Sendable, Equatable {
     public var attention64: Double
     public var attention128: Double
     public var visionAttention: Double
-    /// Bytes.
-    public var keyReading: Double
+    public var tokenAttention64: Double
+    public var tokenAttention128: Double
     /// Seconds.
     public var layerSeconds: Double
     public var channelSeconds: Double
@@ -92,7 +96,8 @@ public struct MachineRates: Sendable, Equatable {
         attention64 = rate(measured?.attention64, Assumed.attention)
         attention128 = rate(measured?.attention128, Assumed.attention)
         visionAttention = rate(measured?.visionAttention, Assumed.attention)
-        keyReading = rate(measured?.keyReading, Assumed.keyReading)
+        tokenAttention64 = rate(measured?.tokenAttention64, Assumed.tokenAttention)
+        tokenAttention128 = rate(measured?.tokenAttention128, Assumed.tokenAttention)
         decompression = rate(measured?.decompression, Assumed.decompression)
         checking = rate(measured?.checking, Assumed.checking)
         layerSeconds = measured?.layerSeconds ?? Assumed.layerSeconds
@@ -122,18 +127,28 @@ public struct MachineRates: Sendable, Equatable {
             ?? Assumed.deviceBandwidth
         if let measured = measured?.disk, measured.device == device {
             disk = measured.bytesPerSecond
+            diskAlone = min(measured.aloneBytesPerSecond, disk)
             diskOrigin = .measured
         } else {
             disk = stated.diskBandwidth.map { Double($0.bytes) } ?? Assumed.diskBandwidth
+            diskAlone = disk * Assumed.aloneShare
             diskOrigin = stated.diskBandwidth == nil ? .assumed : .stated
         }
     }
 
-    /// Multiply-adds of attention a second in heads of so many channels: between two sizes as far as it lies
-    /// between them.
+    /// Multiply-adds of attention a second in heads of so many channels, with many queries: between two sizes
+    /// as far as it lies between them.
     public func attention(headSize: Int) -> Double {
-        let place = min(max(Double(headSize - 64) / 64, 0), 1)
-        return attention64 + (attention128 - attention64) * place
+        Self.between(attention64, attention128, headSize)
+    }
+
+    /// The same with the queries of one token.
+    public func tokenAttention(headSize: Int) -> Double {
+        Self.between(tokenAttention64, tokenAttention128, headSize)
+    }
+
+    private static func between(_ rate64: Double, _ rate128: Double, _ headSize: Int) -> Double {
+        rate64 + (rate128 - rate64) * min(max(Double(headSize - 64) / 64, 0), 1)
     }
 
     /// Bytes of weights a second where `byteCount` bytes are gone through again and again: between two sizes

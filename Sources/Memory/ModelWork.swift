@@ -1,5 +1,6 @@
 //! What a model computes for a token, a prompt and an image, counted from its file.
 
+internal import Glibc
 public import ModelFile
 public import Tensors
 
@@ -52,6 +53,31 @@ public struct ModelWork: Sendable {
         public var tileCount: Int
         /// What bringing one of them costs.
         public var traffic: WeightTraffic
+        /// The codes, and the scales where formats have some.
+        public var planes: [Plane]
+
+        /// A part of the table that lies together in the file.
+        public struct Plane: Sendable, Equatable {
+            public var blockCount: Int
+            /// What bringing all of it costs.
+            public var traffic: WeightTraffic
+        }
+
+        /// What `count` rows from all over the table cost that are looked up together, each block of them
+        /// once; and how many blocks that are, about.
+        func together(_ count: Double) -> (traffic: WeightTraffic, blockCount: Double) {
+            var (sum, blocks) = (WeightTraffic(), 0.0)
+            for plane in planes {
+                let all = Double(plane.blockCount)
+                // The share of the blocks that some row lies in.
+                let share = 1 - exp(count * log1p(-1 / max(all, 1 + 1e-9)))
+                blocks += all * share
+                sum.stored += Int((Double(plane.traffic.stored) * share).rounded(.up))
+                sum.decompressed += Int((Double(plane.traffic.decompressed) * share).rounded(.up))
+                sum.copied += Int((Double(plane.traffic.copied) * share).rounded(.up))
+            }
+            return (sum, blocks)
+        }
     }
 
     public let inventory: WeightInventory
@@ -122,10 +148,24 @@ extension WeightInventory {
             }
             sum = sum + traffic(of: embedding, holding: ranges)
         }
+        let scales = matrix.scalesOffset.map { $0..<$0 + matrix.scalesByteCount }
+        let planes = [matrix.codesOffset..<matrix.codesOffset + matrix.codesByteCount, scales ?? 0..<0]
         return ModelWork.Lookup(
             tileCount: layout.tileCount,
             traffic: WeightTraffic(
                 stored: sum.stored / count, decompressed: sum.decompressed / count,
-                copied: sum.copied / count))
+                copied: sum.copied / count),
+            planes: planes.filter { !$0.isEmpty }.map { bytes in
+                ModelWork.Lookup.Plane(
+                    blockCount: blockCount(of: embedding, holding: bytes),
+                    traffic: traffic(of: embedding, holding: [bytes]))
+            })
+    }
+
+    /// Blocks of a segment that hold something of `bytes` of its raw image.
+    private func blockCount(of index: Int, holding bytes: Range<Int>) -> Int {
+        segments[index].blocks.count {
+            ($0.imageOffset..<$0.imageOffset + $0.rawByteCount).overlaps(bytes)
+        }
     }
 }

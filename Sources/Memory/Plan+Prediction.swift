@@ -4,7 +4,7 @@ internal import ModelFile
 internal import Tensors
 
 /// How fast a plan is predicted to run. SPEED.md says how near it came.
-public struct PlanPrediction: Sendable, Equatable {
+public struct PlanPrediction: Sendable {
     /// What a stage waits for longest.
     public enum Bound: String, Sendable, CaseIterable, Codable {
         /// The file being read.
@@ -36,6 +36,16 @@ public struct PlanPrediction: Sendable, Equatable {
             sum.computing += right.computing
             return sum
         }
+
+        /// The time of each of so many equal parts.
+        func divided(by count: Double) -> Stage {
+            var part = self
+            part.seconds /= count
+            part.disk /= count
+            part.memory /= count
+            part.computing /= count
+            return part
+        }
     }
 
     /// Until everything is in memory that is held there from load on.
@@ -52,6 +62,9 @@ public struct PlanPrediction: Sendable, Equatable {
     public var pageTokens: Int?
     /// A page through the vision tower.
     public var image: Stage?
+    /// Pages that go through it together where there are as many, and each of those; nil where one goes
+    /// alone.
+    public var batch: (count: Int, image: Stage)?
     /// From a page and a question to the first token of the answer.
     public var pageFirstToken: Stage?
     /// The fewest tokens of a prompt that a GPU takes through the processor's layers, too, which are brought
@@ -84,14 +97,26 @@ extension Plan {
             prefill: forecast.prompt(promptTokens, first: passes.token),
             token: forecast.token(after: promptTokens),
             broughtRows: hasPassage ? rowsWorthBringing(of: work, on: rates) : nil, rates: rates)
-        if let image = forecast.image(pageTokens) {
+        if let image = forecast.images(1, of: pageTokens) {
             prediction.pageTokens = pageTokens
             prediction.image = image
+            let count = together(pageTokens)
+            if count > 1, let stage = forecast.images(count, of: pageTokens) {
+                prediction.batch = (count, stage.divided(by: Double(count)))
+            }
             prediction.pageFirstToken =
                 image + forecast.prompt(pageTokens + Self.questionTokens, first: passes.afterImage)
         }
         return prediction
     }
+
+    /// Images of so many visual tokens that go through the tower together: as many as a chunk has rows.
+    private func together(_ tokens: Int) -> Int {
+        min(Self.mostImagesTogether, max(1, min(activations.imageBatchTokens, contextLength) / tokens))
+    }
+
+    /// More images gain nothing by each other, however small they are.
+    public static let mostImagesTogether = 64
 }
 
 /// The reckoning of a prediction.
@@ -112,9 +137,8 @@ private struct Forecast {
     private static let opening = 0.015
     /// Seconds for a byte of memory that is used for the first time.
     private static let touching = 1e-10
-    /// Reads in flight that a disk's rate is measured with, and the share of it that a single one reaches.
+    /// Reads in flight that a disk's rate is measured with.
     private static let readsInFlight = 4.0
-    private static let singleReadShare = 0.5
 
     init(plan: Plan, work: ModelWork, rates: MachineRates) {
         self.plan = plan
@@ -138,11 +162,15 @@ private struct Forecast {
     /// Seconds until the disk has brought what passes, where `ahead` bytes may come before they are used:
     /// where that is little the disk has few reads at a time.
     private func diskSeconds(_ traffic: WeightTraffic, ahead: Int) -> Double {
-        let pieces = Double(ahead) / Double(RunReader.mostRunBytes)
-        let inFlight = min(max(pieces, 1), Self.readsInFlight)
-        let share =
-            Self.singleReadShare + (1 - Self.singleReadShare) * (inFlight - 1) / (Self.readsInFlight - 1)
-        return Double(traffic.reading) / (rates.disk * share)
+        diskSeconds(traffic, reads: Double(ahead) / Double(RunReader.mostRunBytes))
+    }
+
+    /// The same with so many reads on their way, as far as the disk gains by them.
+    private func diskSeconds(_ traffic: WeightTraffic, reads: Double) -> Double {
+        let inFlight = min(max(reads, 1), Self.readsInFlight)
+        let alone = min(rates.diskAlone, rates.disk)
+        let rate = alone + (rates.disk - alone) * (inFlight - 1) / (Self.readsInFlight - 1)
+        return Double(traffic.reading) / rate
     }
 
     /// A pass: what the disk brings comes while what is there is computed with.
@@ -153,6 +181,12 @@ private struct Forecast {
         stage.disk = diskSeconds(traffic, ahead: ahead)
         stage.memory = memory
         stage.computing = computing + unpacking(traffic)
+        return overlapped(stage)
+    }
+
+    /// A stage whose parts are known, the disk's beside the others.
+    private func overlapped(_ stage: PlanPrediction.Stage) -> PlanPrediction.Stage {
+        var stage = stage
         let host = stage.memory + stage.computing
         stage.seconds = max(stage.disk, host) + min(stage.disk, host) * Self.unhidden
         return stage
@@ -181,21 +215,34 @@ private struct Forecast {
         Double(rows) * Double(width * layerCount) * rates.channelSeconds
     }
 
-    /// Looking up rows of the embedding for `count` tokens from all over the vocabulary, one after the other.
+    /// Looking up rows of the embedding for `count` tokens from all over the vocabulary: of one by itself, of
+    /// many by all who read, what they share once.
     private func lookups(_ count: Int) -> PlanPrediction.Stage {
         var stage = PlanPrediction.Stage()
         guard let kept = plan.residency.embeddingTiles else { return stage }
         let tiles = Double(work.lookup.tileCount)
         // Of those that are met, the first few are there yet.
         let missed = Double(count) * max(0, 1 - Double(kept) / tiles)
-        stage.disk = missed * Double(work.lookup.traffic.stored) / (rates.disk * Self.singleReadShare)
-        stage.computing = missed * unpacking(work.lookup.traffic) * Double(rates.threadCount)
-        stage.seconds = stage.disk + stage.computing
-        return stage
+        if count == 1 {
+            stage.disk = missed * diskSeconds(work.lookup.traffic, reads: 1)
+            stage.computing = missed * unpacking(work.lookup.traffic) * Double(rates.threadCount)
+            stage.seconds = stage.disk + stage.computing
+            return stage
+        }
+        let (traffic, blocks) = work.lookup.together(missed)
+        stage.disk = diskSeconds(traffic, reads: blocks)
+        stage.computing = unpacking(traffic)
+        return overlapped(stage)
     }
 
     func token(after length: Int) -> PlanPrediction.Stage {
-        let keys = Double(work.keyByteCount) * device.hostShare * Double(length) / rates.keyReading
+        // Several heads share a key, so that what is done with keys takes longer than reading them; where few
+        // do, memory is waited for.
+        let positions = device.hostShare * Double(length)
+        let attention =
+            positions * Double(2 * work.queryWidth * work.layerCount)
+            / rates.tokenAttention(headSize: work.headSize)
+        let keys = max(attention, positions * Double(work.keyByteCount) / memoryRate)
         return pass(
             passes.token, ahead: passes.tokenAhead, memory: weightSeconds, computing: fixedSeconds + keys)
             + lookups(1) + device.token(after: length)
@@ -211,7 +258,9 @@ private struct Forecast {
             let seen = Double(rows) * (Double(start) + Double(rows + 1) / 2)
             let traffic = start == 0 ? first : passes.token
             if let (way, computing) = device.bringing(rows) {
-                stage = stage + brought(traffic, way: way, computing: computing) + device.chunk(rows)
+                stage =
+                    stage + lookups(rows) + brought(traffic, way: way, computing: computing)
+                    + device.chunk(rows)
                 continue
             }
             let attention =
@@ -223,20 +272,23 @@ private struct Forecast {
             // Few rows wait for the weights, many hide that.
             let waiting = max(0, weightSeconds - products)
             stage =
-                stage
+                stage + lookups(rows)
                 + pass(
                     traffic, ahead: passes.tokenAhead, memory: waiting,
                     computing: products + attention + fixedSeconds) + device.chunk(rows)
         }
-        return stage + lookups(count)
+        return stage
     }
 
-    /// An image through the tower; nil where there is none.
-    func image(_ tokens: Int) -> PlanPrediction.Stage? {
+    /// So many images through the tower together, each of `tokens` visual tokens and compared with itself
+    /// alone; nil where there is no tower.
+    func images(_ count: Int, of tokens: Int) -> PlanPrediction.Stage? {
         guard let vision = work.vision else { return nil }
-        if let stage = device.image(tokens, vision) { return stage }
-        let patches = tokens * vision.patchesPerToken
-        let pairs = Double(patches) * Double(patches)
+        if let stage = device.images(count, of: tokens, vision) { return stage }
+        let each = Double(tokens * vision.patchesPerToken)
+        let (pairs, patches, tokens) = (
+            Double(count) * each * each, count * tokens * vision.patchesPerToken, count * tokens
+        )
         let attention = pairs * Double(2 * vision.width * vision.blockCount) / rates.visionAttention
         return pass(
             passes.image, ahead: passes.imageAhead, memory: 0,
@@ -245,20 +297,20 @@ private struct Forecast {
                 + vision.token.seconds(tokens, on: rates))
     }
 
-    /// Threads that load read a block, make weights of it, and read the next, into memory that is new. What
-    /// norms and biases lie in is read one by one where the rest of their segments is not held.
+    /// Threads that load read a block, make weights of it, and read the next, into memory that is new. The
+    /// blocks that norms and biases lie in are read segment by segment where the rest of those is not held.
     func load() -> PlanPrediction.Stage {
         let segments = plan.parts.reduce(into: Set<Int>()) { $0.formUnion($1.residency.resident) }
         let held = work.inventory.traffic(ofSegments: segments)
-        let vectors = work.inventory.all.filter { !segments.contains($0) }.reduce(WeightTraffic()) {
-            $0 + work.inventory.traffic(ofVectorsOf: $1)
+        let vectors = work.inventory.all.filter { !segments.contains($0) }.map {
+            work.inventory.traffic(ofVectorsOf: $0)
         }
         var stage = PlanPrediction.Stage()
         stage.disk =
             Double(held.stored) / rates.disk
-            + Double(vectors.stored) / (rates.disk * Self.singleReadShare)
+            + vectors.reduce(0) { $0 + diskSeconds($1.traffic, reads: Double($1.count)) }
         stage.computing =
-            Self.opening + unpacking(held) + unpacking(vectors) * Double(rates.threadCount)
+            Self.opening + unpacking(held) + vectors.reduce(0) { $0 + unpacking($1.traffic) }
             + Double(work.inventory.byteCount(of: segments)) * Self.touching
         stage.seconds = stage.disk + stage.computing
         return stage

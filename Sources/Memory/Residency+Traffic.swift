@@ -72,13 +72,11 @@ extension WeightInventory {
         }
     }
 
-    /// What bringing a segment's vectors costs, each by itself.
-    func traffic(ofVectorsOf index: Int) -> WeightTraffic {
-        segments[index].entry.tensors.reduce(WeightTraffic()) { sum, tensor in
-            guard tensor.kind == .vector else { return sum }
-            let bytes = tensor.codesOffset..<tensor.codesOffset + tensor.codesByteCount
-            return sum + traffic(of: index, holding: [bytes])
-        }
+    /// What bringing a segment's vectors costs, each block that some lie in once; and how many they are.
+    func traffic(ofVectorsOf index: Int) -> (traffic: WeightTraffic, count: Int) {
+        let vectors = segments[index].entry.tensors.filter { $0.kind == .vector }
+        let bytes = vectors.map { $0.codesOffset..<$0.codesOffset + $0.codesByteCount }
+        return (traffic(of: index, holding: bytes), vectors.count)
     }
 
     /// What bringing the blocks of a segment costs that hold something of the ranges, which rise in its raw

@@ -21,11 +21,19 @@ public struct WeightInventory: Sendable {
     public let tiesEmbedding: Bool
     /// Index of the segment that holds the model's output matrix.
     private let outputSegment: Int
+    /// By segment of the model: bytes of its vectors.
+    private let vectorBytes: [Int]
 
     /// Precondition: every segment of the model's schema is there.
     public init(_ model: ModelOutline) {
         let text = model.configuration.text
         segments = model.segments
+        vectorBytes = model.segments.map { segment in
+            segment.entry.tensors.reduce(0) { sum, tensor in
+                // Each starts at a multiple of 64, as in the image.
+                sum + (tensor.kind == .vector ? (tensor.codesByteCount + 63) / 64 * 64 : 0)
+            }
+        }
         func index(_ name: String) -> Int {
             guard let index = model.segments.firstIndex(where: { $0.entry.name == name }) else {
                 preconditionFailure("the schema was checked")
@@ -48,6 +56,7 @@ public struct WeightInventory: Sendable {
     /// What `share` has of `model`, the inventory of all of it.
     private init(_ model: WeightInventory, _ share: ModelShare) {
         segments = model.segments
+        vectorBytes = model.vectorBytes
         decoder = Array(model.decoder[share.layers]) + (share.isLast ? model.decoder.suffix(1) : [])
         vision = share.hasTower ? model.vision : []
         embedding = model.embedding
@@ -72,12 +81,7 @@ public struct WeightInventory: Sendable {
     }
 
     /// Bytes of a segment's vectors: norms, biases, learned positions. They are held from load to end.
-    public func vectorsByteCount(of index: Int) -> Int {
-        segments[index].entry.tensors.reduce(0) { sum, tensor in
-            // Each starts at a multiple of 64, as in the image.
-            sum + (tensor.kind == .vector ? (tensor.codesByteCount + 63) / 64 * 64 : 0)
-        }
-    }
+    public func vectorsByteCount(of index: Int) -> Int { vectorBytes[index] }
 
     /// Where the output matrix lies.
     public var head: (segment: Int, tensor: String) {

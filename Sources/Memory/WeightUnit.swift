@@ -25,13 +25,20 @@ public struct WeightUnit: Sendable, Equatable {
         self.segment = segment
         self.tensors = tensors
         tiles = nil
-        let matrices = entry.tensors[tensors].filter { $0.kind == .matrix }
-        codes = matrices[0].codesOffset..<matrices.map { $0.codesOffset + $0.codesByteCount }.max()!
-        let scaled = matrices.compactMap { tensor in tensor.scalesOffset.map { ($0, tensor.scalesByteCount) }
+        codes =
+            entry.tensors[tensors.lowerBound]
+            .codesOffset..<tensors.reduce(0) { end, index in
+                entry.tensors[index].kind == .matrix
+                    ? max(end, entry.tensors[index].codesOffset + entry.tensors[index].codesByteCount) : end
+            }
+        // Entries are looked at where they lie: thousands of residencies are tried for a plan.
+        var scaled: Range<Int>?
+        for index in tensors where entry.tensors[index].kind == .matrix {
+            guard let start = entry.tensors[index].scalesOffset else { continue }
+            let end = start + entry.tensors[index].scalesByteCount
+            scaled = min(scaled?.lowerBound ?? start, start)..<max(scaled?.upperBound ?? end, end)
         }
-        scales =
-            scaled.isEmpty
-            ? 0..<0 : scaled.map(\.0).min()!..<scaled.map { $0.0 + $0.1 }.max()!
+        scales = scaled ?? 0..<0
     }
 
     /// Some tiles of a matrix.

@@ -8,8 +8,8 @@ public final class DiskSample {
     /// Where the next reading goes on: disks and those before them remember what was read last.
     private var position = 0
 
-    /// Bytes of a read.
-    private static let readByteCount = RunReader.mostRunBytes
+    /// The most bytes of a read.
+    private static let mostReadBytes = RunReader.mostRunBytes
 
     /// Whether reads went past the cache so far. Where the file system does not allow that, the system was
     /// asked to forget before each.
@@ -20,19 +20,23 @@ public final class DiskSample {
         do throws(InputFault) { direct = DirectFile(try InputFile(path: path)) } catch {
             throw ModelFileError(.system, file: path, error.detail)
         }
-        guard direct.input.byteCount >= Self.readByteCount else {
+        guard direct.input.byteCount >= Self.mostReadBytes else {
             throw ModelFileError(
                 .truncated, file: path,
                 "\(direct.input.byteCount) bytes are too few to measure a disk with; give a larger file")
         }
     }
 
-    /// Bytes a second over so many seconds, with `readCount` reads in flight.
+    /// Bytes a second over so many seconds, with `readCount` reads in flight: of a run each, or of a block.
     ///
     /// Throws `outOfMemory`, and what reading may throw. Precondition: both are positive.
-    public func bytesPerSecond(seconds: Double, readCount: Int) throws(ModelFileError) -> Double {
+    public func bytesPerSecond(
+        seconds: Double, readCount: Int, ofBlocks: Bool = false
+    ) throws(ModelFileError) -> Double {
         precondition(seconds > 0 && readCount > 0)
-        let reading = Reading(direct, from: position, until: ContinuousClock.now + .seconds(seconds))
+        let reading = Reading(
+            direct, of: ofBlocks ? ContainerFormat.blockByteCount : Self.mostReadBytes, from: position,
+            until: ContinuousClock.now + .seconds(seconds))
         let start = ContinuousClock.now
         var threads = JoinedThreads()
         for _ in 0..<readCount {
@@ -58,11 +62,16 @@ public final class DiskSample {
         }
 
         private let direct: DirectFile
+        private let readByteCount: Int
         private let end: ContinuousClock.Instant
         private let state: Monitor<State>
 
-        init(_ direct: DirectFile, from position: Int, until end: ContinuousClock.Instant) {
+        init(
+            _ direct: DirectFile, of readByteCount: Int, from position: Int,
+            until end: ContinuousClock.Instant
+        ) {
             self.direct = direct
+            self.readByteCount = readByteCount
             self.end = end
             state = Monitor(State(position: position))
         }
@@ -87,6 +96,7 @@ public final class DiskSample {
 
         private func next() -> Range<Int> {
             let byteCount = direct.input.byteCount
+            let readByteCount = self.readByteCount
             return state.withLock { state in
                 if state.position + readByteCount > byteCount { state.position = 0 }
                 defer { state.position += readByteCount }

@@ -13,6 +13,8 @@ public final class ModelFile: Sendable {
     public let manifest: Manifest
     /// The segments in file order.
     public let segments: [Segment]
+    /// Counts what is read of it in runs.
+    public let reads = ReadMeter()
     let input: InputFile
     let header: Header
     private let segmentIndexes: [String: Int]

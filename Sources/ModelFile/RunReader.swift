@@ -111,12 +111,7 @@ public final class RunReader: Sendable {
         into memory: UnsafeMutableRawBufferPointer, _ scratch: borrowing Scratch
     ) throws(ModelFileError) {
         precondition(memory.count == part.byteCount)
-        let stored: UnsafeMutableRawBufferPointer
-        do throws(InputFault) {
-            unsafe stored = try direct.read(run.fileBytes, into: scratch.stage.bytes)
-        } catch {
-            throw file.input.modelFileError(error, at: run.fileBytes.lowerBound)
-        }
+        let stored = unsafe try readStored(run.fileBytes, scratch)
         for index in run.blocks {
             let block = segment.blocks[index]
             let start = block.fileOffset - run.fileBytes.lowerBound
@@ -125,6 +120,40 @@ public final class RunReader: Sendable {
                 UnsafeRawBufferPointer(rebasing: stored[start..<start + block.storedByteCount]),
                 part, memory, scratch)
         }
+    }
+
+    /// Reads bytes of the file and does nothing with them: for those who want to know how long that takes.
+    ///
+    /// Precondition: no more than those of a run.
+    public func readOnly(_ bytes: Range<Int>, _ scratch: borrowing Scratch) throws(ModelFileError) {
+        _ = unsafe try readStored(bytes, scratch)
+    }
+
+    /// The bytes where they lie in the scratch.
+    func readStored(
+        _ bytes: Range<Int>, _ scratch: borrowing Scratch
+    ) throws(ModelFileError) -> UnsafeMutableRawBufferPointer {
+        let stage = unsafe scratch.stage.bytes
+        do throws(InputFault) {
+            return unsafe try file.reads.count(bytes.count) { () throws(InputFault) in
+                unsafe try direct.read(bytes, into: stage)
+            }
+        } catch {
+            throw file.input.modelFileError(error, at: bytes.lowerBound)
+        }
+    }
+
+    /// The raw bytes of a block whose stored bytes are given, checked: the same, or in the scratch.
+    func raw(
+        _ index: Int, of segment: Segment, _ stored: UnsafeRawBufferPointer, _ scratch: borrowing Scratch
+    ) throws(ModelFileError) -> UnsafeRawBufferPointer {
+        unsafe try file.check(stored, isBlock: index, of: segment)
+        let block = segment.blocks[index]
+        if block.isStoredRaw { return unsafe stored }
+        let whole = unsafe UnsafeMutableRawBufferPointer(
+            rebasing: scratch.block.stored[..<block.rawByteCount])
+        unsafe try file.decompress(stored, block: index, of: segment, into: whole, scratch.block)
+        return UnsafeRawBufferPointer(whole)
     }
 
     private func place(

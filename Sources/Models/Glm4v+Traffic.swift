@@ -10,6 +10,23 @@ extension Glm4v {
     public var decodeWeights: [(backend: any Backend, memories: [any BackendMemory])] {
         parts.map { ($0.backend, $0.decodeWeights) }
     }
+
+    /// What brings weights that pass through memory for every token; nil where none do.
+    private var passing: WeightStore? {
+        parts.lazy.compactMap(\.store).first { $0.passes(.decoder) }
+    }
+
+    /// Bytes a second at which the file's disk is read for about so many seconds: by the threads that bring
+    /// weights which pass, in their reads, while nothing else is done; nil where no weights pass.
+    ///
+    /// Throws `file`.
+    public func diskBytesPerSecond(seconds: Double) throws(ModelError) -> Double? {
+        try passing?.diskBytesPerSecond(seconds: seconds)
+    }
+
+    /// Reads that are on their way at a time, at most, and whether they go past the system's cache of files;
+    /// nil where no weights pass.
+    public var passingReads: (count: Int, areDirect: Bool)? { passing.map { ($0.readerCount, $0.isDirect) } }
 }
 
 extension ModelPart {

@@ -1,5 +1,6 @@
 //! Images that go through the vision tower together.
 
+internal import Memory
 public import Tensors
 
 /// Some images whose features are asked for, in order. Once it is made it takes no memory: what was computed
@@ -12,8 +13,7 @@ public struct ImageBatch {
         let features: VisualFeatures
     }
 
-    /// More images gain nothing by each other, however small they are.
-    static let mostImages = 64
+    static let mostImages = Plan.mostImagesTogether
 
     private(set) var images: [Image] = []
     /// Where the patches of each image begin among those of all, and at last where all end.

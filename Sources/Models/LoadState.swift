@@ -51,13 +51,31 @@ internal import Threads
         var ringEnds: [Int]
         var jobs: [Job] = []
         var fault: ModelFileError?
+        /// What all threads do before they go on with units; nil for nothing.
+        var errand: Errand?
         /// Counts what begins anew: a fault of reading that began before is not its own.
         var attempt = 0
+        /// Whether units are read yet.
+        var isStarted = false
         var isClosed = false
     }
 
-    /// Units that are read at a time: while the last runs of one are on their way, others begin the next.
-    private static let mostJobs = 2
+    /// Something that the threads do together.
+    typealias ErrandBody = @Sendable (Int, borrowing RunReader.Scratch) throws(ModelFileError) -> Bool
+
+    private struct Errand {
+        let body: ErrandBody
+        /// The number that the next thread does it with.
+        var next = 0
+        var inFlight = 0
+        /// Whether nobody begins any more.
+        var isOver = false
+        var fault: ModelFileError?
+    }
+
+    /// Units that are read at a time: while the last runs of one are on their way, others begin the next. Of
+    /// small models, several units are no more than a read or two each.
+    private static let mostJobs = 4
 
     init(_ residency: Residency, of file: ModelFile, base: UnsafeMutableRawBufferPointer) {
         self.file = file
@@ -81,6 +99,9 @@ internal import Threads
 
     /// Ends the threads.
     func close() { progress.withLock(waking: .all) { $0.isClosed = true } }
+
+    /// Lets the threads read units.
+    func start() { progress.withLock(waking: .all) { $0.isStarted = true } }
 
     /// Lets reading follow another phase, or the same from its first unit on.
     func restart(_ phase: WeightPhase) {
@@ -136,27 +157,105 @@ internal import Threads
 
     /// What a thread does until the store is closed.
     func work(_ scratch: borrowing RunScratch) {
-        enum Step { case read(job: Job, run: Int), end }
+        enum Step { case read(job: Job, run: Int), errand(ErrandBody, Int), end }
         while true {
             let step = progress.wait { progress -> Step? in
                 if progress.isClosed { return .end }
+                if let (body, number) = self.nextOfErrand(&progress) { return .errand(body, number) }
                 return self.nextRun(&progress).map { .read(job: $0.job, run: $0.run) }
             }
-            guard case .read(let job, let run) = step else { return }
-            let unit = cycles[job.phase][job.unit]
-            var fault: ModelFileError?
-            do throws(ModelFileError) {
-                unsafe try reader.read(
-                    unit.runs[run], of: file.segments[unit.segment], unit.part,
-                    into: UnsafeMutableRawBufferPointer(rebasing: base[job.bytes]), scratch.scratch)
-            } catch { fault = error }
-            progress.withLock(waking: .all) { finish(job, fault, &$0) }
+            switch step {
+            case .end: return
+            case .errand(let body, let number): run(body, number, scratch.scratch)
+            case .read(let job, let run): read(job, run: run, scratch.scratch)
+            }
         }
     }
 
+    private func read(_ job: Job, run: Int, _ scratch: borrowing RunReader.Scratch) {
+        let unit = cycles[job.phase][job.unit]
+        var fault: ModelFileError?
+        do throws(ModelFileError) {
+            unsafe try reader.read(
+                unit.runs[run], of: file.segments[unit.segment], unit.part,
+                into: UnsafeMutableRawBufferPointer(rebasing: base[job.bytes]), scratch)
+        } catch { fault = error }
+        progress.withLock(waking: .all) { finish(job, fault, &$0) }
+    }
+
+    // MARK: Errands
+
+    /// Lets the threads do `body` with 0, 1, 2 ... before they go on with units, until it says that there is
+    /// no more to do; each with its own scratch. Returns when all have ended. Of several faults, one is
+    /// thrown.
+    func together(_ body: @escaping ErrandBody) throws(ModelFileError) {
+        progress.withLock(waking: .all) { $0.errand = Errand(body: body) }
+        let fault = progress.wait { progress -> ModelFileError?? in
+            guard let errand = progress.errand, errand.isOver, errand.inFlight == 0 else { return nil }
+            progress.errand = nil
+            return .some(errand.fault)
+        }
+        if let fault { throw fault }
+    }
+
+    private func nextOfErrand(_ progress: inout Progress) -> (body: ErrandBody, number: Int)? {
+        guard let errand = progress.errand, !errand.isOver else { return nil }
+        progress.errand?.next += 1
+        progress.errand?.inFlight += 1
+        return (errand.body, errand.next)
+    }
+
+    private func run(_ body: ErrandBody, _ number: Int, _ scratch: borrowing RunReader.Scratch) {
+        var (isMore, fault) = (false, nil as ModelFileError?)
+        do throws(ModelFileError) { isMore = try body(number, scratch) } catch { fault = error }
+        progress.withLock(waking: .all) { progress in
+            guard var errand = progress.errand else { preconditionFailure("it lasts until all have ended") }
+            errand.inFlight -= 1
+            errand.isOver = errand.isOver || !isMore
+            errand.fault = errand.fault ?? fault
+            progress.errand = errand
+        }
+    }
+
+    /// Waits until the threads have nothing to read before somebody goes on.
+    func settle() {
+        progress.wait { progress -> Void? in
+            guard progress.jobs.isEmpty else { return nil }
+            var ahead = progress
+            return self.nextRun(&ahead) == nil ? () : nil
+        }
+    }
+
+    /// Bytes a second at which the threads read what passes in `phase`, and do nothing else, for about so
+    /// many seconds; nil where nothing passes. The first read is that with the number `position`, which
+    /// becomes that of the read to go on with. Throws what reading may throw.
+    func bytesPerSecond(
+        _ phase: WeightPhase, seconds: Double, from position: inout Int
+    ) throws(ModelFileError) -> Double? {
+        let reads = cycles[phase.rawValue].filter { $0.home == nil }.flatMap(\.runs).map(\.fileBytes)
+        if reads.isEmpty { return nil }
+        settle()
+        let reader = self.reader
+        let (before, first) = (file.reads.tally, position)
+        let start = ContinuousClock.now
+        let end = start + .seconds(seconds)
+        try together { (number, scratch) throws(ModelFileError) in
+            try reader.readOnly(reads[(first + number) % reads.count], scratch)
+            return ContinuousClock.now < end
+        }
+        let duration = start.duration(to: .now).components
+        let read = file.reads.tally - before
+        position = (first + read.readCount) % reads.count
+        return Double(read.byteCount)
+            / (Double(duration.seconds) + Double(duration.attoseconds) * 1e-18)
+    }
+
+    /// Whether reads go past the system's cache of files, as far as is known.
+    var isDirect: Bool { reader.isDirect }
+
     /// The next run to read, of a unit at hand or of a new one; nil where there is none now.
     private func nextRun(_ progress: inout Progress) -> (job: Job, run: Int)? {
-        if progress.fault != nil { return nil }
+        if !progress.isStarted || progress.fault != nil { return nil }
         for index in progress.jobs.indices {
             let job = progress.jobs[index]
             guard job.nextRun < cycles[job.phase][job.unit].runs.count else { continue }

@@ -82,9 +82,8 @@ final class ModelPart {
         work = DecoderWork(text, in: arena)
         let vision = share.hasTower ? configuration.vision : nil
         visionWork = vision.map { VisionWork($0, in: arena) }
-        // First of all: its threads read while the rest is loaded.
         store =
-            residency.arenaByteCount > 0
+            residency.arenaByteCount > 0 || residency.embeddingTiles != nil
             ? try WeightStore(
                 residency, of: file, on: backend, threadCount: max(threadCount, WeightStore.leastThreads))
             : nil
@@ -92,7 +91,7 @@ final class ModelPart {
             try Self.vector(values, on: backend)
         }
         var loader = try SegmentLoader(
-            file, residency, on: backend, threadCount: threadCount, mostFill: plan.mostFill)
+            file, residency, on: backend, store: store, threadCount: threadCount, mostFill: plan.mostFill)
         func load(_ name: String) throws(ModelError) -> LoadedSegment {
             try loader.load(name, progress: progress)
         }
@@ -101,7 +100,8 @@ final class ModelPart {
         let embedded = needsTable ? try load("embedding") : nil
         if let embedded, share.isFirst {
             embedding = try EmbeddingTable(
-                embedded, of: file, inventory, residency, tokenCount: limits.chunkTokens, on: backend)
+                embedded, of: file, inventory, residency, tokenCount: limits.chunkTokens, store: store,
+                on: backend)
         } else {
             embedding = nil
         }
@@ -120,6 +120,8 @@ final class ModelPart {
             head = nil
         }
         if let vision { tower = try VisionTower(vision, load: load) } else { tower = nil }
+        // Last of all: the disk is first asked for what loading waits for.
+        store?.start()
     }
 
     /// A vector of those numbers.

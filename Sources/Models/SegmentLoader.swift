@@ -9,6 +9,8 @@ public struct SegmentLoader {
     private let file: ModelFile
     private let backend: any Backend
     private let residency: Residency
+    /// Whose threads read vectors of segments that are not held whole; nil where all are.
+    private let store: WeightStore?
     private let reader: SegmentReader
     /// The most bytes that are brought to memory at once; nil for whole segments.
     private let mostFill: Int?
@@ -25,10 +27,11 @@ public struct SegmentLoader {
 
     /// Reads on `threadCount` threads; where at most `mostFill` bytes come at once, on one.
     init(
-        _ file: ModelFile, _ residency: Residency, on backend: any Backend, threadCount: Int,
-        mostFill: Int? = nil
+        _ file: ModelFile, _ residency: Residency, on backend: any Backend, store: WeightStore?,
+        threadCount: Int, mostFill: Int? = nil
     ) throws(ModelError) {
         self.file = file
+        self.store = store
         self.backend = backend
         self.residency = residency
         self.mostFill = mostFill
@@ -112,17 +115,15 @@ public struct SegmentLoader {
             end += (tensor.codesByteCount + 63) / 64 * 64
         }
         let memory = try makeMemory(end, "norms and biases")
-        let runs = RunReader(file)
+        guard let store else { preconditionFailure("what is in units comes by a store") }
+        let pieces = segment.entry.tensors.filter { $0.kind == .vector }.map { tensor in
+            ImagePiece(
+                bytes: tensor.codesOffset..<tensor.codesOffset + tensor.codesByteCount,
+                offset: offsets[tensor.name] ?? 0)
+        }
         do {
-            let scratch = try RunReader.Scratch(for: file.path)
-            for tensor in segment.entry.tensors where tensor.kind == .vector {
-                let start = offsets[tensor.name] ?? 0
-                let part = ImagePart(
-                    codes: tensor.codesOffset..<tensor.codesOffset + tensor.codesByteCount, scales: 0..<0)
-                try unsafe backend.fill(memory, start..<start + part.byteCount) {
-                    (bytes) throws(ModelFileError) in
-                    try unsafe runs.read(part, of: segment, into: bytes, scratch)
-                }
+            try unsafe backend.fill(memory, 0..<end) { (bytes) throws(ModelFileError) in
+                try unsafe store.gather(pieces, of: segment, by: RunReader(file), into: bytes)
             }
         } catch { throw .file(error) }
         return LoadedSegment(

@@ -60,8 +60,11 @@ final class WeightStore {
     private var first = 0
     /// The unit asked for last.
     private var current = -1
+    /// Where the next measurement of the disk goes on: those before it remember what was read last.
+    private var measured = 0
 
-    /// Reads into an arena of `backend`, by `threadCount` threads or as many as the system allows.
+    /// Reads into an arena of `backend`, by `threadCount` threads or as many as the system allows: nothing
+    /// before `start`.
     ///
     /// Throws `backend` where memory is refused, `file` where there are no threads.
     /// Precondition: the backend's memory is the host's, and its operations are done when they return.
@@ -97,7 +100,11 @@ final class WeightStore {
         threads.join()
     }
 
-    /// States that a pass through the units of `phase` begins: from the first one on.
+    /// Lets the threads read what the first pass begins with.
+    func start() { state.start() }
+
+    /// States that a pass through the units of `phase` begins: from the first one on. Precondition: the
+    /// threads were started.
     func begin(_ phase: WeightPhase) {
         let count = state.cycles[phase.rawValue].count
         if phase == self.phase, current == first + count - 1 {
@@ -117,6 +124,51 @@ final class WeightStore {
     func end() {
         if current >= first { state.free(before: current + 1) }
     }
+
+    /// Lets the threads do `body` with 0, 1, 2 ... before they go on with units, until it says that there is
+    /// no more to do; each with its own scratch.
+    func together(_ body: @escaping LoadState.ErrandBody) throws(ModelFileError) {
+        try state.together(body)
+    }
+
+    /// Lets the threads read pieces of a segment, which rise in its image, each block of the file once.
+    ///
+    /// Precondition: `bytes` have room for all of them.
+    func gather(
+        _ pieces: [ImagePiece], of segment: Segment, by reader: RunReader,
+        into bytes: UnsafeMutableRawBufferPointer
+    ) throws(ModelFileError) {
+        let runs = RunReader.runs(of: segment, holding: pieces)
+        if runs.isEmpty { return }
+        let room = unsafe Room(bytes: bytes)
+        try together { (number, scratch) throws(ModelFileError) in
+            guard number < runs.count else { return false }
+            try unsafe reader.read(runs[number], of: segment, pieces, into: room.bytes, scratch)
+            return number + 1 < runs.count
+        }
+    }
+
+    /// Unchecked: each thread writes what its runs hold, and they do not overlap.
+    @safe private struct Room: @unchecked Sendable {
+        let bytes: UnsafeMutableRawBufferPointer
+        init(bytes: UnsafeMutableRawBufferPointer) { unsafe self.bytes = unsafe bytes }
+    }
+
+    /// Whether some of the phase's weights pass, and so are read in every pass.
+    func passes(_ phase: WeightPhase) -> Bool { state.cycles[phase.rawValue].contains { $0.home == nil } }
+
+    /// Bytes a second at which the threads read what passes of the decoder, and do nothing else; nil where
+    /// nothing does. Throws `file`.
+    func diskBytesPerSecond(seconds: Double) throws(ModelError) -> Double? {
+        do { return try state.bytesPerSecond(.decoder, seconds: seconds, from: &measured) } catch {
+            throw .file(error)
+        }
+    }
+
+    /// Threads that read, and so reads on their way at a time, at most.
+    var readerCount: Int { threads.count }
+    /// Whether reads go past the system's cache of files, as far as is known.
+    var isDirect: Bool { state.isDirect }
 
     /// Whether the next pass need not wait for the first unit that the phase has.
     var isNextPassBegun: Bool { state.isLoaded(first + state.cycles[phase.rawValue].count) }

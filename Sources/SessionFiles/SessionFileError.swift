@@ -23,6 +23,8 @@ public struct SessionFileError: Error, Sendable, Equatable, CustomStringConverti
         case outOfMemory
         /// The disk is full, or a quota or a file size limit is reached.
         case outOfSpace
+        /// As much was written to the folder within 24 hours as is allowed.
+        case writtenADay
         /// The file, or its folder, cannot be made where it is asked for.
         case cannotCreate
         /// The operating system refused an operation.
@@ -58,6 +60,7 @@ public struct SessionFileError: Error, Sendable, Equatable, CustomStringConverti
         case .inUse: "; wait for that to end, or give the session another name"
         case .name: "; take letters, digits, and . _ - between them, 64 at most"
         case .outOfSpace: "; free some space or save elsewhere"
+        case .writtenADay: "; wait, or raise sessions.written-a-day in the budget"
         case .cannotCreate: "; name another place"
         case .outOfMemory, .system: ""
         }

@@ -89,6 +89,9 @@ public final class SessionFileReader {
         return try bytes(imageOffsets[index], image.pngByteCount, image.pngChecksum, "image \(index)")
     }
 
+    /// The checksum of an image's PNG file. Precondition: there is that image.
+    public func pngChecksum(of index: Int) -> UInt64 { images[index].pngChecksum }
+
     /// The size that an image is said to have. Precondition: there is that image.
     public func size(of index: Int) -> (width: Int, height: Int) {
         (images[index].width, images[index].height)

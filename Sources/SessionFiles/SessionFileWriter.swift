@@ -12,18 +12,22 @@ public struct SessionFileWriter: ~Copyable {
     private var pixelCount = 0
     /// The most bytes that the file may have.
     private let byteLimit: Int
+    /// Counts what is written to the folder in a day; nil where nobody asks.
+    private var governor: WriteGovernor?
 
-    /// Begins the file with its conversation. Throws `outOfSpace` where the file would have more than is
-    /// read.
+    /// Begins the file with its conversation. All files of the folder together may have `writtenADay` bytes
+    /// written to them within 24 hours. Throws `outOfSpace` where the file would have more than is read, and
+    /// `cannotCreate` where what is written cannot be counted.
     ///
     /// Precondition: tokens of a page and positions are within the limits.
     public init(
         _ claim: consuming SessionClaim, _ head: SessionHead, _ conversation: SavedConversation,
-        byteLimit: Int? = nil
+        byteLimit: Int? = nil, writtenADay: Int? = nil
     ) throws(SessionFileError) {
         self.claim = claim
         self.head = head
         self.byteLimit = byteLimit ?? .max
+        governor = nil
         let bytes = conversation.encoded
         let path = self.claim.path
         for (count, most, name) in [
@@ -39,6 +43,7 @@ public struct SessionFileWriter: ~Copyable {
         ] where count > most {
             throw Self.excess(count, name, most, path)
         }
+        governor = try Self.governor(of: path, writtenADay)
         // What the head says of other parts is of another file.
         (self.head.placedImageCount, self.head.imagesByteCount, self.head.inputCount) = (0, 0, 0)
         self.head.messageCount = conversation.messages.count
@@ -46,6 +51,19 @@ public struct SessionFileWriter: ~Copyable {
         self.head.conversationByteCount = bytes.count
         self.head.conversationChecksum = checksum(bytes[...])
         try self.claim.write(bytes, at: SessionHead.byteCount)
+    }
+
+    /// What tells a PNG file from others in a session's index.
+    public static func pngChecksum(_ bytes: [UInt8]) -> UInt64 { checksum(bytes[...]) }
+
+    private static func governor(
+        of path: String, _ limit: Int?
+    ) throws(SessionFileError) -> WriteGovernor? {
+        guard let limit else { return nil }
+        let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+        do { return try WriteGovernor(folder: folder.isEmpty ? "/" : folder, limit: limit) } catch {
+            throw SessionFileError(.cannotCreate, file: path, error.detail)
+        }
     }
 
     private static func excess(
@@ -80,7 +98,7 @@ public struct SessionFileWriter: ~Copyable {
     }
 
     /// Adds the inputs; how long the file becomes is known then. Throws `outOfSpace` where it may not have as
-    /// much.
+    /// much, and `writtenADay` where as much may not be written now.
     ///
     /// Precondition: all images came; there are as many inputs as positions at least, and no more than are
     /// read.
@@ -92,6 +110,11 @@ public struct SessionFileWriter: ~Copyable {
             throw SessionFileError(
                 .outOfSpace, file: claim.path,
                 "the session has \(head.fileByteCount) bytes, and all together may have \(byteLimit)")
+        }
+        do { try governor?.allow(head.fileByteCount) } catch {
+            throw SessionFileError(
+                { if case .writtenADay = error { .writtenADay } else { .system } }(), file: claim.path,
+                error.detail)
         }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(4 * tokens.count)

@@ -16,6 +16,8 @@ public struct BenchmarkOptions: Sendable {
     public var imageSize: (width: Int, height: Int)?
     /// Images of that size to encode at once, beside one alone; 1 for that alone.
     public var imageCount = 1
+    /// Whether to ask about those images, too, and then again in a new session.
+    public var asksAgain = false
     /// How often to measure, one warm-up not counted.
     public var repetitions = 3
     /// Whether to say where the time goes, on a device that can: measured in a run of its own.
@@ -31,12 +33,16 @@ public struct BenchmarkResult: Sendable {
     public var prefillSeconds: [Double]
     /// One entry a repetition.
     public var decodeSeconds: [Double]
+    /// How the disk was used; nil where no weights pass from the file.
+    public var disk: DiskUse?
     /// Of one image through the vision tower, one entry a repetition; empty where none was asked for.
     public var visionSeconds: [Double]
     /// Of `imageCount` images at once, likewise; empty where that is one.
     public var batchSeconds: [Double] = []
     /// How many of those went through the tower together at most.
     public var batchCount = 0
+    /// About those images, one entry a repetition; empty where nothing was asked.
+    public var questions: [QuestionPair] = []
     /// Bytes of weights that every decoded token reads.
     public var decodeWeightByteCount: Int
     /// Seconds that only reading those bytes once takes on the same threads; one entry a
@@ -82,6 +88,9 @@ extension Engine {
     public func benchmark(_ options: BenchmarkOptions) throws(ThimbleError) -> BenchmarkResult {
         let counts = [options.promptTokens, options.generatedTokens, options.depth]
         let isNothing = counts[0] == 0 && counts[1] == 0 && options.imageSize == nil
+        guard options.imageSize != nil || !options.asksAgain else {
+            throw ThimbleError(.invalidArgument, "a benchmark asks about images of some size")
+        }
         guard counts.allSatisfy({ $0 >= 0 }), !isNothing, options.repetitions > 0, options.imageCount > 0
         else {
             throw ThimbleError(
@@ -103,9 +112,14 @@ extension Engine {
         for repetition in 0...options.repetitions {
             let isWarmUp = repetition == 0
             if options.promptTokens > 0 || options.generatedTokens > 0 {
+                if !isWarmUp { try measureDisk(into: &result.disk) }
                 let (prefill, decode) = try timeText(options)
-                if !isWarmUp, options.promptTokens > 0 { result.prefillSeconds.append(prefill) }
-                if !isWarmUp, options.generatedTokens > 0 { result.decodeSeconds.append(decode) }
+                if !isWarmUp, options.promptTokens > 0 { result.prefillSeconds.append(prefill.seconds) }
+                if !isWarmUp, options.generatedTokens > 0 { result.decodeSeconds.append(decode.seconds) }
+                if !isWarmUp {
+                    result.disk?.prefill.append(prefill.reads)
+                    result.disk?.decode.append(decode.reads)
+                }
             }
             if let size = options.imageSize {
                 let (seconds, _) = try timeImages(1, size)
@@ -115,10 +129,18 @@ extension Engine {
                     if !isWarmUp { result.batchSeconds.append(seconds) }
                     result.batchCount = together
                 }
+                if options.asksAgain {
+                    // Others than before: nothing is known of them.
+                    let images = try arbitraryImages(
+                        options.imageCount, size, from: (repetition + 1) * options.imageCount)
+                    let pair = try timeQuestions(about: images)
+                    if !isWarmUp { result.questions.append(pair) }
+                }
             }
             if isWarmUp { continue }
             if let seconds = try secondsToRead(weights) { result.weightReadSeconds.append(seconds) }
         }
+        if result.disk != nil { try measureDisk(into: &result.disk) }
         if options.profiles { try profile(options, into: &result) }
         return result
     }
@@ -139,24 +161,23 @@ extension Engine {
 
     private func timeText(
         _ options: BenchmarkOptions
-    ) throws(ThimbleError) -> (prefill: Double, decode: Double) {
+    ) throws(ThimbleError) -> (prefill: Lap, decode: Lap) {
         var text = BenchmarkText(self)
         try text.reach(options.depth)
         text.add(max(options.promptTokens, 1))
-        let clock = ContinuousClock()
-        let start = clock.now
+        var start = Mark(file)
         guard let stepDecoder else {
             try text.forward()
-            let middle = clock.now
+            let prefill = start.lap(file)
             for _ in 0..<options.generatedTokens {
                 text.add(1)
                 try text.forward()
             }
-            return (start.duration(to: middle).seconds, middle.duration(to: clock.now).seconds)
+            return (prefill, start.lap(file))
         }
         // The device draws its own tokens, the first of them as part of the prefill.
         try text.begin(stepDecoder)
-        let middle = clock.now
+        let prefill = start.lap(file)
         var left = options.generatedTokens
         while left > 0 {
             let count = min(stepDecoder.mostInRun, left)
@@ -165,7 +186,7 @@ extension Engine {
             }
             left -= count
         }
-        return (start.duration(to: middle).seconds, middle.duration(to: clock.now).seconds)
+        return (prefill, start.lap(file))
     }
 
     /// Measures once more, dispatch by dispatch.
@@ -201,15 +222,8 @@ extension Engine {
     private func timeImages(
         _ count: Int, _ size: (width: Int, height: Int)
     ) throws(ThimbleError) -> (seconds: Double, together: Int) {
-        guard (1...65_535).contains(size.width), (1...65_535).contains(size.height) else {
-            throw ThimbleError(.invalidArgument, "an image of \(size.width) x \(size.height) pixels")
-        }
         var images: [(image: RGBImage, features: VisualFeatures)] = []
-        for index in 0..<count {
-            let pixels = (0..<size.width * size.height * 3).map {
-                UInt8(truncatingIfNeeded: $0 &* (7 &+ 2 &* index) &+ $0 >> 8)
-            }
-            let image = RGBImage(width: size.width, height: size.height, pixels: pixels)
+        for image in try arbitraryImages(count, size, from: 0) {
             images.append((image, try features(of: image)))
         }
         let store = try featureCache().store
@@ -228,6 +242,21 @@ extension Engine {
         }
         return (start.duration(to: .now).seconds, together)
     }
+
+    /// Images of which no two are alike, nor those from other numbers on.
+    private func arbitraryImages(
+        _ count: Int, _ size: (width: Int, height: Int), from first: Int
+    ) throws(ThimbleError) -> [RGBImage] {
+        guard (1...65_535).contains(size.width), (1...65_535).contains(size.height) else {
+            throw ThimbleError(.invalidArgument, "an image of \(size.width) x \(size.height) pixels")
+        }
+        return (first..<first + count).map { index in
+            let pixels = (0..<size.width * size.height * 3).map {
+                UInt8(truncatingIfNeeded: $0 &* (7 &+ 2 &* index) &+ ($0 >> 8) &* (1 &+ index / 128))
+            }
+            return RGBImage(width: size.width, height: size.height, pixels: pixels)
+        }
+    }
 }
 
 /// A sequence of arbitrary tokens.
@@ -242,11 +271,7 @@ private struct BenchmarkText {
     }
 
     mutating func add(_ count: Int) {
-        let vocabularySize = engine.file.configuration.text.vocabularySize
-        for _ in 0..<count {
-            let token = Int32((inputs.count * 7919 + 13) % vocabularySize)
-            inputs.append(token == engine.imageToken ? (token == 0 ? 1 : token - 1) : token)
-        }
+        for _ in 0..<count { inputs.append(engine.arbitraryToken(inputs.count)) }
     }
 
     /// Adds so many tokens, and computes them.

@@ -84,7 +84,7 @@ private struct Measurement {
         /// Units that a run does.
         let work: Double
         let run: () -> Void
-        /// Seconds of a run, one of each round.
+        /// Seconds of a run, in the mean of each slice of the time that it had.
         var seconds: [Double] = []
 
         init(_ work: Double, _ run: @escaping () -> Void) {
@@ -108,16 +108,17 @@ private struct Measurement {
     /// Many rows through a layer of 4 bits, 8 bits, float16; the sample says what a layer is.
     private var products: [(layer: LayerSample, timed: Case)] = []
     private var narrow: (layer: LayerSample, timed: Case)
-    /// In heads of 64 and of 128 channels, of a vision tower, and of one query.
+    /// In heads of 64 and of 128 channels, of a vision tower, and of one token's queries in heads of 64 and
+    /// of 128 channels.
     private var attention: [Case] = []
-    private var disk: [Double] = []
+    private var (disk, diskAlone): ([Double], [Double]) = ([], [])
     private var (decompression, checking): ([Double], [Double]) = ([], [])
 
     private static let (rows, quickRows) = (128, 16)
     /// Reads in flight, at least: as many as a running model has.
     private static let leastReads = 4
     /// A disk takes so many times as long as what the processor does: its rate changes from second to second.
-    private static let diskShare = 4.0
+    private static let (diskShare, diskAloneShare) = (4.0, 2.0)
 
     init(_ files: SampleFiles, _ backend: CPUBackend, seconds: Double) throws(ThimbleError) {
         self.files = files
@@ -151,13 +152,17 @@ private struct Measurement {
                 rows: 512, length: 512, heads: 6, kvHeads: 6, headSize: 64, isCausal: false, layerCount: 1,
                 on: backend)
             attention.append(Case(image.products, image.run))
-            // What layers hold together passes the nearer caches.
-            let token = try AttentionSample(
-                rows: 1, length: 1024, heads: 16, kvHeads: 2, headSize: 128, isCausal: true, layerCount: 16,
-                on: backend)
-            attention.append(Case(Double(token.byteCount), token.run))
+            for headSize in [64, 128] {
+                // What layers hold together passes the nearer caches.
+                let token = try AttentionSample(
+                    rows: 1, length: 1024, heads: headSize / 8, kvHeads: 2, headSize: headSize,
+                    isCausal: true, layerCount: 16, on: backend)
+                attention.append(Case(token.products, token.run))
+            }
         } catch { throw ThimbleError(.outOfMemory, "measuring: \(error.message)") }
-        let cases = Double(weights.count + products.count + attention.count + 4) + Self.diskShare
+        let cases =
+            Double(weights.count + products.count + attention.count + 4) + Self.diskShare
+            + Self.diskAloneShare
         patience = seconds / (Double(Self.roundCount) * cases)
     }
 
@@ -173,19 +178,28 @@ private struct Measurement {
         }
     }
 
-    /// The mean of as many runs as there is patience for, after one that does not count. The mean, for a
-    /// token's many short loops meet all that disturbs a machine, which a median would leave out.
+    /// Seconds of a slice: as long as an answer's tokens take that a benchmark times together.
+    private static let slice = 0.02
+
+    /// As many runs as there is patience for, after one that does not count, in slices. Of a slice the mean
+    /// counts, for a token's many short loops meet whatever disturbs a machine again and again, which a
+    /// median would leave out; and of all slices the median, which leaves out what comes now and then.
     private func time(_ timed: inout Case) {
         timed.run()
         let start = clock.now
-        var count = 0
-        var seconds = 0.0
+        var (sliceStart, now) = (start, start)
         repeat {
-            timed.run()
-            count += 1
-            seconds = start.duration(to: clock.now).seconds
-        } while seconds < patience
-        timed.seconds.append(seconds / Double(count))
+            var count = 0
+            var seconds = 0.0
+            repeat {
+                timed.run()
+                count += 1
+                now = clock.now
+                seconds = sliceStart.duration(to: now).seconds
+            } while seconds < min(Self.slice, patience)
+            timed.seconds.append(seconds / Double(count))
+            sliceStart = now
+        } while start.duration(to: now).seconds < patience
     }
 
     private mutating func timeFiles() throws(ThimbleError) {
@@ -193,6 +207,11 @@ private struct Measurement {
         disk.append(
             try translating { () throws(ModelFileError) in
                 try files.disk.bytesPerSecond(seconds: patience * Self.diskShare, readCount: readCount)
+            })
+        diskAlone.append(
+            try translating { () throws(ModelFileError) in
+                try files.disk.bytesPerSecond(
+                    seconds: patience * Self.diskAloneShare, readCount: 1, ofBlocks: true)
             })
         let packed = try sample(files.packed)
         decompression.append(Double(files.rawByteCount) / packed.decompressionSeconds)
@@ -241,11 +260,13 @@ private struct Measurement {
         (profile.fourBitProducts, profile.eightBitProducts, profile.floatProducts) =
             (rate(products[0]), rate(products[1]), rate(products[2]))
         (profile.attention64, profile.attention128) = (attention[0].rate, attention[1].rate)
-        (profile.visionAttention, profile.keyReading) = (attention[2].rate, attention[3].rate)
+        profile.visionAttention = attention[2].rate
+        (profile.tokenAttention64, profile.tokenAttention128) = (attention[3].rate, attention[4].rate)
         profile.decompression = Self.median(decompression)
         profile.checking = Self.median(checking)
         profile.disk = MachineProfile.Disk(
             device: try files.device, path: files.diskPath, bytesPerSecond: Self.median(disk),
+            aloneBytesPerSecond: Self.median(diskAlone),
             isDirect: files.disk.isDirect)
     }
 }

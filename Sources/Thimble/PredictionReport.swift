@@ -57,6 +57,9 @@ struct PredictionReport: Encodable {
     var pageTokens: Int?
     /// A page through the vision tower.
     var image: Stage?
+    /// Pages that go through it together, where there are several, and each of those.
+    var imagesTogether: Int?
+    var imageOfBatch: Stage?
     /// A page and a question, from the page on.
     var pageFirstToken: Stage?
     var load: Stage
@@ -69,7 +72,7 @@ struct PredictionReport: Encodable {
 
     private enum CodingKeys: CodingKey {
         case tokensPerSecond, token, promptTokens, firstToken, prefill, prefillTokensPerSecond, pageTokens
-        case image, pageFirstToken, load, broughtPromptTokens, rates, withMore
+        case image, imagesTogether, imageOfBatch, pageFirstToken, load, broughtPromptTokens, rates, withMore
     }
 
     init?(_ outlook: PlanOutlook) {
@@ -82,6 +85,8 @@ struct PredictionReport: Encodable {
         prefillTokensPerSecond = prediction.prefillTokensPerSecond
         pageTokens = prediction.pageTokens
         image = prediction.image.map(Stage.init)
+        imagesTogether = prediction.batch?.count
+        imageOfBatch = (prediction.batch?.image).map(Stage.init)
         pageFirstToken = prediction.pageFirstToken.map(Stage.init)
         load = Stage(prediction.load)
         broughtPromptTokens = prediction.broughtRows
@@ -117,6 +122,10 @@ struct PredictionReport: Encodable {
                     "of a page",
                     "after \(pageFirstToken.seconds.asFigure) s for \(pageTokens.of("visual token")) and a "
                         + "question; \(reason(pageFirstToken))"))
+        }
+        if let imagesTogether, let imageOfBatch {
+            lines.append(
+                row("of many pages", "\(imageOfBatch.seconds.asFigure) s each, \(imagesTogether) together"))
         }
         if let broughtPromptTokens {
             let path = streamedBytes > 0 ? "brought to it, from the disk on" : "brought to it"

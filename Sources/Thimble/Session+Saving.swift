@@ -21,9 +21,12 @@ extension Session {
     }
 
     /// The same, where the right to write the file is held already. A file of more than `byteLimit` bytes is
-    /// refused, by `io`.
+    /// refused, by `io`, and so is one with which all that is saved in its folder would write more than
+    /// `writtenADay` bytes within 24 hours.
     @discardableResult
-    public func save(to claim: consuming SessionClaim, byteLimit: Int? = nil) throws(ThimbleError) -> Int {
+    public func save(
+        to claim: consuming SessionClaim, byteLimit: Int? = nil, writtenADay: Int? = nil
+    ) throws(ThimbleError) -> Int {
         let (pool, sequence, path) = (engine.pool, self.sequence, claim.path)
         let images = messages.flatMap(\.images)
         let (tokens, places) = placedInputs(images)
@@ -36,11 +39,17 @@ extension Session {
             form: pool.type.savedForm, model: engine.savedIdentity, savedAt: UInt64(max(0, time(nil))),
             pageTokens: pool.pageTokens, positionCount: positions, pageByteCount: pool.pageByteCount)
         var writer: SessionFileWriter
-        do { writer = try SessionFileWriter(claim, head, savedConversation, byteLimit: byteLimit) } catch {
-            throw ThimbleError(error)
-        }
+        do {
+            writer = try SessionFileWriter(
+                claim, head, savedConversation, byteLimit: byteLimit, writtenADay: writtenADay)
+        } catch { throw ThimbleError(error) }
+        let earlier = saved.isEmpty ? nil : try? SessionFileReader(path: path)
+        var pictures = SavedPictures()
         for (index, image) in images.enumerated() {
-            let png = try encodePNG(image)
+            let known = saved.png(index, of: image, in: earlier)
+            let png: [UInt8]
+            if let known { png = known } else { png = try encodePNG(image) }
+            pictures.append(image, checksum: SessionFileWriter.pngChecksum(png))
             let place = index < places.count ? places[index] : nil
             do {
                 try writer.appendImage(png: png, width: image.width, height: image.height, place: place)
@@ -55,7 +64,11 @@ extension Session {
                 throw ThimbleError(error)
             }
         }
-        do { return try writer.commit() } catch { throw ThimbleError(error) }
+        do {
+            let byteCount = try writer.commit()
+            saved = pictures
+            return byteCount
+        } catch { throw ThimbleError(error) }
     }
 
     /// The inputs up to the first image that is not, in the same order, the conversation's, as after
@@ -91,6 +104,24 @@ extension Session {
                         }
                     })
             })
+    }
+}
+
+/// Images as they lie in a saved session's file, so that the next save need not encode them again.
+struct SavedPictures {
+    private var pictures: [(image: RGBImage, checksum: UInt64)] = []
+
+    var isEmpty: Bool { pictures.isEmpty }
+
+    mutating func append(_ image: RGBImage, checksum: UInt64) { pictures.append((image, checksum)) }
+
+    /// The PNG file of image `index`, where that is `image` and `reader` still has what was written; nil
+    /// where it has not.
+    func png(_ index: Int, of image: RGBImage, in reader: SessionFileReader?) -> [UInt8]? {
+        guard let reader, index < pictures.count, index < reader.head.imageCount,
+            pictures[index].image == image, pictures[index].checksum == reader.pngChecksum(of: index)
+        else { return nil }
+        return try? reader.png(index)
     }
 }
 

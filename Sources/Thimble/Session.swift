@@ -19,6 +19,8 @@ public final class Session {
     let sequence: KVSequence
     /// The images of the last prompt, in order.
     private(set) var seen: [SeenImage] = []
+    /// The images that were saved last, and where; none of a conversation that was cleared.
+    var saved = SavedPictures()
 
     /// An image with its features, to know it by in the next prompt, where it mostly is the same array.
     struct SeenImage {
@@ -70,6 +72,7 @@ public final class Session {
     public func clear() {
         messages = []
         seen = []
+        saved = SavedPictures()
         inputs.removeAll()
         sequence.truncate(to: 0)
     }

@@ -78,7 +78,7 @@ extension ThimbleError {
             case .name: .invalidArgument
             case .inUse, .cannotCreate: .cannotCreate
             case .outOfMemory: .outOfMemory
-            case .outOfSpace, .system: .io
+            case .outOfSpace, .writtenADay, .system: .io
             }
         self.init(code, error.description, systemError: error.systemError)
     }
@@ -125,7 +125,7 @@ extension ThimbleError {
             case .settings: .invalidArgument
             case .outOfMemory: .outOfMemory
             }
-        self.init(code, error.message)
+        self.init(code, error.message, systemError: error.systemError)
     }
 }
 

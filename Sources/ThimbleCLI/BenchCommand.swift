@@ -13,14 +13,20 @@ struct BenchCommand: ParsableCommand {
             Loading is held against the slowest of its parts, each measured by itself over a part of the file:
             reading from the disk past the system's cache, checking and decompressing on all threads, and, on
             a GPU, copying to it. A file that the system had in memory may load faster than the disk.
+            Where weights pass from the file, the disk is measured before each repetition and after the last:
+            by the threads that bring weights, in the same direct reads, with nothing else to do. What prefill
+            and decoding read is held against that.
             With --image, vision is what an image takes from its pixels to its visual tokens: of one alone,
             and with --images, of each where several are encoded at once. As many of them go through the
-            vision tower together as the plan has room for, which the report says.
+            vision tower together as the plan has room for, which the report says. With --ask-again the model
+            is asked about the images as far as to the first token of an answer, and then something else in a
+            new session, which finds what was made of the images and of the prompt.
 
             Examples:
               thimble bench model.thimble
               thimble bench model.thimble -p 128 -n 32 --threads 2 --json
               thimble bench model.thimble -p 0 -n 0 --image 588x840 --images 8
+              thimble bench model.thimble -p 0 -n 0 --image 588x840 --images 20 --ask-again --context 16384
             """)
 
     @Argument(help: "The model file.", completion: .file(extensions: ["thimble"]))
@@ -41,10 +47,16 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "Encode so many of those images at once, too.")
     var images = 1
 
+    @Flag(help: "Ask about those images, and then another question in a new session.")
+    var askAgain = false
+
     @Option(name: .shortAndLong, help: "How often to measure.")
     var repetitions = 3
 
-    @Flag(help: "Say how long each kind of dispatch takes on a GPU, in a run of its own.")
+    @Flag(
+        help: """
+            Say how long each kind of dispatch takes on a GPU, in a run of its own, and how busy the disk is.
+            """)
     var profile = false
 
     @Flag(help: "Print one JSON object.")
@@ -64,6 +76,7 @@ struct BenchCommand: ParsableCommand {
         guard images == 1 || images > 1 && image != nil else {
             throw ValidationError("--images must be 1 or more, and goes with --image")
         }
+        guard image != nil || !askAgain else { throw ValidationError("--ask-again goes with --image") }
     }
 
     func run() throws {
@@ -74,6 +87,7 @@ struct BenchCommand: ParsableCommand {
         options.depth = depth
         options.imageSize = image.map { ($0.width, $0.height) }
         options.imageCount = images
+        options.asksAgain = askAgain
         options.repetitions = repetitions
         options.profiles = profile
         let result = try engine.benchmark(options)
@@ -83,7 +97,7 @@ struct BenchCommand: ParsableCommand {
             result, try engine.loadingRates(), engine: engine,
             bytes: try ModelInspection(modelPath: file).byteCount, peakMemory: peakMemory)
         if json { return try JSONLine.write(report) }
-        try StandardStream.output.write(report.lines.map { $0 + "\n" }.joined())
+        try StandardStream.output.write(report.lines(profiles: profile).map { $0 + "\n" }.joined())
     }
 }
 
@@ -121,6 +135,8 @@ private struct BenchmarkReport: Encodable {
     var imagesTogether: Int?
     /// Of each of those.
     var secondsPerImageOfBatch: Double?
+    /// About those images, where asked for.
+    var questions: QuestionFigures?
     var prefillSeconds: [Double]
     var decodeSeconds: [Double]
     var prefillTokensPerSecond: Double?
@@ -131,6 +147,8 @@ private struct BenchmarkReport: Encodable {
     var readBytesPerSecond: Double?
     /// Decoding's share of that, 0 to 1.
     var decodeBandwidthShare: Double?
+    /// Where weights pass from the file.
+    var disk: DiskFigures?
     var loadSeconds: Double
     /// Of the model file, as are the rates that follow.
     var loadBytesPerSecond: Double
@@ -168,6 +186,7 @@ private struct BenchmarkReport: Encodable {
             images = result.options.imageCount
             imagesTogether = result.batchCount
         }
+        questions = QuestionFigures(result.questions)
         prefillSeconds = result.prefillSeconds
         decodeSeconds = result.decodeSeconds
         prefillTokensPerSecond = result.prefillTokensPerSecond
@@ -175,6 +194,7 @@ private struct BenchmarkReport: Encodable {
         decodeWeightBytes = result.decodeWeightByteCount
         readBytesPerSecond = result.readBytesPerSecond
         decodeBandwidthShare = result.decodeBandwidthShare
+        disk = DiskFigures(result)
         loadSeconds = engine.loadSeconds
         loadBytesPerSecond = loading.bytesPerSecond
         loadBoundBytesPerSecond = loading.boundBytesPerSecond
@@ -189,7 +209,8 @@ private struct BenchmarkReport: Encodable {
         visionProfile = ProfileRow.rows(result.visionProfile)
     }
 
-    var lines: [String] {
+    /// For a person. `profiles`: how evenly the disk was kept busy, too.
+    func lines(profiles: Bool) -> [String] {
         var lines = [
             "model         \(model), \(bytes.asBytes)",
             "device        \(device), \(variant) kernels, \(threads.of("thread"))",
@@ -209,18 +230,20 @@ private struct BenchmarkReport: Encodable {
                 "vision batch  \((secondsPerImageOfBatch * 1000).fixed(1)) ms an image of \(images), "
                     + "\(imagesTogether) together")
         }
+        lines += questions?.lines ?? []
         if let readBytesPerSecond {
             let share = decodeBandwidthShare.map { "; decode uses \(($0 * 100).fixed(0)) % of it" } ?? ""
             let rate = (readBytesPerSecond * 1e-9).fixed(1)
             lines.append("bandwidth     \(rate) GB/s reading the weights\(share)")
         }
+        lines += disk?.lines(profiles: profiles) ?? []
         lines.append(
             "load          \(loadSeconds.fixed(2)) s, \(Self.rate(loadBytesPerSecond)) of the file; "
                 + "\((loadShare * 100).fixed(0)) % of its slowest part")
         lines.append("load parts    " + loadParts.joined(separator: ", "))
         if let peakMemoryBytes { lines.append("peak memory   \(peakMemoryBytes.asBytes)") }
-        let profiles = [("prefill", prefillProfile), ("decode", decodeProfile), ("vision", visionProfile)]
-        for (what, rows) in profiles {
+        let tables = [("prefill", prefillProfile), ("decode", decodeProfile), ("vision", visionProfile)]
+        for (what, rows) in tables {
             lines += ProfileRow.table(rows ?? [], of: what)
         }
         return lines.map(\.onOneLine)

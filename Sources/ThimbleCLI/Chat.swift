@@ -3,9 +3,15 @@
 import Thimble
 
 /// Reads messages and commands until the person leaves.
-struct Chat {
+struct Chat: ~Copyable {
     private let engine: Engine
     private let session: Session
+    /// Where the conversation is saved; nil where it is not.
+    private var slot: SessionSlot?
+    /// Whether all that was said is saved.
+    private var isSaved = false
+    /// Whether the person knows that saving fails.
+    private var isFaultTold = false
     private let options: GenerationOptions
     private let showsStats: Bool
     private var system: String?
@@ -23,12 +29,14 @@ struct Chat {
         "\"\"\"            begins and ends a message of several lines",
     ]
 
-    /// Goes on with `session`, or begins it.
+    /// Goes on with `session`, or begins it, and saves it to `slot` where there is one.
     init(
-        _ session: Session, of engine: Engine, options: GenerationOptions, system: String?, showsStats: Bool
+        _ session: Session, of engine: Engine, savedTo slot: consuming SessionSlot?,
+        options: GenerationOptions, system: String?, showsStats: Bool
     ) {
         self.engine = engine
         self.session = session
+        self.slot = slot
         self.options = options
         self.system = system
         self.showsStats = showsStats
@@ -114,6 +122,7 @@ struct Chat {
 
     private mutating func restart() {
         session.clear()
+        isSaved = false
         images = []
         if let system { session.append(Message(.system, system)) }
     }
@@ -121,6 +130,7 @@ struct Chat {
     /// Sends a message and prints the answer. An error of the engine's leaves the conversation as before.
     private mutating func answer(_ text: String) throws {
         session.append(Message(.user, images.map { .image($0) } + [.text(text)]))
+        isSaved = false
         do {
             let result = try Answer.stream(isShown: true) { (shouldStop, receive) throws(ThimbleError) in
                 try session.generate(options, shouldStop: shouldStop, receive: receive)
@@ -130,10 +140,36 @@ struct Chat {
             if showsStats {
                 StandardStream.note(AnswerReport(result, engine: engine, pages: nil).lines)
             }
+            save()
             if let failure = Interrupt.take(), failure.status == .terminated { throw failure }
         } catch let error as ThimbleError {
             session.removeLastMessage()
             StandardStream.note(error.message)
         }
+    }
+
+    // MARK: Saving
+
+    /// Saves the conversation after an answer. Where that fails, the person is told once, and it is tried
+    /// again after the next answer.
+    private mutating func save() {
+        do {
+            try saveRest()
+            isFaultTold = false
+        } catch {
+            if isFaultTold { return }
+            isFaultTold = true
+            StandardStream.note([
+                "note: this answer is not saved: \(error.message)",
+                "note: what was saved before stays; saving is tried again after each answer",
+            ])
+        }
+    }
+
+    /// Saves the conversation unless all of it is saved. Throws what saving may throw.
+    mutating func saveRest() throws(ThimbleError) {
+        if isSaved { return }
+        try slot?.save(session)
+        isSaved = true
     }
 }

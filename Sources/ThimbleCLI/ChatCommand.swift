@@ -10,7 +10,7 @@ struct ChatCommand: ParsableCommand {
         discussion: """
             Type a message, or /help. \"\"\" begins and ends a message of several lines. Ctrl-C stops an
             answer, and leaves when pressed twice; Ctrl-D leaves. With --session, the conversation is saved
-            then. In scripts, use run.
+            after each answer. In scripts, use run.
 
             Examples:
               thimble chat model.thimble
@@ -44,11 +44,11 @@ struct ChatCommand: ParsableCommand {
         try session.refuseBeginning(with: system)
         StandardStream.note("\(engine.description.name); /help lists the commands")
         var chat = Chat(
-            session, of: engine, options: generation.options(defaults: engine.defaultSampling),
-            system: system, showsStats: stats)
+            session, of: engine, savedTo: slot,
+            options: generation.options(defaults: engine.defaultSampling), system: system, showsStats: stats)
         let end = Result { try chat.run() }
         // However the person leaves, what was said stays.
-        if let slot { try slot.save(session) }
+        try chat.saveRest()
         try end.get()
     }
 }

@@ -97,7 +97,7 @@ struct ReadCommand: ParsableCommand {
         let modelPath = try DefaultModel.path(named: model)
         let budget = try engineFlags.merged()
         let selection = try open(with: modelPath, budget)
-        let slot = try sessionFlags.claim(budget)
+        var slot = try sessionFlags.claim(budget)
         let engine = try engineFlags.load(modelPath, within: budget)
         guard let question else { return try showTokens(of: selection, engine) }
         let items = try items(of: selection, for: engine)
@@ -116,7 +116,7 @@ struct ReadCommand: ParsableCommand {
             (shouldStop, receive) throws(ThimbleError) in
             try session.generate(options, shouldStop: shouldStop, receive: receive)
         }
-        if let slot { try slot.save(session) }
+        try slot?.save(session)
     }
 
     /// Opens the documents with the page settings of the flags, else of the model, else Glyph's, and what the

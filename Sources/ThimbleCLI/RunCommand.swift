@@ -47,7 +47,7 @@ struct RunCommand: ParsableCommand {
         var images: [RGBImage] = []
         for path in image { images.append(try loadImage(path: path)) }
         let budget = try engineFlags.merged()
-        let slot = try sessionFlags.claim(budget)
+        var slot = try sessionFlags.claim(budget)
         let engine = try engineFlags.load(model, within: budget)
         let session = try slot?.open(engine) ?? engine.makeSession()
         try session.refuseBeginning(with: system)
@@ -62,7 +62,7 @@ struct RunCommand: ParsableCommand {
             session.append(Message(.user, images.map { .image($0) } + [.text(prompt)]))
             return try session.generate(options, shouldStop: shouldStop, receive: receive)
         }
-        if let slot { try slot.save(session) }
+        try slot?.save(session)
     }
 
     /// The prompt as given, else standard input without its last line end.

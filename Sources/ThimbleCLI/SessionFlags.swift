@@ -6,7 +6,7 @@ import Thimble
 struct SessionFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Go on with this saved session, or begin it, and save it at the end.", valueName: "name"))
+            "Go on with this saved session, or begin it, and save it after the answer.", valueName: "name"))
     var session: String?
 
     @Option(
@@ -45,13 +45,14 @@ struct SessionPlace: ParsableArguments {
     }
 }
 
-/// A session to be saved once it is through with, and the right to do so.
+/// A session to be saved after its answers, and the right to do so.
 struct SessionSlot: ~Copyable {
     private let sessions: SavedSessions
     private let source: String?
     private let target: String
     private let limits: Budget.Sessions
-    private let claim: SessionClaim
+    /// Nil for the moment in which it is made use of, and where another process was faster after that.
+    private var claim: SessionClaim?
 
     init(
         sessions: SavedSessions, source: String?, target: String, limits: Budget.Sessions,
@@ -61,7 +62,7 @@ struct SessionSlot: ~Copyable {
         self.source = source
         self.target = target
         self.limits = limits
-        self.claim = claim
+        self.claim = consume claim
     }
 
     /// The session to go on with: the saved one, where there is one, or a new one.
@@ -70,10 +71,14 @@ struct SessionSlot: ~Copyable {
         return try engine.restoreSession(from: sessions.path(of: source))
     }
 
-    /// Saves the session, and removes others as far as the budget says so, which is told.
-    consuming func save(_ session: Session) throws(ThimbleError) {
-        let (sessions, target, limits) = (self.sessions, self.target, self.limits)
-        try session.save(to: claim, byteLimit: limits.size?.bytes)
+    /// Saves the session, and removes others as far as the budget says so, which is told. Whatever comes of
+    /// it, the right to save it again is taken anew.
+    mutating func save(_ session: Session) throws(ThimbleError) {
+        let right: SessionClaim
+        if let held = claim.take() { right = held } else { right = try sessions.claim(target) }
+        defer { claim = try? sessions.claim(target) }
+        try session.save(
+            to: right, byteLimit: limits.size?.bytes, writtenADay: limits.writtenADay?.bytes)
         let removed = try sessions.prune(
             unusedForDays: limits.days, byteLimit: limits.size?.bytes, keeping: target)
         for name in removed {

@@ -59,7 +59,7 @@ import Testing
         ("run.prefill-chunk", "0"), ("run.image-tokens", "0"),
         ("kv.type", "\"f32\""), ("kv.page-tokens", "4"), ("kv.page-tokens", "512"), ("kv.page-tokens", "24"),
         ("sessions.folder", "\"\""), ("sessions.size", "-1"), ("sessions.days", "0"),
-        ("sessions.days", "36501"),
+        ("sessions.days", "36501"), ("sessions.written-a-day", "-1"),
         ("spill.folder", "\"\""), ("spill.size", "\"some\""), ("features.memory", "-5"),
         ("machine.cores", "0"), ("machine.disk-bandwidth", "0"), ("machine.disk-bandwidth", "\"3GB/s\""),
         ("thermal.zone", "\"thermal_zone0\""), ("thermal.zone", "\"/sys/class/thermal\""),

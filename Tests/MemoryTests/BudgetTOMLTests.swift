@@ -42,6 +42,7 @@ import Testing
         folder = "/var/lib/thimble"
         size = "2GiB"
         days = 30
+        written-a-day = "10GB"
 
         [features]
         memory = "64MiB"
@@ -96,6 +97,7 @@ import Testing
         expected.sessions.folder = "/var/lib/thimble"
         expected.sessions.size = ByteSize(bytes: 2 << 30)
         expected.sessions.days = 30
+        expected.sessions.writtenADay = ByteSize(bytes: 10_000_000_000)
         expected.features.memory = ByteSize(bytes: 64 << 20)
         expected.features.disk = ByteSize(bytes: 1 << 30)
         expected.pages = [

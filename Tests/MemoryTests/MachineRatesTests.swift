@@ -20,11 +20,12 @@ func sampleProfile(threadCount: Int = 4, coreCount: Int = 4) -> MachineProfile {
     profile.attention64 = 5e11
     profile.attention128 = 7e11
     profile.visionAttention = 6e11
-    profile.keyReading = 8e9
+    (profile.tokenAttention64, profile.tokenAttention128) = (8e9, 16e9)
     profile.layerSeconds = 9e-6
     profile.decompression = 10e9
     profile.checking = 11e9
-    profile.disk = .init(device: "8:1", path: "/models/a", bytesPerSecond: 3e9, isDirect: true)
+    profile.disk = .init(
+        device: "8:1", path: "/models/a", bytesPerSecond: 3e9, aloneBytesPerSecond: 2e9, isDirect: true)
     profile.gpu = .init(title: "none", deviceBytesPerSecond: 4e11, busBytesPerSecond: nil)
     return profile
 }
@@ -40,9 +41,10 @@ private var stated: Budget.Machine {
     @Test func whatIsMeasuredCountsBeforeWhatIsStated() {
         let rates = MachineRates(
             measured: sampleProfile(), stated: stated, threadCount: 4, disk: "8:1")
-        #expect(rates.weights == sampleProfile().weights && rates.disk == 3e9)
+        #expect(rates.weights == sampleProfile().weights)
+        #expect(rates.disk == 3e9 && rates.diskAlone == 2e9)
         #expect(rates.fourBitProducts == 1e12 && rates.eightBitProducts == 2e12)
-        #expect(rates.floatProducts == 3e12 && rates.keyReading == 8e9 && rates.layerSeconds == 9e-6)
+        #expect(rates.floatProducts == 3e12 && rates.tokenAttention64 == 8e9 && rates.layerSeconds == 9e-6)
         #expect(rates.decompression == 10e9 && rates.checking == 11e9 && rates.visionAttention == 6e11)
         #expect(abs(rates.channelSeconds - 4e-9) < 1e-20)
         #expect(
@@ -52,7 +54,8 @@ private var stated: Budget.Machine {
 
     @Test func whatIsStatedCountsBeforeWhatIsAssumed() {
         let rates = MachineRates(stated: stated, threadCount: 2, disk: "8:1")
-        #expect(rates.weightRate(of: 1 << 30) == 12e9 && rates.disk == 90e6)
+        #expect(rates.weightRate(of: 1 << 30) == 12e9)
+        #expect(rates.disk == 90e6 && rates.diskAlone == 45e6)
         #expect(
             [rates.memoryOrigin, rates.diskOrigin, rates.computingOrigin] == [.stated, .stated, .assumed])
         #expect(rates.fourBitProducts == 2 * MachineRates.Assumed.fourBitProducts)
@@ -108,7 +111,8 @@ private var stated: Budget.Machine {
         { $0.version = 0 }, { $0.coreCount = 0 }, { $0.threadCount = -1 }, { $0.threadCount = .max },
         { $0.fourBitProducts = 0 }, { $0.eightBitProducts = -1 }, { $0.floatProducts = .nan },
         { $0.attention64 = .infinity }, { $0.attention128 = 0 }, { $0.visionAttention = 1e30 },
-        { $0.keyReading = 0 }, { $0.layerSeconds = 0 }, { $0.channelSeconds = -4 },
+        { $0.tokenAttention64 = 0 }, { $0.tokenAttention128 = .nan }, { $0.layerSeconds = 0 },
+        { $0.channelSeconds = -4 },
         { $0.decompression = 1e-300 }, { $0.checking = .nan }, { $0.disk?.bytesPerSecond = 0 },
         { $0.gpu?.deviceBytesPerSecond = .infinity }, { $0.gpu?.busBytesPerSecond = 0 },
         { $0.weights[0].bytesPerSecond = .nan }, { $0.weights[0].byteCount = 0 },

@@ -146,12 +146,12 @@ private struct Shared {
             let rows = try #require(plan.activations.unbroughtTokens)
             #expect(rows < chunkTokens)
             var rates = rates
-            rates.disk = 1000
+            (rates.disk, rates.diskAlone) = (1000, 500)
             func seconds(_ tokens: Int) throws -> Double {
                 let prediction = try shared.predict(plan, rates, promptTokens: tokens)
                 #expect(try #require(prediction.broughtRows) <= rows + 1)
                 // Rows of the embedding are looked up before.
-                let lookup = work(shared, plan, tokens) / 500
+                let lookup = lookupSeconds(shared, plan, tokens)
                 return prediction.prefill.seconds - lookup
             }
             let read = Double(plan.passes.token.reading) / 500
@@ -166,11 +166,14 @@ private struct Shared {
         #expect(isThreadSanitized || passing > 3, "\(passing)")
     }
 
-    /// Bytes of the file that `count` rows of the embedding are read with.
-    private func work(_ shared: Shared, _ plan: Plan, _ count: Int) -> Double {
+    /// Seconds in which rows of the embedding for `count` tokens are read, chunk by chunk: of a disk of 1000
+    /// bytes a second, or half as many where it has one read at a time.
+    private func lookupSeconds(_ shared: Shared, _ plan: Plan, _ count: Int) -> Double {
         guard let kept = plan.residency.embeddingTiles else { return 0 }
         let lookup = shared.work.lookup
-        return Double(count) * max(0, 1 - Double(kept) / Double(lookup.tileCount))
-            * Double(lookup.traffic.stored)
+        let missed = max(0, 1 - Double(kept) / Double(lookup.tileCount))
+        let (bytes, blocks) = lookup.together(missed * Double(chunkTokens))
+        let rate = 500 + 500 * (min(max(blocks, 1), 4) - 1) / 3
+        return Double(count / chunkTokens) * Double(bytes.stored) / rate
     }
 }

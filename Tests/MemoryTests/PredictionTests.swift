@@ -1,5 +1,6 @@
 //! How fast plans are predicted to run: the formulas with simple numbers, and what must hold of all.
 
+import Foundation
 import ModelFile
 import Tensors
 import TestSupport
@@ -11,7 +12,7 @@ import Testing
 var boundless: MachineRates {
     var rates = MachineRates(threadCount: 1)
     rates.weights = [.init(byteCount: 1, bytesPerSecond: 1e18)]
-    rates.disk = 1e18
+    (rates.disk, rates.diskAlone) = (1e18, 1e18)
     rates.decompression = 1e18
     rates.checking = 1e18
     rates.fourBitProducts = 1e18
@@ -20,7 +21,7 @@ var boundless: MachineRates {
     rates.attention64 = 1e18
     rates.attention128 = 1e18
     rates.visionAttention = 1e18
-    rates.keyReading = 1e18
+    (rates.tokenAttention64, rates.tokenAttention128) = (1e18, 1e18)
     rates.layerSeconds = 0
     rates.channelSeconds = 0
     return rates
@@ -67,6 +68,25 @@ private struct Planned {
     }
 }
 
+extension Planned {
+    /// Seconds of the disk for rows that are looked up together: of one by itself at half of its rate, of
+    /// many by up to four reads at a time, and no block of the file twice.
+    fileprivate func lookupSeconds(_ count: Int, disk: Double) -> Double {
+        guard let kept = half.residency.embeddingTiles else { return 0 }
+        let missed = Double(count) * max(0, 1 - Double(kept) / Double(work.lookup.tileCount))
+        if count == 1 { return missed * Double(work.lookup.traffic.stored) / disk * 2 }
+        var (bytes, blocks) = (0.0, 0.0)
+        for plane in work.lookup.planes {
+            let all = Double(plane.blockCount)
+            let share = all == 1 ? (missed > 0 ? 1 : 0) : 1 - pow(1 - 1 / all, missed)
+            blocks += all * share
+            bytes += Double(plane.traffic.stored) * share
+        }
+        let reads = min(max(blocks, 1), 4)
+        return bytes / (disk * (0.5 + 0.5 * (reads - 1) / 3))
+    }
+}
+
 @Suite struct PredictionTests {
     private let folder: TemporaryDirectory
     private let planned: [Planned]
@@ -80,9 +100,13 @@ private struct Planned {
     @Test func aTokenThatReadsMemoryTakesItsBytes() throws {
         for planned in planned {
             var rates = boundless
-            rates.weights = [.init(byteCount: 1, bytesPerSecond: 1000)]
+            // More than the weights, which keys are, take no time.
+            let bytes = planned.whole.decodedByteCount
+            rates.weights = [
+                .init(byteCount: bytes, bytesPerSecond: 1000), .init(byteCount: .max, bytesPerSecond: 1e18),
+            ]
             let token = try planned.predict(planned.whole, rates).token
-            #expect(near(token.seconds, Double(planned.whole.decodedByteCount) / 1000))
+            #expect(near(token.seconds, Double(bytes) / 1000))
             #expect(token.bound == .memory && near(token.disk, 0))
             rates.layerSeconds = 1e6
             let fixed = try planned.predict(planned.whole, rates).token
@@ -93,14 +117,21 @@ private struct Planned {
 
     @Test func aTokenGoesThroughTheKeysOfThoseBefore() throws {
         for planned in planned {
-            var rates = boundless
-            rates.keyReading = 10
+            var (busy, waiting) = (boundless, boundless)
+            (busy.tokenAttention64, busy.tokenAttention128) = (10, 10)
+            // Weights take no time; what passes their sizes does.
+            waiting.weights.append(.init(byteCount: .max, bytesPerSecond: 10))
+            waiting.weights[0].byteCount = planned.whole.decodedByteCount
             let text = planned.model.file.configuration.text
+            // A query with a key, and a weight with a value.
+            let products = 2 * text.layerCount * text.headCount * text.headSize
             // A key and a value of two bytes each for every channel.
             let keys = 2 * 2 * text.layerCount * text.kvHeadCount * text.headSize
             for length in [1, 50, 100] {
-                let token = try planned.predict(planned.whole, rates, promptTokens: length).token
-                #expect(near(token.seconds, Double(keys * length) / 10))
+                let token = try planned.predict(planned.whole, busy, promptTokens: length).token
+                #expect(near(token.seconds, Double(products * length) / 10))
+                let read = try planned.predict(planned.whole, waiting, promptTokens: length).token
+                #expect(near(read.seconds, Double(keys * length) / 10))
             }
         }
     }
@@ -108,7 +139,7 @@ private struct Planned {
     @Test func aTokenThatReadsTheFileTakesTheDisksTime() throws {
         for planned in planned where planned.half.streamedByteCount > 0 {
             var rates = boundless
-            rates.disk = 1000
+            (rates.disk, rates.diskAlone) = (1000, 500)
             let token = try planned.predict(planned.half, rates).token
             let passes = planned.half.passes
             let own = planned.half.residency.passes(planned.model.inventory)
@@ -130,7 +161,7 @@ private struct Planned {
     @Test func halfOfTheShorterIsNotHiddenByTheLonger() throws {
         for planned in planned where planned.half.streamedByteCount > 0 {
             var rates = boundless
-            rates.disk = 1000
+            (rates.disk, rates.diskAlone) = (1000, 500)
             let alone = try planned.predict(planned.half, rates).token
             // Of copies the last rate counts, and they take no time.
             let bytes = planned.half.decodedByteCount
@@ -149,16 +180,16 @@ private struct Planned {
     @Test func aPromptReadsTheFileOnceForEachChunk() throws {
         for planned in planned where planned.half.streamedByteCount > 0 {
             var rates = boundless
-            rates.disk = 1000
+            (rates.disk, rates.diskAlone) = (1000, 500)
             let passes = planned.half.passes
             let pass = Double(passes.token.reading) / 500
             for (tokens, chunks) in [(1, 1), (32, 1), (33, 2), (96, 3), (97, 4)] {
                 let prediction = try planned.predict(planned.half, rates, promptTokens: tokens)
-                let lookup = try planned.predict(planned.half, rates, promptTokens: 1).token.seconds - pass
+                let lookups = (0..<chunks).reduce(0.0) { sum, chunk in
+                    sum + planned.lookupSeconds(min(32, tokens - chunk * 32), disk: 1000)
+                }
                 #expect(
-                    near(
-                        prediction.prefill.seconds, Double(chunks) * pass + Double(tokens) * max(0, lookup)),
-                    "\(tokens) tokens")
+                    near(prediction.prefill.seconds, Double(chunks) * pass + lookups), "\(tokens) tokens")
                 let first = Double(passes.first.reading - passes.token.reading) / 500
                 #expect(near(prediction.firstToken.seconds - prediction.prefill.seconds, first))
             }
@@ -219,10 +250,42 @@ private struct Planned {
         #expect(isThreadSanitized || seeing > 0 && blind > 0)
     }
 
+    /// Of pages that go through the tower together each attends to itself; what passes comes once for all.
+    @Test func pagesTogetherAreSeenAsOften() throws {
+        var several = 0
+        for planned in planned {
+            guard let vision = planned.work.vision else { continue }
+            var rates = boundless
+            rates.visionAttention = 1
+            rates.channelSeconds = 1
+            for tokens in [1, 5, 16, 17, 40] {
+                let prediction = try planned.predict(planned.whole, rates, pageTokens: tokens)
+                // The plans have chunks of 32 tokens.
+                let together = 32 / tokens
+                guard together > 1 else {
+                    #expect(prediction.batch == nil)
+                    continue
+                }
+                several += 1
+                #expect(prediction.batch?.count == together)
+                let patches = Double(tokens * vision.patchesPerToken)
+                let width = Double(vision.width * vision.blockCount)
+                #expect(
+                    near(prediction.batch?.image.seconds, patches * patches * 2 * width + patches * width))
+            }
+            rates = boundless
+            (rates.disk, rates.diskAlone) = (1000, 500)
+            let passing = try planned.predict(planned.half, rates, pageTokens: 8)
+            let (alone, each) = try (#require(passing.image), #require(passing.batch?.image))
+            #expect(near(each.seconds, alone.seconds / 4))
+        }
+        #expect(isThreadSanitized || several > 0)
+    }
+
     @Test func loadingTakesWhatIsHeld() throws {
         for planned in planned {
             var rates = boundless
-            rates.disk = 1000
+            (rates.disk, rates.diskAlone) = (1000, 500)
             let all = planned.model.inventory.all.reduce(0) { sum, index in
                 sum + planned.model.inventory.segments[index].blocks.reduce(0) { $0 + $1.storedByteCount }
             }
@@ -287,7 +350,7 @@ private struct Planned {
     private func checkNumbers(of prediction: PlanPrediction) {
         for stage in [
             prediction.token, prediction.firstToken, prediction.prefill, prediction.load,
-            prediction.image, prediction.pageFirstToken,
+            prediction.image, prediction.batch?.image, prediction.pageFirstToken,
         ].compactMap({ $0 }) {
             #expect(stage.seconds.isFinite && stage.seconds > 0)
             #expect(stage.disk >= 0 && stage.memory >= 0 && stage.computing >= 0)
@@ -302,6 +365,10 @@ private struct Planned {
             ("prefill", prediction.prefill.seconds, last.prefill.seconds),
             ("image", prediction.image?.seconds, last.image?.seconds),
             ("page", prediction.pageFirstToken?.seconds, last.pageFirstToken?.seconds),
+            (
+                "page of many", (prediction.batch?.image ?? prediction.image)?.seconds,
+                (last.batch?.image ?? last.image)?.seconds
+            ),
         ]
         for (name, now, before) in stages {
             // But for rounding.
@@ -322,7 +389,7 @@ private struct Planned {
             .init(byteCount: 1 << 16, bytesPerSecond: rate()),
             .init(byteCount: 1 << 20, bytesPerSecond: rate()),
         ]
-        rates.disk = rate()
+        (rates.disk, rates.diskAlone) = (rate(), rate())
         rates.decompression = rate()
         rates.checking = rate()
         rates.fourBitProducts = rate()
@@ -331,7 +398,7 @@ private struct Planned {
         rates.attention64 = rate()
         rates.attention128 = rate()
         rates.visionAttention = rate()
-        rates.keyReading = rate()
+        (rates.tokenAttention64, rates.tokenAttention128) = (rate(), rate())
         rates.layerSeconds = 1 / rate()
         rates.channelSeconds = 1 / rate()
         return rates

@@ -45,6 +45,7 @@ extension Budget {
         budget.sessions.folder = maybe(text)
         budget.sessions.size = maybe(ByteSize.random)
         budget.sessions.days = maybe { $0.integer(in: MemoryLimits.dayCount) }
+        budget.sessions.writtenADay = maybe(ByteSize.random)
         budget.features.memory = maybe(ByteSize.random)
         budget.features.disk = maybe(ByteSize.random)
         budget.pages = maybe { random in

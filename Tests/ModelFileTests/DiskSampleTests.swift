@@ -24,6 +24,8 @@ import Testing
             // Over before it begins: each thread reads once.
             let rate = try sample.bytesPerSecond(seconds: 1e-9, readCount: readCount)
             #expect(rate.isFinite && rate > 0)
+            let blocks = try sample.bytesPerSecond(seconds: 1e-9, readCount: readCount, ofBlocks: true)
+            #expect(blocks.isFinite && blocks > 0)
         }
         #expect(try sample.bytesPerSecond(seconds: 0.02, readCount: readCount) > 0)
     }

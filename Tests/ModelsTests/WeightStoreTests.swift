@@ -8,6 +8,7 @@ import ModelFile
 import TestSupport
 import Tensors
 import Testing
+import Threads
 
 @testable import Models
 
@@ -181,6 +182,76 @@ private func budgets(_ inventory: WeightInventory, count: Int) -> [Int] {
             #expect(try forward(stoppingAfter: layers).isEmpty)
             #expect(try forward(stoppingAfter: .max) == whole)
         }
+    }
+}
+
+/// What the store's threads do together, beside their units.
+@Suite struct ErrandTests {
+    private let model: StreamedModel
+    private let residency: Residency
+    private let store: WeightStore
+
+    init() throws {
+        model = try StreamedModel("text-head64")
+        let least = try #require(budgets(model.inventory, count: 2).first)
+        residency = try #require(Residency.best(model.inventory, budget: least))
+        store = try WeightStore(
+            residency, of: model.file, on: CPUBackend(threadCount: 1), threadCount: 3)
+    }
+
+    @Test func everyNumberIsDoneOnceAndAllHaveEnded() throws {
+        for count in [1, 2, 40] {
+            let done = Monitor([Int]())
+            try store.together { (number, _) in
+                done.withLock { $0.append(number) }
+                return number + 1 < count
+            }
+            let numbers = done.withLock { $0 }.sorted()
+            // Threads that had begun by then did a number more each.
+            #expect(numbers == Array(0..<numbers.count) && (count..<count + 3).contains(numbers.count))
+        }
+    }
+
+    @Test func aFaultIsThrownAndUnitsComeAfterIt() throws {
+        let fault = ModelFileError(.system, file: "a disk", "it has a fault")
+        let error = #expect(throws: ModelFileError.self) {
+            try store.together { (number, _) throws(ModelFileError) in
+                if number == 3 { throw fault }
+                return true
+            }
+        }
+        #expect(error?.description == fault.description)
+        store.start()
+        store.begin(.decoder)
+        for unit in residency.decoder.units.indices { _ = try store.unit(unit) }
+    }
+
+    @Test func theDiskIsMeasuredBetweenPassesAndDisturbsNone() throws {
+        let backend = CPUBackend(threadCount: 1)
+        func load(_ residency: Residency?) throws -> Glm4v {
+            try Glm4v(file: model.file, contextLength: 64, residency: residency, on: backend)
+        }
+        let (whole, passing) = (try load(nil), try load(residency))
+        func logits(_ loaded: Glm4v) throws -> [Float] {
+            let pool = try KVPool(for: loaded.configuration.text, tokenCapacity: 64, on: backend)
+            var inputs = InputSequence()
+            for token in textTokens(9) { inputs.append(token) }
+            var values: [Float] = []
+            try unsafe loaded.forward(
+                inputs, into: KVSequence(pool: pool, capacity: 64), logits: .last
+            ) { unsafe values.append(contentsOf: $0) }
+            return values
+        }
+        #expect(try whole.diskBytesPerSecond(seconds: 0.01) == nil && whole.passingReads == nil)
+        #expect(passing.passingReads?.count == WeightStore.leastThreads)
+        let expected = try logits(whole)
+        for _ in 0..<3 {
+            let rate = try #require(try passing.diskBytesPerSecond(seconds: 1e-9))
+            #expect(rate.isFinite && rate > 0)
+            #expect(try logits(passing) == expected)
+        }
+        unsafe truncate(model.file.path, 8192)
+        #expect(throws: ModelError.self) { try passing.diskBytesPerSecond(seconds: 1) }
     }
 }
 

@@ -28,9 +28,10 @@ struct SavedSample: Equatable {
 
     /// Writes it; returns the file's bytes as counted.
     @discardableResult
-    func write(to path: String, byteLimit: Int? = nil) throws -> Int {
+    func write(to path: String, byteLimit: Int? = nil, writtenADay: Int? = nil) throws -> Int {
         var writer = try SessionFileWriter(
-            SessionClaim(path: path), Self.head, conversation, byteLimit: byteLimit)
+            SessionClaim(path: path), Self.head, conversation, byteLimit: byteLimit,
+            writtenADay: writtenADay)
         for (png, place) in zip(pngs, places) {
             try writer.appendImage(png: png, width: 5, height: 4, place: place)
         }

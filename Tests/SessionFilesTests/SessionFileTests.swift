@@ -44,6 +44,42 @@ import Testing
         #expect(try SavedSample(SessionFileReader(path: path)) == nothing)
     }
 
+    /// Of all files of the folder together, and whoever has written them.
+    @Test func noMoreIsWrittenInADayThanIsAllowed() throws {
+        let byteCount = try sample.write(to: folder.path("free.session"))
+        let limit = 2 * byteCount + byteCount / 2
+        try sample.write(to: path, writtenADay: limit)
+        try sample.write(to: folder.path("b.session"), writtenADay: limit)
+        let before = try contents()
+        var other = sample
+        other.conversation.messages.removeLast()
+        for file in [path, folder.path("c.session")] {
+            let error = #expect(throws: SessionFileError.self) {
+                try other.write(to: file, writtenADay: limit)
+            }
+            #expect(error?.code == .writtenADay && error?.file == file)
+            #expect(error?.description.contains("\(limit) bytes") == true)
+        }
+        // What was there stays, and nothing half-written is left.
+        #expect(try contents() == before && SavedSample.fault(path) == nil)
+        #expect(
+            folder.contents.sorted() == [
+                "a.session", "b.session", "free.session", WriteGovernor.fileName,
+            ])
+        try other.write(to: path, writtenADay: 4 * byteCount)
+        #expect(try contents() != before)
+    }
+
+    @Test func aCountThatCannotBeKeptIsAnError() throws {
+        try FileManager.default.createDirectory(
+            atPath: folder.path(WriteGovernor.fileName), withIntermediateDirectories: false)
+        let error = #expect(throws: SessionFileError.self) {
+            try sample.write(to: path, writtenADay: 1 << 30)
+        }
+        #expect(error?.code == .cannotCreate)
+        try sample.write(to: path)
+    }
+
     @Test func theFileIsItsOwnersAlone() throws {
         let old = umask(0)
         defer { umask(old) }

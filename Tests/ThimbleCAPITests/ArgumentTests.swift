@@ -513,6 +513,17 @@ private typealias Call = (OpaquePointer?, UnsafeMutablePointer<thimble_error>?) 
     let session = try model.session("a")
     let refused = unsafe failure { unsafe thimble_session_save(session.pointer, "/no/such/folder/a", $0) }
     #expect(refused?.systemError == ENOENT)
+    let words = CStrings()
+    // A folder opens, and is no document: the system is not at fault.
+    for (path, number) in [("/no/such/page.txt", ENOENT), ("/dev/null/page.txt", ENOTDIR), ("/", 0)] {
+        var document = unsafe sized(thimble_document.self)
+        unsafe document.path = words.pointer(path)
+        let refused = unsafe failure {
+            unsafe thimble_session_append_document(session.pointer, &document, nil, $0)
+        }
+        #expect(refused?.status == THIMBLE_E_INPUT_MISSING && refused?.systemError == number, "\(path)")
+    }
+    withExtendedLifetime(words) {}
 }
 
 @Test func whatHasChildrenThatAreOpenIsNotClosed() throws {

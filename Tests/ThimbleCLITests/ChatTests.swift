@@ -52,6 +52,18 @@ private struct TerminalSession: ~Copyable {
         try #require(screen.dropFirst(seen).contains(expected), "no '\(expected)' in: \(screen)")
     }
 
+    /// Reads the screen until it has asked for a line so many times in all.
+    mutating func awaitPrompts(_ count: Int) throws {
+        let deadline = ContinuousClock.now + .seconds(30)
+        var chunk = [UInt8](repeating: 0, count: 4096)
+        func prompts() -> Int { screen.matches(of: />{3}\s/).count }
+        while prompts() < count, ContinuousClock.now < deadline {
+            let count = unsafe read(terminal, &chunk, chunk.count)
+            if count > 0 { screen += String(decoding: chunk[..<count], as: UTF8.self) } else { usleep(2000) }
+        }
+        try #require(prompts() == count, "\(count) prompts in: \(screen)")
+    }
+
     func signal(_ number: Int32) { kill(process.processIdentifier, number) }
 
     /// Waits for the end, and returns the exit status.
@@ -123,4 +135,56 @@ private struct TerminalSession: ~Copyable {
     try chat.type("", until: "Ctrl-C again or Ctrl-D leaves")
     chat.signal(SIGINT)
     #expect(chat.end() == 130)
+}
+
+@Test func aConversationIsSavedAfterEachAnswer() throws {
+    let model = try TinyModel()
+    let folder = model.directory.path("sessions")
+    var chat = try TerminalSession([
+        "chat", model.path, "-n", "4", "--session", "talk", "--session-folder", folder, "--stats",
+    ])
+    try chat.type("", until: ">>> ")
+    for count in [2, 4] {
+        try chat.type("Hello\n", until: "peak memory")
+        // The next line is asked for when the answer is saved.
+        try chat.awaitPrompts(1 + count / 2)
+        let listed = try ProgramRun.of("session", "ls", "--session-folder", folder)
+        #expect(listed.output.hasPrefix("talk  \(count) messages, "), "\(listed)")
+    }
+    // However it ends.
+    chat.signal(SIGKILL)
+    _ = chat.end()
+    let listed = try ProgramRun.of("session", "ls", "--session-folder", folder)
+    #expect(listed.output.hasPrefix("talk  4 messages, "), "\(listed)")
+}
+
+@Test func whatMayNotBeWrittenIsToldOnce() throws {
+    let model = try TinyModel()
+    let folder = model.directory.path("sessions")
+    let place = ["--session-folder", folder]
+    let run = try ProgramRun.Running(
+        ["run", model.path, "Hello", "-n", "4", "--session", "other", "--device", "cpu"] + place
+    ).finish()
+    try #require(run.status == 0, "\(run)")
+    let attributes = try FileManager.default.attributesOfItem(atPath: "\(folder)/other.session")
+    let byteCount = try #require(attributes[.size] as? Int)
+    let budget = try model.directory.write(
+        Data("[sessions]\nwritten-a-day = \(byteCount + byteCount / 2)\n".utf8), to: "budget.toml")
+    var chat = try TerminalSession(
+        ["chat", model.path, "-n", "4", "--session", "talk", "--budget", budget, "--stats"] + place)
+    try chat.type("", until: ">>> ")
+    try chat.type("Hello\n", until: "peak memory")
+    try chat.awaitPrompts(2)
+    #expect(!chat.screen.contains("not saved"))
+    try chat.type("Go on\n", until: "note: this answer is not saved: ")
+    try chat.awaitPrompts(3)
+    #expect(chat.screen.contains("raise sessions.written-a-day in the budget"), "\(chat.screen)")
+    try chat.type("Go on\n", until: "peak memory")
+    try chat.awaitPrompts(4)
+    #expect(chat.screen.matches(of: /is not saved/).count == 1, "\(chat.screen)")
+    // Who leaves is told that the rest is not saved, and what was saved stays.
+    try chat.type("\u{4}", until: "written-a-day")
+    #expect(chat.end() == 74)
+    let listed = try ProgramRun.Running(["session", "ls"] + place).finish()
+    #expect(listed.output.contains("talk   2 messages, "), "\(listed)")
 }

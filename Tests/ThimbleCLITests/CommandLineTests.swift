@@ -62,6 +62,7 @@ func everyCommandHasHelpWithExamples(command: String) throws {
     ["tokenize", "m.thimble", "text", "--decode", "1"],
     ["bench", "m.thimble", "-p", "0", "-n", "0"],
     ["bench", "m.thimble", "--images", "3"],
+    ["bench", "m.thimble", "--ask-again"],
     ["bench", "m.thimble", "--image", "588x840", "--images", "0"],
     ["chat", "m.thimble"],
 ])

@@ -109,6 +109,41 @@ func aReferenceCheckpointConverts(weights: String) throws {
     }
 }
 
+/// Within little memory weights pass from the file, and the disk is measured by its readers.
+@Test(.enabled(if: !isSanitized, "a sanitizer's shadow is memory of the program, too"))
+func theBenchmarkHoldsReadingAgainstTheDisk() throws {
+    let model = Fixtures.packageRoot.appending(path: "Models/reader.thimble").path
+    let flags = ["--context", "256", "--image-tokens", "300", "--device", "cpu", "--threads", "2"]
+    let counts = ["-p", "16", "-n", "3", "-r", "2"]
+    let refusal = try ProgramRun.Running(["bench", model, "--host-memory", "1MiB"] + flags).finish()
+    let least = try #require(refusal.errors.firstMatch(of: /--host-memory (\d+)MiB/).flatMap { Int($0.1) })
+    let limit = ["--host-memory", "\(least + 1)MiB"]
+    let json = try ProgramRun.Running(["bench", model, "--json"] + flags + counts + limit).finish().json()
+    let disk = try #require(json["disk"] as? [String: Any])
+    let measurements = try #require(disk["measurements"] as? [Double])
+    #expect(measurements.count == 3 && measurements.allSatisfy { $0 > 0 })
+    #expect(try #require(disk["bytes_per_second"] as? Double) == measurements.sorted()[1])
+    #expect(disk["readers"] as? Int == 4 && disk["reads_directly"] is Bool)
+    for name in ["prefill", "decode"] {
+        let stage = try #require(disk[name] as? [String: Any])
+        let share = try #require(stage["share"] as? Double)
+        #expect(share > 0 && share.isFinite, "\(name)")
+        #expect(try #require(stage["bytes"] as? Int) > 0)
+        let (idle, reads) = try (
+            #require(stage["idle_share"] as? Double), #require(stage["reads_in_flight"] as? Double)
+        )
+        #expect((0...1).contains(idle) && reads > 0 && reads <= 4)
+    }
+    let text = try ProgramRun.Running(["bench", model, "--profile"] + flags + counts + limit).finish()
+    for words in [
+        "GB/s (", "reads; prefill uses", "decode uses", "decode reads  ", "reads on their way, none for",
+    ] {
+        #expect(text.output.contains(words), "\(text)")
+    }
+    let ample = try ProgramRun.Running(["bench", model, "--json"] + flags + counts).finish().json()
+    #expect(ample["disk"] == nil)
+}
+
 /// Of three images of 40 visual tokens each, two fit in the largest image's room.
 @Test func theBenchmarkEncodesImagesAloneAndTogether() throws {
     let model = try TinyModel()
@@ -122,4 +157,37 @@ func aReferenceCheckpointConverts(weights: String) throws {
     #expect(text.output.contains("ms an image of 3, 2 together"), "\(text)")
     let alone = try ProgramRun.Running(["bench", model.path] + vision).finish()
     #expect(alone.output.contains("ms an image") && !alone.output.contains("together"), "\(alone)")
+}
+
+/// The bundled model, and one of random weights: a second question finds what the first one has made.
+@Test func theBenchmarkAsksAgain() throws {
+    let tiny = try TinyModel()
+    let bundled = Fixtures.packageRoot.appending(path: "Models/reader.thimble").path
+    let flags = ["-p", "0", "-n", "0", "-r", "2", "--image", "140x224", "--images", "3", "--device", "cpu"]
+    for model in [tiny.path, bundled] {
+        let command = ["bench", model] + flags + ["--ask-again"]
+        let json = try ProgramRun.Running(command + ["--json"]).finish().json()
+        let questions = try #require(json["questions"] as? [String: Any])
+        let (first, second) = try (
+            #require(questions["first"] as? [String: Any]), #require(questions["second"] as? [String: Any])
+        )
+        // 40 visual tokens an image, 36 of text, of which the last 32 differ.
+        #expect(first["prompt_tokens"] as? Int == 156 && second["prompt_tokens"] as? Int == 156)
+        #expect(first["images_encoded"] as? Int == 3 && first["shared_tokens"] as? Int == 0)
+        // Whole pages of 16 tokens.
+        #expect(second["images_encoded"] as? Int == 0 && second["shared_tokens"] as? Int == 112)
+        let seconds = try [first, second].map { try #require($0["first_token_seconds"] as? Double) }
+        #expect(seconds.allSatisfy { $0 > 0 })
+        #expect(try #require(questions["share"] as? Double) > 0)
+        let text = try ProgramRun.Running(command).finish()
+        for words in ["first token, 3 images encoded of 156 tokens", "0 images encoded", "112 tokens shared"]
+        {
+            #expect(text.output.contains(words), "\(text)")
+        }
+    }
+    let alone = try ProgramRun.Running(["bench", tiny.path, "--json"] + flags).finish().json()
+    #expect(alone["questions"] == nil)
+    let full = try ProgramRun.Running(["bench", tiny.path] + flags + ["--ask-again", "--context", "155"])
+        .finish()
+    #expect(full.status == 1 && full.errors.contains("155"), "\(full)")
 }

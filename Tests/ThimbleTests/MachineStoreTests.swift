@@ -14,7 +14,9 @@ private func profile(processor: String = MachineProfile.processorName) -> Machin
     profile.weights = [.init(byteCount: 1000, bytesPerSecond: 12.5e9)]
     profile.fourBitProducts = 1e11
     profile.attention64 = 2e11
-    profile.disk = .init(device: "8:1", path: "/models/\u{E9} \"", bytesPerSecond: 3e9, isDirect: false)
+    profile.disk = .init(
+        device: "8:1", path: "/models/\u{E9} \"", bytesPerSecond: 3e9, aloneBytesPerSecond: 2e9,
+        isDirect: false)
     profile.gpu = .init(title: "gpu", deviceBytesPerSecond: 4e11, busBytesPerSecond: nil)
     return profile
 }
@@ -66,7 +68,7 @@ private func profile(processor: String = MachineProfile.processorName) -> Machin
         }
         let text = String(decoding: whole, as: UTF8.self)
         for (old, new) in [
-            ("\"version\" : 1", "\"version\" : 2"), ("100000000000", "-1"),
+            ("\"version\" : 2", "\"version\" : 1"), ("100000000000", "-1"),
             ("\"core_count\" : 2", "\"core_count\" : 0"),
             ("\"thread_count\" : 2", "\"thread_count\" : \"2\""),
             ("\"byte_count\" : 1000", "\"byte_count\" : 1e99"),
@@ -115,7 +117,8 @@ private func profile(processor: String = MachineProfile.processorName) -> Machin
             [
                 profile.fourBitProducts, profile.eightBitProducts, profile.floatProducts,
                 profile.channelSeconds, profile.attention64, profile.attention128, profile.visionAttention,
-                profile.keyReading, profile.layerSeconds, profile.decompression, profile.checking,
+                profile.tokenAttention64, profile.tokenAttention128, profile.layerSeconds,
+                profile.decompression, profile.checking,
             ].allSatisfy { $0 != nil })
         #expect(profile.disk?.path == model && profile.disk?.device == diskDevice(of: model))
         #expect(shares == shares.sorted() && shares.last == 1)

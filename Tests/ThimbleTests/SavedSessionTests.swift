@@ -415,3 +415,57 @@ extension VulkanModelTests {
         #expect(last.generatedTokens == 40 && last.cachedTokens > other.cachedTokens)
     }
 }
+
+/// Images are not encoded again where they lie in the file already; what is saved is the same.
+@Test func aSessionThatIsSavedAgainHasTheSameImages() throws {
+    let reader = try RandomReader(contextLength: 1024)
+    let folder = try TemporaryDirectory()
+    let path = folder.path("s")
+    func images() throws -> [RGBImage] {
+        try reader.load().restoreSession(from: path).messages.flatMap(\.images)
+    }
+    let session = reader.engine.makeSession()
+    func say(_ items: [Message.Item]) throws {
+        session.append(Message(.user, items))
+        try answer(session, 4)
+        try session.save(to: path)
+    }
+    let (first, second) = (picture(1), picture(2, width: 84))
+    try say([.image(first), .text("What is it?")])
+    #expect(try images() == [first])
+    try say([.text("And this?"), .image(second)])
+    #expect(try images() == [first, second])
+    // Of a file that is gone, or is another one by now, nothing is taken over.
+    try FileManager.default.removeItem(atPath: path)
+    try say([.text("Go on")])
+    #expect(try images() == [first, second])
+    let other = reader.engine.makeSession()
+    other.append(Message(.user, [.image(picture(3)), .text("What is it?"), .image(picture(4, width: 84))]))
+    try answer(other, 4)
+    try other.save(to: path)
+    try say([.text("Go on")])
+    #expect(try images() == [first, second])
+    // Another image in the place of the first.
+    session.clear()
+    try say([.image(picture(5)), .text("What is it?")])
+    #expect(try images() == [picture(5)])
+    session.rewind(to: 0)
+    try say([.image(second), .text("What is it?")])
+    #expect(try images() == [second])
+}
+
+@Test func savingTooMuchInADayIsRefused() throws {
+    let reader = try RandomReader()
+    let folder = try TemporaryDirectory()
+    let sessions = try SavedSessions(folder: folder.path("sessions"))
+    let session = reader.engine.makeSession()
+    session.append(Message(.user, "Hello"))
+    try answer(session, 4)
+    let byteCount = try session.save(to: sessions.claim("a"))
+    try session.save(to: sessions.claim("a"), writtenADay: byteCount)
+    let error = #expect(throws: ThimbleError.self) {
+        try session.save(to: sessions.claim("a"), writtenADay: byteCount)
+    }
+    #expect(error?.code == .io && error?.message.contains("sessions.written-a-day") == true)
+    #expect(try sessions.list().map(\.name) == ["a"])
+}
