@@ -48,9 +48,18 @@ struct SavingFaultTests {
         return try session.generate(options) { _ in }.text
     }
 
-    /// Saves the old session, then the new one under the same name, and says what is there then.
+    /// Saves the new session in the place of the old one. A fork of it has no images in that file to take
+    /// over.
     private var saving: Scenario {
         Scenario("save", in: place) {
+            let sessions = try SavedSessions(folder: place.path)
+            return "\(try new.fork().save(to: sessions.claim("s")))"
+        }
+    }
+
+    /// The same of one that was saved there before, whose images are taken over.
+    private var savingAgain: Scenario {
+        Scenario("save again", in: place) {
             let sessions = try SavedSessions(folder: place.path)
             return "\(try new.save(to: sessions.claim("s")))"
         }
@@ -60,6 +69,12 @@ struct SavingFaultTests {
         Scenario("restore", in: place) {
             let session = try engine.restoreSession(from: path)
             return "\(session.messages.count) \(try Self.answer(session))"
+        }
+    }
+
+    private func savedImages() throws -> [RGBImage] {
+        try engine.restoreSession(from: path).messages.flatMap(\.items).compactMap {
+            if case .image(let image) = $0 { image } else { nil }
         }
     }
 
@@ -84,11 +99,27 @@ struct SavingFaultTests {
         #expect(Set(result.errors.keys).isSubset(of: codes))
     }
 
+    /// An image that cannot be read where it lies is encoded anew: what is saved is whole, or there is an
+    /// error.
+    @Test(arguments: [
+        Fault.error(FAULT_OPEN, EIO, .either), .error(FAULT_READ, EIO, .either),
+        .error(FAULT_READ, EINTR, .success),
+        .error(FAULT_MAP, ENOMEM, .either), .error(FAULT_WRITE, ENOSPC),
+    ])
+    func everyCallOfSavingAgainMayFail(fault: Fault) throws {
+        let sessions = try SavedSessions(folder: place.path)
+        try new.save(to: sessions.claim("s"))
+        let whole = try savedImages()
+        let result = try sweep(savingAgain, fault)
+        #expect(result.calls > 0)
+        #expect(try savedImages() == whole && whole.count == 1)
+    }
+
     /// Whose the file is cannot be told then, so that it is left to the next who may.
     @Test func aFileThatCannotBeLookedAtIsAnErrorAndGoesLater() throws {
         let sessions = try SavedSessions(folder: place.path)
         try old.save(to: sessions.claim("s"))
-        let scenario = Scenario("save") { "\(try new.save(to: sessions.claim("s")))" }
+        let scenario = Scenario("save") { "\(try new.fork().save(to: sessions.claim("s")))" }
         #expect(try sweep(scenario, .error(FAULT_STAT, EIO)).calls >= 2)
         #expect(try sessions.list().count == 1)
         #expect(try FileManager.default.contentsOfDirectory(atPath: place.path) == ["s.session"])
