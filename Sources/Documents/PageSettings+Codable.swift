@@ -1,6 +1,6 @@
 //! The settings' JSON form, key for key that of Glyph's configuration files.
 
-import FoundationEssentials
+import JSON
 
 extension PageSettings: Codable {
     /// The keys as they are spelt in the JSON.
@@ -50,7 +50,7 @@ extension PageSettings: Codable {
                 "page settings: \(json.count) bytes; the limit is \(DocumentLimits.maxSettingsBytes)")
         }
         do {
-            self = try JSONDecoder().decode(PageSettings.self, from: Data(json))
+            self = try JSONValue(parsing: json).decoded()
         } catch let error as DocumentError {
             throw error
         } catch let error as DecodingError {

@@ -1,5 +1,6 @@
 //! How fast a disk brings what passes: what plans of models that do not fit are predicted with.
 
+import HostSystem
 import Threads
 
 /// Reads a file from end to end and again, past the system's cache, as weights that come and go are read.
@@ -32,8 +33,8 @@ public final class DiskSample {
     /// Throws `outOfMemory`, and what reading may throw. Precondition: both are positive.
     public func bytesPerSecond(seconds: Double, readCount: Int) throws(ModelFileError) -> Double {
         precondition(seconds > 0 && readCount > 0)
-        let reading = Reading(direct, from: position, until: ContinuousClock.now + .seconds(seconds))
-        let start = ContinuousClock.now
+        let reading = Reading(direct, from: position, until: Moment.now + .seconds(seconds))
+        let start = Moment.now
         var threads = JoinedThreads()
         for _ in 0..<readCount {
             guard threads.start({ reading.work() }) else { break }
@@ -58,10 +59,10 @@ public final class DiskSample {
         }
 
         private let direct: DirectFile
-        private let end: ContinuousClock.Instant
+        private let end: Moment
         private let state: Monitor<State>
 
-        init(_ direct: DirectFile, from position: Int, until end: ContinuousClock.Instant) {
+        init(_ direct: DirectFile, from position: Int, until end: Moment) {
             self.direct = direct
             self.end = end
             state = Monitor(State(position: position))
@@ -79,7 +80,7 @@ public final class DiskSample {
                         throw direct.input.modelFileError(error, at: range.lowerBound)
                     }
                     state.withLock { $0.byteCount += range.count }
-                } while ContinuousClock.now < end
+                } while Moment.now < end
             } catch {
                 state.withLock { $0.fault = $0.fault ?? error }
             }

@@ -1,6 +1,7 @@
 //! How fast a model runs here.
 
 internal import Documents
+internal import HostSystem
 internal import Models
 public import Tensors
 
@@ -143,20 +144,19 @@ extension Engine {
         var text = BenchmarkText(self)
         try text.reach(options.depth)
         text.add(max(options.promptTokens, 1))
-        let clock = ContinuousClock()
-        let start = clock.now
+        let start = Moment.now
         guard let stepDecoder else {
             try text.forward()
-            let middle = clock.now
+            let middle = Moment.now
             for _ in 0..<options.generatedTokens {
                 text.add(1)
                 try text.forward()
             }
-            return (start.duration(to: middle).seconds, middle.duration(to: clock.now).seconds)
+            return (start.duration(to: middle).seconds, middle.duration(to: Moment.now).seconds)
         }
         // The device draws its own tokens, the first of them as part of the prefill.
         try text.begin(stepDecoder)
-        let middle = clock.now
+        let middle = Moment.now
         var left = options.generatedTokens
         while left > 0 {
             let count = min(stepDecoder.mostInRun, left)
@@ -165,7 +165,7 @@ extension Engine {
             }
             left -= count
         }
-        return (start.duration(to: middle).seconds, middle.duration(to: clock.now).seconds)
+        return (start.duration(to: middle).seconds, middle.duration(to: Moment.now).seconds)
     }
 
     /// Measures once more, dispatch by dispatch.
@@ -215,7 +215,7 @@ extension Engine {
         let store = try featureCache().store
         var together = 0
         var first = 0
-        let start = ContinuousClock.now
+        let start = Moment.now
         for index in images.indices {
             let (image, features) = images[index]
             batch.append(image.pixels, try cut(of: image), as: features)

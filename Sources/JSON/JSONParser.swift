@@ -1,50 +1,24 @@
-//! JSON as checkpoints need it: duplicate keys are refused, and integers stay exact.
-
-/// One JSON value (RFC 8259).
-enum JSONValue: Equatable {
-    case null
-    case bool(Bool)
-    case integer(Int)
-    case number(Double)
-    case string(String)
-    case array([JSONValue])
-    case object([String: JSONValue])
-
-    /// How messages show the value: short, on one line.
-    var summary: String {
-        switch self {
-        case .null: "null"
-        case .bool(let value): "\(value)"
-        case .integer(let value): "\(value)"
-        case .number(let value): "\(value)"
-        case .string(let value): "\"\(value.prefix(64))\""
-        case .array(let values): "an array of \(values.count)"
-        case .object(let members): "an object of \(members.count)"
-        }
-    }
-}
-
-/// Where and why a text is not JSON.
-struct JSONFault: Error, Equatable {
-    let offset: Int
-    let detail: String
-}
+//! Reads JSON: what a text may ask for is limited before memory is taken.
 
 extension JSONValue {
-    /// Parses a whole text. Nesting beyond 32 levels, more than a million values, and duplicate keys are
-    /// faults: a value takes more memory than its text, so a text's length alone is no bound.
-    init(parsing bytes: [UInt8]) throws(JSONFault) {
-        var parser = JSONParser(bytes: bytes)
+    /// Parses a whole text, before which a byte order mark may stand. What passes the limits is a fault.
+    package init(parsing bytes: [UInt8], _ limits: JSONLimits = JSONLimits()) throws(JSONFault) {
+        var parser = JSONParser(bytes: bytes, limits: limits)
         self = try parser.document()
     }
 }
 
 private struct JSONParser {
     let bytes: [UInt8]
+    let limits: JSONLimits
     var position = 0
     var valueCount = 0
 
+    /// What editors of some systems put before UTF-8.
+    private static let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+
     mutating func document() throws(JSONFault) -> JSONValue {
+        if bytes.starts(with: Self.mark) { position = Self.mark.count }
         let value = try value(depth: 0)
         skipSpace()
         guard position == bytes.count else { throw fault("text after the value") }
@@ -57,7 +31,7 @@ private struct JSONParser {
     var next: UInt8 { position < bytes.count ? bytes[position] : 0 }
 
     mutating func skipSpace() {
-        while [0x20, 0x0A, 0x0D, 0x09].contains(next) { position += 1 }
+        while next == 0x20 || next == 0x0A || next == 0x0D || next == 0x09 { position += 1 }
     }
 
     mutating func take(_ character: Character) throws(JSONFault) {
@@ -67,9 +41,9 @@ private struct JSONParser {
     }
 
     mutating func value(depth: Int) throws(JSONFault) -> JSONValue {
-        guard depth < CheckpointLimits.maximumDepth else { throw fault("nested too deep") }
+        guard depth < limits.depth else { throw fault("nested too deep") }
         valueCount += 1
-        guard valueCount <= CheckpointLimits.maximumValueCount else { throw fault("too many values") }
+        guard valueCount <= limits.valueCount else { throw fault("too many values") }
         skipSpace()
         switch next {
         case UInt8(ascii: "{"): return .object(try members(depth: depth))
@@ -98,8 +72,11 @@ private struct JSONParser {
             let key = try string()
             try take(":")
             let value = try value(depth: depth + 1)
-            guard members.updateValue(value, forKey: key) == nil else {
-                throw fault("duplicate key \"\(key.prefix(64))\"")
+            if let first = members.updateValue(value, forKey: key) {
+                guard limits.duplicateKeys == .ignored else {
+                    throw fault("duplicate key \"\(key.prefix(64))\"")
+                }
+                members[key] = first
             }
             skipSpace()
         }
@@ -125,13 +102,14 @@ private struct JSONParser {
         position += 1
         var text: [UInt8] = []
         while next != UInt8(ascii: "\"") {
-            guard next >= 0x20 else { throw fault("a string does not end") }
+            let start = position
+            while next >= 0x20, next != UInt8(ascii: "\""), next != UInt8(ascii: "\\") { position += 1 }
+            text += bytes[start..<position]
             if next == UInt8(ascii: "\\") {
                 position += 1
                 text += try escape()
             } else {
-                text.append(next)
-                position += 1
+                guard next >= 0x20 else { throw fault("a string does not end") }
             }
         }
         position += 1
