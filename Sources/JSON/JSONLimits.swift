@@ -6,7 +6,7 @@ package struct JSONLimits: Sendable {
     /// Values within values, each of which is a call within a call.
     package static let maximumDepth = 64
     /// Values of one text. A tokenizer of a million merges has about four million.
-    package static let maximumValueCount = 1 << 24
+    package static let maximumValueCount = 1 << 23
 
     /// What a key that an object states twice is.
     package enum DuplicateKeys: Sendable {
