@@ -2,6 +2,7 @@
 
 @testable import Documents
 import FoundationEssentials
+import JSON
 @testable import Memory
 @testable import ModelFile
 import Tensors

@@ -30,7 +30,10 @@ package enum FileSystem {
     package static var program: String? { destination(ofLink: "/proc/self/exe") }
 
     /// Where files go that nobody keeps.
-    package static var temporaryFolder: String { ProcessEnvironment.variables["TMPDIR"] ?? "/tmp" }
+    package static var temporaryFolder: String {
+        if let folder = ProcessEnvironment.variables["TMPDIR"], folder.hasPrefix("/") { return folder }
+        return "/tmp"
+    }
 
     /// The path from the root on, without `.` and `..`. Links are not looked at.
     package static func absolute(_ path: String) -> String {

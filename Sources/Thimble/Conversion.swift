@@ -134,7 +134,7 @@ private func packaging(
     }
     switch source {
     case .random(let path, let seed):
-        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+        let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
         let tokenizer = try FolderTokenizer(folder: folder, notes: &notes)
         let fits = tokenizer.count <= vocabularySize
         return Packaging(

@@ -44,10 +44,11 @@ extension PageSettings {
         do {
             let own = try JSONValue(parsing: Array(JSONText().text(of: self).utf8))
             let other = try JSONValue(parsing: Array(json.utf8))
+            // What is no object is refused with whatever is said of it.
             guard case .object(let kept) = own, case .object(let stated) = other else {
-                throw ThimbleError(.invalidArgument, "[pages] of the budget: no object")
+                return try PageSettings(other)
             }
-            return try JSONValue.object(kept.merging(stated) { $1 }).decoded()
+            return try PageSettings(.object(kept.merging(stated) { $1 }))
         } catch {
             throw ThimbleError(.invalidArgument, "[pages] of the budget: \(error)")
         }

@@ -42,10 +42,9 @@ private let cTargets: Set<String> = [
     "CEmbeddingProgram", "CFaultInjection", "CVulkanFaults", "CLibFuzzer", "CAllocationCounter",
 ]
 
-/// What the platform brings, which every target may import.
-private let platform: Set<String> = [
-    "FoundationEssentials", "Foundation", "Glibc", "Musl", "Darwin", "Synchronization", "Dispatch",
-]
+/// What the platform brings, which every target may import. Foundation is larger than all of the product, and
+/// only tests may use it.
+private let platform: Set<String> = ["Glibc", "Musl", "Darwin", "Synchronization"]
 
 /// Names that say nothing about what is behind them.
 private let emptyNames: Set<String> = [
