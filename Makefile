@@ -134,10 +134,15 @@ kernel-bench: ## measure the kernels' variants on one thread (VARIANT=avx2 for o
 # Where a shader compiler is put if the path has none.
 SHADER_COMPILER := .build-shaders
 
+# What packs the compiled shaders.
+SHADER_PACKAGES := zstd
+
 shaders: ## compile shaders/ into the SPIR-V that is committed and embedded
+	@Scripts/install-packages $(SHADER_PACKAGES)
 	Scripts/build-shaders $(SHADER_COMPILER)
 
 shaders-check: ## hold the committed SPIR-V against its source, and validate it
+	@Scripts/install-packages $(SHADER_PACKAGES)
 	Scripts/build-shaders $(SHADER_COMPILER) check
 
 lint: check-swift ## check the formatting

@@ -39,44 +39,62 @@ let package = Package(
         .target(name: "CKernels"),
         .target(name: "CVulkan"),
         // Embeds what `make shaders` has compiled, so that a build needs no shader compiler.
-        .target(name: "CShaders", exclude: ["spirv"]),
+        .target(name: "CShaders", dependencies: ["CZstd"], exclude: ["spirv"]),
         // The C library's header and its exports, which call what ThimbleCAPI implements.
         .target(name: "CThimble", exclude: ["exports.map"]),
         // MARK: Swift
+        .target(name: "HostSystem", swiftSettings: swift),
+        .target(name: "JSON", swiftSettings: swift),
         .target(name: "Tensors", swiftSettings: swift),
+        .target(name: "TextSearch", swiftSettings: swift),
         .target(name: "Threads", swiftSettings: swift),
-        .target(name: "Tokenizers", swiftSettings: swift),
+        .target(name: "Tokenizers", dependencies: ["JSON", "TextSearch"], swiftSettings: swift),
         .target(
-            name: "ModelFile", dependencies: ["Tensors", "Threads", "CZstd", "CXXHash"], swiftSettings: swift),
+            name: "ModelFile",
+            dependencies: ["HostSystem", "JSON", "Tensors", "Threads", "CZstd", "CXXHash"],
+            swiftSettings: swift),
         .target(
-            name: "Checkpoints", dependencies: ["Tensors", "Threads", "ModelFile"], swiftSettings: swift),
+            name: "Checkpoints", dependencies: ["JSON", "Tensors", "TextSearch", "Threads", "ModelFile"],
+            swiftSettings: swift),
         .target(
             name: "Documents",
-            dependencies: ["CFreeType", "CImages", "CSandbox", "CZip", "CXML", "CMarkdown"],
+            dependencies: [
+                "CFreeType", "CImages", "CSandbox", "CZip", "CXML", "CMarkdown", "HostSystem", "JSON",
+                "TextSearch",
+            ],
             swiftSettings: swift),
         .target(name: "FeatureFiles", dependencies: ["CXXHash"], swiftSettings: swift),
-        .target(name: "Memory", dependencies: ["Tensors", "Threads", "ModelFile"], swiftSettings: swift),
+        .target(
+            name: "Memory", dependencies: ["HostSystem", "JSON", "Tensors", "Threads", "ModelFile"],
+            swiftSettings: swift),
         .target(name: "SessionFiles", dependencies: ["ModelFile", "CXXHash"], swiftSettings: swift),
-        .target(name: "CPUBackend", dependencies: ["Tensors", "Threads", "CKernels"], swiftSettings: swift),
+        .target(
+            name: "CPUBackend", dependencies: ["HostSystem", "Tensors", "Threads", "CKernels"],
+            swiftSettings: swift),
         .target(name: "VulkanCompute", dependencies: ["CVulkan", "Threads"], swiftSettings: swift),
         .target(
-            name: "VulkanBackend", dependencies: ["Tensors", "VulkanCompute", "CShaders"],
+            name: "VulkanBackend", dependencies: ["HostSystem", "Tensors", "VulkanCompute", "CShaders"],
             swiftSettings: swift),
         .target(
-            name: "Models", dependencies: ["Tensors", "Threads", "ModelFile", "Memory", "SessionFiles"],
+            name: "Models",
+            dependencies: ["HostSystem", "Tensors", "Threads", "ModelFile", "Memory", "SessionFiles"],
             swiftSettings: swift),
         .target(
             name: "Thimble",
             dependencies: [
                 "Models", "Documents", "Tokenizers", "ModelFile", "Checkpoints", "CPUBackend",
                 "VulkanBackend", "VulkanCompute", "Memory", "Tensors", "SessionFiles", "FeatureFiles",
+                "HostSystem", "JSON",
             ],
             swiftSettings: swift),
         .target(
             name: "ThimbleCAPI", dependencies: ["CThimble", "Thimble", "Threads"], swiftSettings: swift),
         .executableTarget(
             name: "ThimbleCLI",
-            dependencies: ["Thimble", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "Thimble", "HostSystem", "JSON", "TextSearch",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: swift),
         // MARK: Tests
         .target(
@@ -89,6 +107,11 @@ let package = Package(
         // Stands before the C library's calls in the test program.
         .target(name: "CFaultInjection", path: "Tests/FaultInjection"),
         .testTarget(name: "TidyTests", swiftSettings: swift),
+        .testTarget(
+            name: "HostSystemTests", dependencies: ["HostSystem", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "TextSearchTests", dependencies: ["TextSearch", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"], swiftSettings: swift),
         .testTarget(name: "ThreadsTests", dependencies: ["Threads"], swiftSettings: swift),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: swift),
@@ -99,10 +122,11 @@ let package = Package(
             swiftSettings: swift),
         .testTarget(
             name: "CheckpointsTests",
-            dependencies: ["Checkpoints", "ModelFile", "Tensors", "Threads", "TestSupport"],
+            dependencies: ["Checkpoints", "JSON", "ModelFile", "Tensors", "Threads", "TestSupport"],
             swiftSettings: swift),
         .testTarget(
-            name: "DocumentsTests", dependencies: ["Documents", "TestSupport"], swiftSettings: swift),
+            name: "DocumentsTests", dependencies: ["Documents", "HostSystem", "TestSupport"],
+            swiftSettings: swift),
         .testTarget(
             name: "FeatureFilesTests", dependencies: ["FeatureFiles", "TestSupport"], swiftSettings: swift),
         .testTarget(
@@ -183,8 +207,8 @@ if Context.environment["THIMBLE_FUZZ"] != nil {
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "CLibFuzzer", "CThimble", "Checkpoints", "Documents", "FeatureFiles", "Memory", "ModelFile",
-                "SessionFiles", "Tensors", "ThimbleCAPI", "Tokenizers",
+                "CLibFuzzer", "CThimble", "Checkpoints", "Documents", "FeatureFiles", "JSON", "Memory",
+                "ModelFile", "SessionFiles", "Tensors", "ThimbleCAPI", "Tokenizers",
             ],
             path: "Fuzz/Targets", swiftSettings: swift),
     ]

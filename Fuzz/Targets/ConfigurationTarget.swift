@@ -1,7 +1,7 @@
 //! Fuzzes config.json, generation_config.json and preprocessor_config.json.
 
 @testable import Checkpoints
-import FoundationEssentials
+import JSON
 @testable import ModelFile
 
 /// Input: the three texts, separated by zero bytes; the second and third may be missing.
@@ -19,7 +19,9 @@ struct ConfigurationTarget: FuzzTarget {
     }
 
     private static func section(_ text: [UInt8]) -> JSONSection? {
-        guard case .object(let members)? = try? JSONValue(parsing: text) else { return nil }
+        guard case .object(let members)? = try? JSONValue(parsing: text, CheckpointLimits.json) else {
+            return nil
+        }
         return JSONSection(file: "config.json", members: members)
     }
 }

@@ -1,23 +1,20 @@
 //! Fuzzes the manifest of a model file by itself, behind the checksums and the compression.
 
-import FoundationEssentials
+import JSON
 @testable import ModelFile
 
 /// Input: the manifest's JSON. The rest of the file is taken to be as large as the manifest says, so that
 /// every other contradiction comes to light.
 struct ManifestTarget: FuzzTarget {
-    private let decoder = JSONDecoder()
-    private let encoder = JSONEncoder()
-
     func run(_ input: [UInt8]) -> Bool {
-        guard let manifest = try? decoder.decode(Manifest.self, from: Data(input)) else { return false }
+        guard let manifest = try? JSONValue(parsing: input).decoded(as: Manifest.self) else { return false }
         let (end, blockCount) = Self.extent(manifest)
         guard (try? manifest.validate(file: "fuzz", blockIndexOffset: end, blockCount: blockCount)) != nil
         else { return false }
         ConfigurationChecks.check(manifest.model.configuration)
         for segment in manifest.segments { Self.check(segment) }
-        guard let json = try? encoder.encode(manifest),
-            let again = try? decoder.decode(Manifest.self, from: json)
+        guard let json = try? JSONText().text(of: manifest),
+            let again = try? JSONValue(parsing: Array(json.utf8)).decoded(as: Manifest.self)
         else { fatalError("an accepted manifest cannot be written and read") }
         expect(again == manifest, "a manifest changes when it is written and read")
         return true

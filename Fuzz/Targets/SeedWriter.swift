@@ -2,6 +2,7 @@
 
 @testable import Documents
 import FoundationEssentials
+import JSON
 @testable import Memory
 @testable import ModelFile
 import Tensors
@@ -127,8 +128,6 @@ extension SeedWriter {
     /// The recipe that gives a file of the same contents.
     private func recipe(of model: ModelFile) throws -> ModelFileRecipe {
         let file = try contents(model.path)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .sortedKeys
         return ModelFileRecipe(
             segments: model.segments.map {
                 Array(file[$0.entry.fileOffset..<$0.entry.fileOffset + $0.entry.storedByteCount])
@@ -136,7 +135,7 @@ extension SeedWriter {
             blocks: model.segments.flatMap(\.blocks).map {
                 (UInt32($0.storedByteCount), UInt32($0.rawByteCount))
             },
-            manifest: Array(try encoder.encode(model.manifest)))
+            manifest: Array(try JSONText().text(of: model.manifest).utf8))
     }
 }
 
@@ -172,7 +171,7 @@ extension SeedWriter {
     private func writeDocuments() throws {
         try seed("page-settings", "empty", Array("{}".utf8))
         try seed("page-settings", "reader", try contents(repository + "/Models/reader.pages.json"))
-        try seed("page-settings", "all", Array(try JSONEncoder().encode(PageSettings())))
+        try seed("page-settings", "all", Array(try JSONText().text(of: PageSettings()).utf8))
         let texts = [
             ("words", "One line of words\n\nand another paragraph, of more words than fit."),
             ("chinese", "文字排版，不會在標點前斷行。「引號」"),

@@ -1,6 +1,7 @@
 //! How fast this machine reads memory: the limit that decoding is held against.
 
 internal import CKernels
+internal import HostSystem
 internal import Synchronization
 public import Tensors
 
@@ -11,12 +12,11 @@ extension CPUBackend {
     /// Loads in order, nothing computed but a sum, every other pass with lines asked for ahead. Memories that
     /// fit a cache are read from there.
     public func secondsToRead(_ memories: [any BackendMemory]) -> Double? {
-        let clock = ContinuousClock()
         let sink = Atomic<UInt64>(0)
         var fastest = Duration.seconds(1 << 20)
         for pass in 0..<Self.readPasses {
             let asksAhead = pass % 2 == 0
-            let start = clock.now
+            let start = Moment.now
             for memory in memories {
                 let base = unsafe UnsafeRawPointer(hostBase(memory))
                 let claims = (memory.byteCount + Self.readClaim - 1) / Self.readClaim
@@ -29,7 +29,7 @@ extension CPUBackend {
                     sink.wrappingAdd(sum, ordering: .relaxed)
                 }
             }
-            fastest = min(fastest, start.duration(to: clock.now))
+            fastest = min(fastest, start.duration(to: Moment.now))
         }
         return Double(fastest.components.seconds) + Double(fastest.components.attoseconds) * 1e-18
     }

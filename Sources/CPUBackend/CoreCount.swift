@@ -1,7 +1,7 @@
 //! How many cores this process may compute on.
 
 internal import CKernels
-internal import FoundationEssentials
+internal import HostSystem
 
 /// The limits on a process's cores: the scheduler's and its control groups'.
 public enum CoreCount {
@@ -12,7 +12,7 @@ public enum CoreCount {
     /// busy and gain little from its second half, but lose nothing; decoding and attention wait for memory,
     /// and gain.
     public static var available: Int {
-        let granted = quota { path in try? String(contentsOfFile: path, encoding: .utf8) }
+        let granted = quota(SystemText.contents)
         return max(1, min(Int(thimble_schedulable_cores()), granted.map { Int($0) } ?? .max))
     }
 

@@ -1,7 +1,7 @@
 //! How much memory this process may use.
 
-internal import FoundationEssentials
 internal import Glibc
+internal import HostSystem
 
 /// The limits on a process's memory: the machine's and its control groups'.
 public enum MemorySize {
@@ -22,15 +22,13 @@ public enum MemorySize {
 
     /// Bytes that the control groups of this process grant it; nil where nothing limits it.
     public static var groupLimit: Int? {
-        limit { path in try? String(contentsOfFile: path, encoding: .utf8) }
+        limit(SystemText.contents)
     }
 
     /// The most bytes that the innermost of this process's memory groups has held, whoever else is in it
     /// included (memory.peak, memory.max_usage_in_bytes); nil where none tells.
     public static var groupPeak: Int? {
-        numbers(current: "memory.peak", older: "memory.max_usage_in_bytes") { path in
-            try? String(contentsOfFile: path, encoding: .utf8)
-        }.first
+        numbers(current: "memory.peak", older: "memory.max_usage_in_bytes", SystemText.contents).first
     }
 
     /// What a file says in each group of this process that has it, the innermost first.

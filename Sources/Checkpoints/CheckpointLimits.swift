@@ -1,5 +1,7 @@
 //! Every limit on what a checkpoint's files may ask for, in one place.
 
+import JSON
+
 /// What the files of a checkpoint may ask for, checked before memory is taken for it.
 enum CheckpointLimits {
     /// The header of a safetensors file, in bytes. The format allows 100 MB; a header of ten thousand tensors
@@ -14,4 +16,7 @@ enum CheckpointLimits {
     /// Values of one JSON text, each of which takes more memory than its text. A tensor's entry in a header
     /// has about ten.
     static let maximumValueCount = 1 << 20
+    /// What JSON may ask for; a key that stands there twice is refused.
+    static let json = JSONLimits(
+        depth: maximumDepth, valueCount: maximumValueCount, duplicateKeys: .refused)
 }

@@ -1,5 +1,6 @@
 //! config.json and its companions of a Hugging Face folder, as a ModelConfiguration.
 
+internal import JSON
 public import ModelFile
 
 /// Reads the configuration files of a folder that `transformers` wrote.

@@ -1,5 +1,6 @@
 //! One object of a JSON file, read key by key, with errors that name file, key and value.
 
+import JSON
 import ModelFile
 
 /// An object of a configuration file. A key with the value null counts as absent, as the reference reads it.
@@ -28,7 +29,7 @@ struct JSONSection {
             throw CheckpointError(error.code, file: file, error.detail)
         }
         let value: JSONValue
-        do throws(JSONFault) { value = try JSONValue(parsing: bytes) } catch {
+        do throws(JSONFault) { value = try JSONValue(parsing: bytes, CheckpointLimits.json) } catch {
             let reason =
                 bytes.isEmpty ? "empty or too large" : "not JSON at byte \(error.offset): \(error.detail)"
             throw CheckpointError(.malformed, file: file, reason)

@@ -1,6 +1,7 @@
 //! Random weights of any configuration, for measurements without a checkpoint.
 
 public import ModelFile
+internal import TextSearch
 
 /// Tensors of random values: about normal with a deviation of 0.02, norms near 1. The same seed gives the
 /// same weights, however they are cut when read.
@@ -36,7 +37,7 @@ public struct RandomSource: TensorSource {
         _ tensor: SourceTensor, elements: Range<Int>, into values: UnsafeMutableBufferPointer<Float>
     ) throws(CheckpointError) {
         precondition(values.count >= elements.count, "elements are generated into room for them")
-        let center: Float = tensor.name.contains("norm") && tensor.name.hasSuffix(".weight") ? 1 : 0
+        let center: Float = tensor.name.holds("norm") && tensor.name.hasSuffix(".weight") ? 1 : 0
         // FNV-1a of the name: unlike Hasher, the same in every process.
         let key = tensor.name.utf8.reduce(seed ^ 0xCBF2_9CE4_8422_2325) {
             ($0 ^ UInt64($1)) &* 0x100_0000_01B3

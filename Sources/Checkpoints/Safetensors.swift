@@ -1,5 +1,6 @@
 //! One safetensors file: its header checked, its tensors read by range.
 
+import JSON
 import ModelFile
 
 /// An open safetensors file (the format of the safetensors library, version 0.4 and later).
@@ -35,7 +36,7 @@ struct Safetensors: Sendable {
         let dataOffset = try Self.dataOffset(of: file)
         let text = try file.checkpointBytes(at: 8, count: dataOffset - 8)
         let header: JSONValue
-        do throws(JSONFault) { header = try JSONValue(parsing: text) } catch {
+        do throws(JSONFault) { header = try JSONValue(parsing: text, CheckpointLimits.json) } catch {
             throw CheckpointError(
                 .malformed, file: path, "the header is not JSON at byte \(8 + error.offset): \(error.detail)")
         }

@@ -1,5 +1,8 @@
 //! The parts of a DOCX and how they point to each other.
 
+import HostSystem
+import TextSearch
+
 /// An archive with a document in it: parts are found by the relations that others state, never by a name that
 /// is outside of the archive.
 struct DOCXPackage {
@@ -13,7 +16,7 @@ struct DOCXPackage {
 
     let archive: ZipArchive
     /// Until when its parts may be read.
-    private let deadline: ContinuousClock.Instant
+    private let deadline: Moment
     /// The name of the main part, such as `word/document.xml`.
     let main: String
 
@@ -47,7 +50,7 @@ struct DOCXPackage {
     }
 
     private static func relations(
-        of part: String, in archive: ZipArchive, until deadline: ContinuousClock.Instant
+        of part: String, in archive: ZipArchive, until deadline: Moment
     ) throws(DocumentError) -> [String: Relation] {
         let folder = part.contains("/") ? part.split(separator: "/").dropLast() : []
         let name = (folder + ["_rels", "\(part.split(separator: "/").last ?? "").rels"]).joined(
@@ -87,8 +90,8 @@ struct DOCXPackage {
         if names.contains("mimetype") {
             let type = String(decoding: try archive.contents(of: "mimetype") ?? [], as: UTF8.self)
             kind =
-                type.contains("epub")
-                ? "an EPUB" : type.contains("opendocument") ? "an OpenDocument file" : "an archive"
+                type.holds("epub")
+                ? "an EPUB" : type.holds("opendocument") ? "an OpenDocument file" : "an archive"
         } else if names.contains("xl/workbook.xml") {
             kind = "an Excel workbook"
         } else if names.contains("ppt/presentation.xml") {

@@ -296,8 +296,9 @@ final class DOCXStory {
             DOCXBlock(
                 kind: .row,
                 text: cells.map { cell in
-                    cell.map(\.text).filter { !$0.isEmpty }.joined(separator: " ")
-                        .replacing("\n", with: " ").replacing("\t", with: " ")
+                    String(
+                        cell.map(\.text).filter { !$0.isEmpty }.joined(separator: " ")
+                            .map { $0 == "\n" || $0 == "\t" ? " " : $0 })
                 }.joined(separator: " | "))
         }
     }

@@ -1,6 +1,7 @@
 //! Where a font named by the settings is found.
 
-import FoundationEssentials
+import HostSystem
+import TextSearch
 
 /// Finds font files without asking the system's font configuration: the same name gives the same file
 /// everywhere.
@@ -23,11 +24,11 @@ enum FontFile {
         guard !path.isEmpty, !path.utf8.contains(0) else {
             throw DocumentError(.font, "font-path is empty or holds a NUL")
         }
-        if path.contains("/") && FileManager.default.fileExists(atPath: path) { return path }
+        if path.contains("/") && FileSystem.exists(path) { return path }
         let name = path.split(separator: "/").last.map(String.init) ?? path
         for directory in directories {
             let candidate = "\(directory)/\(name)"
-            if FileManager.default.fileExists(atPath: candidate) { return candidate }
+            if FileSystem.exists(candidate) { return candidate }
         }
         throw DocumentError(
             .font, "font \(path) was not found, nor \(name) in the font directories; \(advice(for: name))")
@@ -56,7 +57,7 @@ enum FontFile {
         if lowered.hasPrefix("dejavu") {
             return "install the Debian package fonts-dejavu-core (or fonts-dejavu-extra)"
         }
-        if lowered.contains("cjk") || lowered.contains("hansans") {
+        if lowered.holds("cjk") || lowered.holds("hansans") {
             return "install the Debian package fonts-noto-cjk and set font-path to NotoSansCJK-Regular.ttc"
         }
         if lowered.hasPrefix("verdana") {

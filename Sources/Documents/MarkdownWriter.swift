@@ -85,7 +85,7 @@ final class MarkdownWriter {
         case MD_BLOCK_UL, MD_BLOCK_OL: _ = lists.popLast()
         case MD_BLOCK_QUOTE: quoteDepth -= 1
         case MD_BLOCK_TH, MD_BLOCK_TD:
-            cells.append(text.replacing("\n", with: " "))
+            cells.append(String(text.map { $0 == "\n" ? " " : $0 }))
             text = ""
         case MD_BLOCK_TR:
             text = cells.joined(separator: " | ")

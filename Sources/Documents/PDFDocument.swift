@@ -1,5 +1,7 @@
 //! A PDF: how many pages it has, its pages as they are drawn, and its text.
 
+import TextSearch
+
 /// One PDF, read by poppler's programs, each run of which is a child that sees this document alone. Not to be
 /// shared between threads: its runs share the position in the file.
 public final class PDFDocument {
@@ -25,7 +27,7 @@ public final class PDFDocument {
         self.limits = limits
         let outcome = try PopplerProgram.pdfinfo.run(
             ["-"], on: file, limits, outputLimit: DocumentLimits.maxReportBytes, to: "look at the PDF")
-        if outcome.complaints.contains("Incorrect password") {
+        if outcome.complaints.holds("Incorrect password") {
             throw DocumentError(
                 .unsupported, "the PDF is protected by a password; save it without one, and read that")
         }
@@ -79,7 +81,7 @@ public final class PDFDocument {
         guard outcome.status == 0, let image = raster.nextColour() else {
             throw DocumentError(.malformed, "the PDF is damaged: page \(number) cannot be drawn")
         }
-        if outcome.complaints.contains("Syntax Error") {
+        if outcome.complaints.holds("Syntax Error") {
             note("page \(number) is damaged: what is drawn of it may not be all")
         }
         return image

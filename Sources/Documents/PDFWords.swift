@@ -1,5 +1,7 @@
 //! What `pdftotext -bbox-layout` writes: pages of blocks of lines of words, each with its place.
 
+import TextSearch
+
 /// A word and the box around it, in points from the page's top left corner.
 struct PDFWord: Equatable {
     var text: String
@@ -87,10 +89,23 @@ struct PDFPageWords {
                 plain.unicodeScalars.append(scalar)
             }
         }
-        guard plain.contains("&") else { return plain }
-        return plain.replacing("&lt;", with: "<").replacing("&gt;", with: ">").replacing("&quot;", with: "\"")
-            .replacing("&apos;", with: "'").replacing("&#39;", with: "'").replacing("&amp;", with: "&")
+        var unescaped = ""
+        for (index, piece) in plain.pieces(between: "&").enumerated() {
+            if index == 0 {
+                unescaped += piece
+            } else if let (name, mark) = references.first(where: { piece.utf8.starts(with: $0.0.utf8) }) {
+                unescaped += mark + String(decoding: piece.utf8.dropFirst(name.utf8.count), as: UTF8.self)
+            } else {
+                unescaped += "&" + piece
+            }
+        }
+        return unescaped
     }
+
+    /// What XML spells by a name, behind `&`.
+    private static let references = [
+        ("lt;", "<"), ("gt;", ">"), ("quot;", "\""), ("apos;", "'"), ("#39;", "'"), ("amp;", "&"),
+    ]
 
     /// Takes out the words under which the drawn page is of one shade: what nobody can see there. Returns how
     /// many. The box is looked at without its upper and lower fifth, which may touch a neighbour.

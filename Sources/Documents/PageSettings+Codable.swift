@@ -1,6 +1,6 @@
 //! The settings' JSON form, key for key that of Glyph's configuration files.
 
-import FoundationEssentials
+package import JSON
 
 extension PageSettings: Codable {
     /// The keys as they are spelt in the JSON.
@@ -49,8 +49,18 @@ extension PageSettings: Codable {
                 .settings,
                 "page settings: \(json.count) bytes; the limit is \(DocumentLimits.maxSettingsBytes)")
         }
+        let value: JSONValue
+        do { value = try JSONValue(parsing: json) } catch {
+            throw DocumentError(.settings, "page settings: \(error)")
+        }
+        try self.init(value)
+    }
+
+    /// Settings from a JSON configuration that is parsed, checked.
+    /// - Throws: `settings`, as for a text.
+    package init(_ value: JSONValue) throws(DocumentError) {
         do {
-            self = try JSONDecoder().decode(PageSettings.self, from: Data(json))
+            self = try value.decoded()
         } catch let error as DocumentError {
             throw error
         } catch let error as DecodingError {

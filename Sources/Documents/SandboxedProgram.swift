@@ -2,6 +2,8 @@
 
 import CSandbox
 import Glibc
+import HostSystem
+import TextSearch
 
 /// A program of others, which reads what nobody vouches for. It is given its input as an open descriptor; it
 /// sees its libraries and the fonts and no other file, makes no connection and no process, and is ended where
@@ -80,7 +82,7 @@ struct SandboxedProgram {
         guard child > 0 else { throw .cannotStart(-child) }
         output.closeWriting()
         errors.closeWriting()
-        let deadline = ContinuousClock.now + .seconds(seconds)
+        let deadline = Moment.now + .seconds(seconds)
         var written: [UInt8] = []
         var complaints: [UInt8] = []
         let end = Self.drain(output, errors, into: &written, &complaints, outputLimit, deadline)
@@ -101,7 +103,7 @@ struct SandboxedProgram {
     ) throws(Fault) -> Outcome {
         let signal = status & 0x7F
         let saysMemory = ["Out of memory", "bad_alloc", "cannot allocate"].contains {
-            complaints.contains($0)
+            complaints.holds($0)
         }
         if signal == SIGXCPU { throw .tooSlow }
         if signal != 0 { throw saysMemory ? .tooMuchMemory : .ended(signal) }
@@ -118,7 +120,7 @@ struct SandboxedProgram {
     /// Reads both pipes until the child has closed them.
     private static func drain(
         _ output: borrowing Pipe, _ errors: borrowing Pipe, into written: inout [UInt8],
-        _ complaints: inout [UInt8], _ limit: Int, _ deadline: ContinuousClock.Instant
+        _ complaints: inout [UInt8], _ limit: Int, _ deadline: Moment
     ) -> DrainEnd {
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
         var waited = [
@@ -153,14 +155,14 @@ struct SandboxedProgram {
     /// The child's status; nil where it had to be ended after the deadline. A child that has closed its
     /// outputs may still run. Where somebody else has taken the status, or signals of children are ignored,
     /// it counts as 0: what it wrote is checked anyway.
-    private static func wait(for child: pid_t, until deadline: ContinuousClock.Instant) -> Int32? {
+    private static func wait(for child: pid_t, until deadline: Moment) -> Int32? {
         var wasEnded = false
         var status: Int32 = 0
         while true {
             let result = unsafe waitpid(child, &status, wasEnded ? 0 : WNOHANG)
             if result == child { return wasEnded ? nil : status }
             if result < 0 && errno != EINTR { return 0 }
-            if !wasEnded && ContinuousClock.now >= deadline {
+            if !wasEnded && Moment.now >= deadline {
                 kill(child, SIGKILL)
                 wasEnded = true
             }

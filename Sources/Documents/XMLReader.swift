@@ -2,6 +2,7 @@
 
 import CXML
 import Glibc
+import HostSystem
 
 /// Reads XML that nobody vouches for: UTF-8 without a document type, so that there are no entities to unfold
 /// and nothing outside of it to be looked at.
@@ -21,7 +22,7 @@ import Glibc
     private var pendingEnd: String?
     /// Elements that are open.
     private(set) var depth = 0
-    private let deadline: ContinuousClock.Instant
+    private let deadline: Moment
     private var eventCount = 0
 
     /// libxml2 makes its tables once, before any thread reads.
@@ -35,7 +36,7 @@ import Glibc
     ///   - deadline: until when there are events: whatever is slow, of the parser or of who takes them, ends.
     /// - Throws: `malformed`, `unsupported` for another encoding, `tooLarge`, `outOfMemory`.
     init(
-        _ content: [UInt8], name: String, until deadline: ContinuousClock.Instant = .now + .seconds(60)
+        _ content: [UInt8], name: String, until deadline: Moment = .now + .seconds(60)
     ) throws(DocumentError) {
         _ = Self.isReady
         guard String(validating: content, as: UTF8.self) != nil else {
@@ -61,7 +62,7 @@ import Glibc
     /// What comes next; nil at the end. Throws `malformed` and `tooLarge`.
     func next() throws(DocumentError) -> Event? {
         eventCount += 1
-        guard eventCount % 16 != 0 || ContinuousClock.now < deadline else {
+        guard eventCount % 16 != 0 || Moment.now < deadline else {
             throw DocumentError(
                 .tooLarge,
                 "to read \(name) takes more than the limit of \(DocumentLimits.maxDOCXSeconds) seconds")

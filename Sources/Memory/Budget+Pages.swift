@@ -1,6 +1,6 @@
 //! Page settings within a budget: passed on to whoever draws pages, as JSON.
 
-import FoundationEssentials
+import JSON
 
 extension Budget {
     /// The value of a page setting.
@@ -15,13 +15,11 @@ extension Budget {
     /// The page settings as JSON, for whoever knows their keys; nil where no `[pages]` is stated.
     public var pageSettingsJSON: String? {
         guard let pages else { return nil }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         // Texts and finite numbers, which `validate` asks for, are always JSON.
-        guard let json = try? encoder.encode(pages) else {
+        guard let json = try? JSONText().text(of: pages) else {
             preconditionFailure("page settings that are no JSON: \(pages)")
         }
-        return String(decoding: json, as: UTF8.self)
+        return json
     }
 }
 

@@ -1,6 +1,6 @@
 //! The budgets that are shipped: one for each board that somebody has described.
 
-import FoundationEssentials
+import HostSystem
 
 extension Budget {
     /// The folder of the shipped budgets, wherever it lies.
@@ -16,14 +16,13 @@ extension Budget {
 
     /// As `init(named:)`, with profiles of the first of `folders` that has one of that name.
     init(named name: String, in folders: [String]) throws(BudgetError) {
-        var isFolder = false
-        if FileManager.default.fileExists(atPath: name, isDirectory: &isFolder), !isFolder {
+        if FileSystem.exists(name), !FileSystem.isFolder(name) {
             try self.init(path: name)
             return
         }
         // Only a plain name: a path that is none leads to no profile.
         let paths = name.contains("/") ? [] : folders.map { "\($0)/\(name)\(Self.suffix)" }
-        guard let path = paths.first(where: FileManager.default.fileExists) else {
+        guard let path = paths.first(where: FileSystem.exists) else {
             let names = Self.profileNames(in: folders)
             let choice =
                 names.isEmpty
@@ -39,7 +38,7 @@ extension Budget {
     public static var profileNames: [String] { profileNames(in: profileFolders) }
 
     static func profileNames(in folders: [String]) -> [String] {
-        let files = folders.flatMap { (try? FileManager.default.contentsOfDirectory(atPath: $0)) ?? [] }
+        let files = folders.flatMap { FileSystem.names(in: $0) ?? [] }
         return Set(files.filter { $0.hasSuffix(suffix) }.map { String($0.dropLast(suffix.count)) }).sorted()
     }
 
@@ -47,8 +46,7 @@ extension Budget {
     /// the folders above the program, for a build folder lies in the package, and where installations usually
     /// are, for a program that embeds the library is somewhere else.
     private static var profileFolders: [String] {
-        let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        return [folderName] + (program.map { profileFolders(beside: $0) } ?? [])
+        return [folderName] + (FileSystem.program.map { profileFolders(beside: $0) } ?? [])
             + ["/usr/local", "/usr"].map { "\($0)/share/thimble/\(folderName)" }
     }
 

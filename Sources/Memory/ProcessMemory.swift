@@ -1,6 +1,6 @@
 //! What the system says this process holds.
 
-internal import FoundationEssentials
+internal import HostSystem
 
 /// The resident memory of this process as Linux counts it: anonymous memory and the pages of files that are
 /// mapped, proc(5).
@@ -12,9 +12,7 @@ public enum ProcessMemory {
 
     /// A field of /proc/self/status, which is in KiB.
     private static func field(_ name: String) -> Int? {
-        guard let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8) else {
-            return nil
-        }
+        guard let status = SystemText.contents(of: "/proc/self/status") else { return nil }
         let line = status.split(separator: "\n").first { $0.hasPrefix(name) }
         return line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) }
             .map { $0 * 1024 }

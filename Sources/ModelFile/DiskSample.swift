@@ -1,5 +1,6 @@
 //! How fast a disk brings what passes: what plans of models that do not fit are predicted with.
 
+import HostSystem
 import Threads
 
 /// Reads a file from end to end and again, past the system's cache, as weights that come and go are read.
@@ -36,8 +37,8 @@ public final class DiskSample {
         precondition(seconds > 0 && readCount > 0)
         let reading = Reading(
             direct, of: ofBlocks ? ContainerFormat.blockByteCount : Self.mostReadBytes, from: position,
-            until: ContinuousClock.now + .seconds(seconds))
-        let start = ContinuousClock.now
+            until: Moment.now + .seconds(seconds))
+        let start = Moment.now
         var threads = JoinedThreads()
         for _ in 0..<readCount {
             guard threads.start({ reading.work() }) else { break }
@@ -63,12 +64,12 @@ public final class DiskSample {
 
         private let direct: DirectFile
         private let readByteCount: Int
-        private let end: ContinuousClock.Instant
+        private let end: Moment
         private let state: Monitor<State>
 
         init(
             _ direct: DirectFile, of readByteCount: Int, from position: Int,
-            until end: ContinuousClock.Instant
+            until end: Moment
         ) {
             self.direct = direct
             self.readByteCount = readByteCount
@@ -88,7 +89,7 @@ public final class DiskSample {
                         throw direct.input.modelFileError(error, at: range.lowerBound)
                     }
                     state.withLock { $0.byteCount += range.count }
-                } while ContinuousClock.now < end
+                } while Moment.now < end
             } catch {
                 state.withLock { $0.fault = $0.fault ?? error }
             }

@@ -1,5 +1,6 @@
 //! How fast a model file can be read at best: what loading is held against.
 
+import HostSystem
 import Threads
 
 /// What the parts of loading take, each by itself, for a sample of a file's blocks.
@@ -216,13 +217,12 @@ private final class Race: Sendable {
     /// Lets the threads begin, and times them. Of several faults, one is thrown.
     func seconds(threadCount: Int) throws(ModelFileError) -> Double {
         state.wait { $0.ready == threadCount ? () : nil }
-        let clock = ContinuousClock()
-        let start = clock.now
+        let start = Moment.now
         state.withLock(waking: .all) { $0.isOpen = true }
         let fault = state.wait { state -> ModelFileError?? in
             state.ended == threadCount ? .some(state.fault) : nil
         }
-        let duration = start.duration(to: clock.now)
+        let duration = start.duration(to: Moment.now)
         if let fault { throw fault }
         return Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
     }

@@ -1,6 +1,6 @@
 //! An open .thimble file: nothing it says is believed before it is checked.
 
-import FoundationEssentials
+import JSON
 
 /// An open model file. Reading is safe from several threads at once.
 ///
@@ -131,7 +131,7 @@ public final class ModelFile: Sendable {
                 "the manifest cannot be decompressed: \(fault)")
         }
         do {
-            return try JSONDecoder().decode(Manifest.self, from: Data(json))
+            return try JSONValue(parsing: json).decoded()
         } catch {
             throw ModelFileError(
                 .damaged, file: input.path, offset: places.manifestOffset,

@@ -1,6 +1,6 @@
 //! Writes a .thimble file, tensor by tensor, and makes it appear whole or not at all.
 
-import FoundationEssentials
+internal import JSON
 public import Tensors
 
 /// Writes a model file.
@@ -178,10 +178,8 @@ public struct ModelFileWriter: ~Copyable {
         let manifest = Manifest(model: model, segments: segments)
         // What is written is read back by the same rules, so a faulty configuration is found now.
         try manifest.validate(file: path, blockIndexOffset: position, blockCount: blocks.count)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .sortedKeys
         let json: [UInt8]
-        do { json = try [UInt8](encoder.encode(manifest)) } catch {
+        do { json = try Array(JSONText(escapesSlashes: true).text(of: manifest).utf8) } catch {
             throw ModelFileError(.damaged, file: path, "the manifest cannot be encoded: \(error)")
         }
         guard json.count <= ContainerFormat.maximumManifestByteCount else {

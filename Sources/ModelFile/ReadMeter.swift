@@ -1,5 +1,6 @@
 //! How busy reading keeps a disk: the bytes that came, and how many reads were on their way at a time.
 
+import HostSystem
 import Threads
 
 /// What direct reads of a file did. The difference of two is what they did in between.
@@ -39,10 +40,10 @@ public final class ReadMeter: Sendable {
         var tally = ReadTally()
         var inFlight = 0
         /// Until when the tally's times are counted.
-        var counted = ContinuousClock.now
+        var counted = Moment.now
 
         /// Counts the time that has gone by with as many reads as there are now.
-        mutating func count(until now: ContinuousClock.Instant) {
+        mutating func count(until now: Moment) {
             let passed = counted.duration(to: now).components
             let seconds = Double(passed.seconds) + Double(passed.attoseconds) * 1e-18
             tally.seconds[min(inFlight, ReadTally.mostCounted)] += seconds

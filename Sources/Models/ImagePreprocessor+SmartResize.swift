@@ -1,7 +1,5 @@
 //! The size an image is given before it is cut into patches.
 
-import FoundationEssentials
-
 extension ImagePreprocessor {
     /// Rounds the sides to whole visual tokens, and scales an image that has too few or too many pixels.
     ///

@@ -1,5 +1,6 @@
 //! What a store's threads share: which units are in memory, which is next, and where it goes.
 
+internal import HostSystem
 internal import Memory
 internal import ModelFile
 internal import Threads
@@ -237,11 +238,11 @@ internal import Threads
         settle()
         let reader = self.reader
         let (before, first) = (file.reads.tally, position)
-        let start = ContinuousClock.now
+        let start = Moment.now
         let end = start + .seconds(seconds)
         try together { (number, scratch) throws(ModelFileError) in
             try reader.readOnly(reads[(first + number) % reads.count], scratch)
-            return ContinuousClock.now < end
+            return Moment.now < end
         }
         let duration = start.duration(to: .now).components
         let read = file.reads.tally - before

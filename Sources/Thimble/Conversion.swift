@@ -3,7 +3,8 @@
 internal import CPUBackend
 internal import Checkpoints
 internal import Documents
-internal import FoundationEssentials
+internal import HostSystem
+internal import JSON
 internal import ModelFile
 internal import Tensors
 internal import Tokenizers
@@ -133,7 +134,7 @@ private func packaging(
     }
     switch source {
     case .random(let path, let seed):
-        let folder = URL(filePath: path).deletingLastPathComponent().path
+        let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
         let tokenizer = try FolderTokenizer(folder: folder, notes: &notes)
         let fits = tokenizer.count <= vocabularySize
         return Packaging(
@@ -162,7 +163,7 @@ private struct FolderTokenizer {
 
     init(folder: String, notes: inout [String]) throws(ThimbleError) {
         let path = folder + "/tokenizer.json"
-        guard FileManager.default.fileExists(atPath: path) else {
+        guard FileSystem.exists(path) else {
             notes.append("the folder has no tokenizer.json: the model takes token ids only")
             (bytes, count, chatFormat) = (nil, 0, nil)
             return
@@ -184,28 +185,27 @@ private struct FolderTokenizer {
     /// chat_template.jinja, else the `chat_template` of chat_template.json or tokenizer_config.json.
     private static func template(_ folder: String) throws(ThimbleError) -> String? {
         let jinja = folder + "/chat_template.jinja"
-        if FileManager.default.fileExists(atPath: jinja) {
+        if FileSystem.exists(jinja) {
             return String(
                 decoding: try readFile(jinja, limit: TokenizerLimits.maxTemplateBytes), as: UTF8.self)
         }
         for name in ["chat_template.json", "tokenizer_config.json"] {
             let path = folder + "/" + name
-            guard FileManager.default.fileExists(atPath: path) else { continue }
-            let data = Data(try readFile(path, limit: TokenizerLimits.maxConfigurationBytes))
-            if let template = try? JSONDecoder().decode(TemplateHolder.self, from: data).chat_template {
+            guard FileSystem.exists(path) else { continue }
+            let text = try readFile(path, limit: TokenizerLimits.maxConfigurationBytes)
+            if case .object(let members) = try? JSONValue(parsing: text),
+                case .string(let template) = members["chat_template"]
+            {
                 return template
             }
         }
         return nil
     }
-
-    private struct TemplateHolder: Decodable {
-        /// The key's spelling in the file.
-        let chat_template: String?
-    }
 }
 
-private func lastComponent(_ path: String) -> String { URL(filePath: path).lastPathComponent }
+private func lastComponent(_ path: String) -> String {
+    path.split(separator: "/").last.map(String.init) ?? path
+}
 
 /// The bytes of a regular file of at most `limit` bytes.
 func readFile(_ path: String, limit: Int) throws(ThimbleError) -> [UInt8] {

@@ -1,5 +1,6 @@
 //! How near weights that pass from the file come to what their disk can do.
 
+internal import HostSystem
 internal import ModelFile
 internal import Models
 
@@ -65,17 +66,17 @@ struct Lap {
 
 /// When a stage began, and what had been read of the file by then.
 struct Mark {
-    private var start: ContinuousClock.Instant
+    private var start: Moment
     private var before: ReadTally
 
     init(_ file: ModelFile) {
         before = file.reads.tally
-        start = ContinuousClock.now
+        start = Moment.now
     }
 
     /// Ends the stage, and begins the next.
     mutating func lap(_ file: ModelFile) -> Lap {
-        let (now, tally) = (ContinuousClock.now, file.reads.tally)
+        let (now, tally) = (Moment.now, file.reads.tally)
         let reads = tally - before
         defer { (start, before) = (now, tally) }
         return Lap(

@@ -1,6 +1,7 @@
 //! How fast a model runs here.
 
 internal import Documents
+internal import HostSystem
 internal import Models
 public import Tensors
 
@@ -229,7 +230,7 @@ extension Engine {
         let store = try featureCache().store
         var together = 0
         var first = 0
-        let start = ContinuousClock.now
+        let start = Moment.now
         for index in images.indices {
             let (image, features) = images[index]
             batch.append(image.pixels, try cut(of: image), as: features)

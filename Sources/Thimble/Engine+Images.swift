@@ -1,6 +1,7 @@
 //! Images to visual tokens.
 
 internal import Documents
+internal import HostSystem
 internal import ModelFile
 internal import Models
 internal import Tensors
@@ -91,7 +92,7 @@ extension Engine {
                         shouldStop: shouldStop, receive: receive)
                 else { return nil }
             }
-            let start = ContinuousClock.now
+            let start = Moment.now
             if try featureCache().find(span.features) != nil {
                 held.append(span)
             } else {
@@ -109,7 +110,7 @@ extension Engine {
         _ waiting: inout [InputSequence.ImageSpan], holding held: inout HeldFeatures,
         _ report: inout ImageReport, shouldStop: () -> Bool
     ) throws(ThimbleError) -> Bool {
-        let start = ContinuousClock.now
+        let start = Moment.now
         guard try encodeBatch(shouldStop: shouldStop) else { return false }
         report.seconds += start.duration(to: .now).seconds
         report.encoded += waiting.count

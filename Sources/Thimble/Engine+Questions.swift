@@ -1,6 +1,7 @@
 //! What a second question about the same pages costs, beside the first one.
 
 internal import Documents
+internal import HostSystem
 internal import Memory
 internal import Models
 
@@ -51,7 +52,7 @@ extension Engine {
 
     /// A question that `seed` decides, in a sequence of its own.
     private func ask(_ seed: Int, about images: [RGBImage]) throws(ThimbleError) -> QuestionTiming {
-        let start = ContinuousClock.now
+        let start = Moment.now
         var inputs = InputSequence()
         for index in 0..<Self.openingTokens { inputs.append(arbitraryToken(index)) }
         for image in images { inputs.append(try features(of: image), token: imageToken ?? 0) }

@@ -2,7 +2,7 @@
 
 internal import CPUBackend
 public import Documents
-internal import FoundationEssentials
+internal import HostSystem
 public import Memory
 public import ModelFile
 internal import Models
@@ -57,8 +57,7 @@ public final class Engine {
         modelPath: String, options: EngineOptions, vulkan: VulkanAccess, ledger: Ledger? = nil,
         progress: (Double) -> Void = { _ in }
     ) throws(ThimbleError) {
-        let clock = ContinuousClock()
-        let start = clock.now
+        let start = Moment.now
         path = modelPath
         let threads = try Self.threadCount(options)
         try Self.checkSpill(options)
@@ -109,7 +108,7 @@ public final class Engine {
         // A fault of what is only queued belongs here, not to the first answer.
         try translating(modelPath) { () throws(BackendError) in try backend.synchronize() }
         opened.savePipelines()
-        loadSeconds = start.duration(to: clock.now).seconds
+        loadSeconds = start.duration(to: Moment.now).seconds
     }
 
     deinit { opened.savePipelines() }

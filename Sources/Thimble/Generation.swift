@@ -1,6 +1,7 @@
 //! One answer: prefill, then token after token.
 
 internal import Documents
+internal import HostSystem
 internal import ModelFile
 internal import Models
 internal import Tokenizers
@@ -33,10 +34,9 @@ public final class Generation {
     private var source: TokenSource?
     private var watch: ThermalWatch?
 
-    private let clock = ContinuousClock()
-    private let start: ContinuousClock.Instant
-    private var firstToken: ContinuousClock.Instant?
-    private var end: ContinuousClock.Instant?
+    private let start: Moment
+    private var firstToken: Moment?
+    private var end: Moment?
     private var text = ""
     private var generated = 0
     private var cachedTokens = 0
@@ -51,7 +51,7 @@ public final class Generation {
         joins: Bool
     ) throws(ThimbleError) {
         try options.sampling.validate()
-        start = clock.now
+        start = Moment.now
         promptTokens = try session.countFitting(prompt, images)
         let tokenizer = try session.engine.requireTokenizer()
         detokenizer = Detokenizer(tokenizer, skipsSpecialTokens: !options.showsSpecialTokens)
@@ -93,7 +93,7 @@ public final class Generation {
     /// Ends the answer, where it has not, and adds it to the conversation as far as it came.
     public func finish() -> GenerationResult {
         if finishReason == nil { stop(.cancelled) }
-        let end = self.end ?? clock.now
+        let end = self.end ?? Moment.now
         if joins { session.append(Message(.assistant, text)) }
         return GenerationResult(
             text: text, finishReason: finishReason ?? .cancelled, promptTokens: promptTokens,
@@ -142,7 +142,7 @@ public final class Generation {
         guard let token = try source?.next(session.inputs, session.sequence, shouldStop) else {
             return rest(.cancelled)
         }
-        if firstToken == nil { firstToken = clock.now }
+        if firstToken == nil { firstToken = Moment.now }
         generated += 1
         if engine.endOfSequence.contains(token) { return rest(.stop, token) }
         let (piece, isStopped) = stops.push(detokenizer.append(token))
@@ -169,7 +169,7 @@ public final class Generation {
     }
 
     private func stop(_ reason: FinishReason) {
-        end = clock.now
+        end = Moment.now
         finishReason = reason
         endSource()
     }

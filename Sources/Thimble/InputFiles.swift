@@ -1,7 +1,7 @@
 //! Page settings in, pages out: the files beside documents and models.
 
 public import Documents
-internal import FoundationEssentials
+internal import JSON
 public import Memory
 public import ModelFile
 internal import Models
@@ -42,46 +42,15 @@ extension PageSettings {
     /// Throws `invalidArgument` for unknown keys and values out of range.
     public func overlaid(json: String) throws(ThimbleError) -> PageSettings {
         do {
-            let own = try JSONDecoder().decode([String: SettingValue].self, from: JSONEncoder().encode(self))
-            let other = try JSONDecoder().decode([String: SettingValue].self, from: Data(json.utf8))
-            return try PageSettings(json: [UInt8](JSONEncoder().encode(own.merging(other) { $1 })))
+            let own = try JSONValue(parsing: Array(JSONText().text(of: self).utf8))
+            let other = try JSONValue(parsing: Array(json.utf8))
+            // What is no object is refused with whatever is said of it.
+            guard case .object(let kept) = own, case .object(let stated) = other else {
+                return try PageSettings(other)
+            }
+            return try PageSettings(.object(kept.merging(stated) { $1 }))
         } catch {
             throw ThimbleError(.invalidArgument, "[pages] of the budget: \(error)")
-        }
-    }
-}
-
-/// The value of a page setting, whatever its kind.
-private enum SettingValue: Codable {
-    case truth(Bool)
-    case whole(Int)
-    case number(Double)
-    case text(String)
-    case texts([String])
-
-    init(from decoder: any Decoder) throws {
-        let value = try decoder.singleValueContainer()
-        if let truth = try? value.decode(Bool.self) {
-            self = .truth(truth)
-        } else if let whole = try? value.decode(Int.self) {
-            self = .whole(whole)
-        } else if let number = try? value.decode(Double.self) {
-            self = .number(number)
-        } else if let text = try? value.decode(String.self) {
-            self = .text(text)
-        } else {
-            self = .texts(try value.decode([String].self))
-        }
-    }
-
-    func encode(to encoder: any Encoder) throws {
-        var value = encoder.singleValueContainer()
-        switch self {
-        case .truth(let truth): try value.encode(truth)
-        case .whole(let whole): try value.encode(whole)
-        case .number(let number): try value.encode(number)
-        case .text(let text): try value.encode(text)
-        case .texts(let texts): try value.encode(texts)
         }
     }
 }

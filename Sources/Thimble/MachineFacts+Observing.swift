@@ -2,8 +2,8 @@
 
 internal import CPUBackend
 internal import Documents
-internal import FoundationEssentials
 internal import Glibc
+internal import HostSystem
 public import Memory
 internal import ModelFile
 internal import VulkanCompute
@@ -52,7 +52,7 @@ extension MachineFacts {
         (devices, vulkanFault) = DeviceDescription.list()
         hasVulkanLoader = VulkanInstance.hasLoader
         driverManifests = Self.manifestFolders(environment).flatMap { folder in
-            folder.hasSuffix(".json") ? [folder].filter(Self.exists) : Self.names(in: folder, ".json")
+            folder.hasSuffix(".json") ? [folder].filter(FileSystem.exists) : Self.names(in: folder, ".json")
         }
         renderNodes = Self.names(in: "/dev/dri").filter { $0.hasPrefix("/dev/dri/render") }.map {
             RenderNode(path: $0, mayBeOpened: unsafe access($0, R_OK | W_OK) == 0)
@@ -77,7 +77,7 @@ extension MachineFacts {
         hostLimit = [budget.memory.host, budget.memory.total].compactMap { $0?.bytes }.min()
         installedMemory = max(0, sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE)))
         availableMemory = Self.available(
-            information: (try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8)) ?? "")
+            information: SystemText.contents(of: "/proc/meminfo") ?? "")
         groupLimit = MemorySize.groupLimit
         var limit = rlimit()
         if unsafe getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0,
@@ -144,12 +144,11 @@ extension MachineFacts {
 // MARK: - Files
 
 extension MachineFacts {
-    private static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
-
     /// The paths of what lies in a folder and ends so, in order.
     private static func names(in folder: String, _ suffix: String = "") -> [String] {
-        ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).filter { $0.hasSuffix(suffix) }
-            .sorted().map { "\(folder)/\($0)" }
+        (FileSystem.names(in: folder) ?? []).filter { $0.hasSuffix(suffix) }.sorted().map {
+            "\(folder)/\($0)"
+        }
     }
 
     /// The path of a program in a folder, where this user may run it.
@@ -163,10 +162,10 @@ extension MachineFacts {
         var folder = Folder(purpose, path: path)
         folder.allowedByteCount = allowed
         var nearest = path
-        while !exists(nearest), let slash = nearest.lastIndex(of: "/") {
+        while !FileSystem.exists(nearest), let slash = nearest.lastIndex(of: "/") {
             nearest = slash == nearest.startIndex ? "/" : String(nearest[..<slash])
         }
-        if !exists(nearest) { nearest = "." }
+        if !FileSystem.exists(nearest) { nearest = "." }
         switch DirectProbe.write(in: nearest) {
         case .success(let readsDirectly): folder.readsDirectly = readsDirectly
         case .failure(let fault): folder.fault = "\(path): no file can be made in \(nearest): \(fault.text)"

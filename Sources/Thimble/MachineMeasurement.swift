@@ -1,7 +1,7 @@
 //! Measures this machine: what `thimble devices --measure` keeps, and plans are predicted with.
 
 internal import CPUBackend
-internal import FoundationEssentials
+internal import HostSystem
 public import Memory
 internal import ModelFile
 internal import Tensors
@@ -27,11 +27,11 @@ extension MachineProfile {
     public static func measure(
         _ options: MeasurementOptions = MeasurementOptions(), progress: (Double) -> Void = { _ in }
     ) throws(ThimbleError) -> MachineProfile {
-        try measure(options, in: CacheFolder.url(), progress: progress)
+        try measure(options, in: CacheFolder.path(), progress: progress)
     }
 
     static func measure(
-        _ options: MeasurementOptions, in folder: URL?, progress: (Double) -> Void = { _ in }
+        _ options: MeasurementOptions, in folder: String?, progress: (Double) -> Void = { _ in }
     ) throws(ThimbleError) -> MachineProfile {
         var engineOptions = EngineOptions()
         engineOptions.threadCount = options.threadCount
@@ -42,7 +42,7 @@ extension MachineProfile {
         let backend = CPUBackend(threadCount: threads)
         var profile = MachineProfile(
             processor: processorName, kernels: backend.variant, coreCount: CoreCount.available,
-            threadCount: backend.threadCount, takenAt: Date.now.ISO8601Format())
+            threadCount: backend.threadCount, takenAt: CalendarTime.iso8601(CalendarTime.now))
         let files = try SampleFiles(options.modelPath, in: folder, isQuick: options.seconds < 1)
         var measurement = try Measurement(files, backend, seconds: options.seconds)
         try measurement.run(progress)
@@ -100,7 +100,6 @@ private struct Measurement {
     private let threadCount: Int
     /// Seconds for each case of a round.
     private let patience: Double
-    private let clock = ContinuousClock()
 
     private var weights: [(byteCount: Int, layerCount: Int, timed: Case)] = []
     /// One row through a layer whose weights take no time.
@@ -186,7 +185,7 @@ private struct Measurement {
     /// median would leave out; and of all slices the median, which leaves out what comes now and then.
     private func time(_ timed: inout Case) {
         timed.run()
-        let start = clock.now
+        let start = Moment.now
         var (sliceStart, now) = (start, start)
         repeat {
             var count = 0
@@ -194,7 +193,7 @@ private struct Measurement {
             repeat {
                 timed.run()
                 count += 1
-                now = clock.now
+                now = Moment.now
                 seconds = sliceStart.duration(to: now).seconds
             } while seconds < min(Self.slice, patience)
             timed.seconds.append(seconds / Double(count))

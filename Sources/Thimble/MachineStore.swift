@@ -1,6 +1,7 @@
 //! Where the profile of this machine is kept between runs.
 
-internal import FoundationEssentials
+internal import HostSystem
+internal import JSON
 public import Memory
 
 extension MachineProfile {
@@ -8,20 +9,18 @@ extension MachineProfile {
     static let maximumFileByteCount = 64 << 10
 
     /// The file of this machine's profile: in the user's cache folder; nil where there is none.
-    static func file(in folder: URL? = CacheFolder.url()) -> URL? { folder?.appending(path: "machine.json") }
+    static func file(in folder: String? = CacheFolder.path()) -> String? {
+        folder.map { "\($0)/machine.json" }
+    }
 
     /// What was measured of this machine and kept; nil where nothing was. A file that is damaged, of another
     /// form or another machine's is as none.
-    public static func stored() -> MachineProfile? { stored(in: CacheFolder.url()) }
+    public static func stored() -> MachineProfile? { stored(in: CacheFolder.path()) }
 
-    static func stored(in folder: URL?) -> MachineProfile? {
-        guard let url = file(in: folder),
-            let bytes = try? readFile(url.path, limit: maximumFileByteCount)
-        else { return nil }
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        guard let profile = try? decoder.decode(MachineProfile.self, from: Data(bytes)), profile.isSound,
-            profile.processor == processorName
+    static func stored(in folder: String?) -> MachineProfile? {
+        guard let path = file(in: folder), let bytes = try? readFile(path, limit: maximumFileByteCount),
+            let profile = try? JSONValue(parsing: bytes).decoded(as: MachineProfile.self, keys: .snakeCase),
+            profile.isSound, profile.processor == processorName
         else { return nil }
         return profile
     }
@@ -30,30 +29,31 @@ extension MachineProfile {
     ///
     /// Throws `cannotCreate` where there is no folder for it.
     @discardableResult
-    public func store() throws(ThimbleError) -> String { try store(in: CacheFolder.url()) }
+    public func store() throws(ThimbleError) -> String { try store(in: CacheFolder.path()) }
 
     @discardableResult
-    func store(in folder: URL?) throws(ThimbleError) -> String {
-        guard let folder, let url = Self.file(in: folder) else {
+    func store(in folder: String?) throws(ThimbleError) -> String {
+        guard let folder, let path = Self.file(in: folder) else {
             throw ThimbleError(
                 .cannotCreate, "no folder for machine.json; set XDG_CACHE_HOME or HOME to a path")
         }
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         do {
-            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            let text = try JSONText(keys: .snakeCase, isIndented: true).text(of: self)
+            // A folder that cannot be made takes no file.
+            _ = FileSystem.makeFolder(folder)
             // Beside the old file, then in its place: a run that starts meanwhile reads one of both.
-            try encoder.encode(self).write(to: url, options: .atomic)
+            let file = try ReplacingFile(path: path)
+            try file.write(Array(text.utf8), at: 0)
+            try file.commit()
         } catch {
-            throw ThimbleError(.cannotCreate, "\(url.path): cannot be written; set XDG_CACHE_HOME")
+            throw ThimbleError(.cannotCreate, "\(path): cannot be written; set XDG_CACHE_HOME")
         }
-        return url.path
+        return path
     }
 
     /// What this machine's processor calls itself: its model, or on boards that name none the board.
     static let processorName: String = name(
-        information: (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? "")
+        information: SystemText.contents(of: "/proc/cpuinfo") ?? "")
 
     /// The name in the text of /proc/cpuinfo. x86 has `model name`, boards have `Model` or `Hardware`, and
     /// other ARM machines the numbers of the design.

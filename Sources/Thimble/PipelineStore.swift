@@ -1,6 +1,6 @@
 //! Where compiled shaders are kept between runs: a file a device in the user's cache folder.
 
-internal import FoundationEssentials
+internal import HostSystem
 
 /// The files of pipeline caches. What is damaged or cannot be written is no error: shaders are compiled anew.
 struct PipelineStore {
@@ -8,27 +8,29 @@ struct PipelineStore {
     static let maximumByteCount = 64 << 20
 
     /// Where the files are, made when there is something to keep; nil keeps nothing.
-    let folder: URL?
+    let folder: String?
 
-    init(folder: URL?) { self.folder = folder }
+    init(folder: String?) { self.folder = folder }
 
     /// In the user's cache folder.
-    init(environment: [String: String] = ProcessInfo.processInfo.environment) {
-        folder = CacheFolder.url(environment)
+    init(environment: [String: String] = ProcessEnvironment.variables) {
+        folder = CacheFolder.path(environment: environment)
     }
 
     /// What was kept for a device, told by its identifier; nothing where there is none, or cannot be.
     func read(for device: String) -> [UInt8] {
-        guard let url = file(for: device) else { return [] }
-        return (try? readFile(url.path, limit: Self.maximumByteCount)) ?? []
+        guard let path = file(for: device) else { return [] }
+        return (try? readFile(path, limit: Self.maximumByteCount)) ?? []
     }
 
     func write(_ bytes: [UInt8], for device: String) {
-        guard let folder, let url = file(for: device), bytes.count <= Self.maximumByteCount else { return }
-        try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        // Beside the old file, then in its place: a run that starts meanwhile reads one of both.
-        try? Data(bytes).write(to: url, options: .atomic)
+        guard let folder, let path = file(for: device), bytes.count <= Self.maximumByteCount,
+            FileSystem.makeFolder(folder),
+            // Beside the old file, then in its place: a run that starts meanwhile reads one of both.
+            let file = try? ReplacingFile(path: path), (try? file.write(bytes, at: 0)) != nil
+        else { return }
+        try? file.commit()
     }
 
-    func file(for device: String) -> URL? { folder?.appending(path: "pipelines-\(device).bin") }
+    func file(for device: String) -> String? { folder.map { "\($0)/pipelines-\(device).bin" } }
 }

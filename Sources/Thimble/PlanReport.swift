@@ -62,7 +62,7 @@ public struct PlanReport: Encodable {
     public var text: String { lines.map { $0 + "\n" }.joined() }
 
     /// One JSON object on one line.
-    public func json() throws(ThimbleError) -> String { try JSONText.line(self) }
+    public func json() throws(ThimbleError) -> String { try ReportLine.json(self) }
 
     private var lines: [String] {
         let width = ((items.map(\.name) + ["layers on the CPU"]).map(\.count).max() ?? 0) + 2

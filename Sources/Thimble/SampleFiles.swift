@@ -1,7 +1,7 @@
 //! The files that a disk and a decompressor are measured with.
 
-internal import FoundationEssentials
 internal import Glibc
+internal import HostSystem
 internal import ModelFile
 
 /// The file whose disk is measured, and two model files that hold nothing but blocks of a kind. What was
@@ -19,34 +19,35 @@ final class SampleFiles {
     let packed: ModelFile
     let plain: ModelFile
     let rawByteCount: Int
-    private let folder: URL
+    private let folder: String
 
     /// Writes what is needed into a folder within `folder`, or within the system's for temporary files where
     /// that is nil; less of it where time is short.
-    init(_ modelPath: String?, in folder: URL?, isQuick: Bool) throws(ThimbleError) {
-        let parent = folder ?? FileManager.default.temporaryDirectory
-        let folder = parent.appending(path: "measuring-\(UUID().uuidString)")
-        do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
+    init(_ modelPath: String?, in folder: String?, isQuick: Bool) throws(ThimbleError) {
+        let parent = folder ?? FileSystem.temporaryFolder
+        // The process and a random number make the name one that nothing has.
+        let folder = "\(parent)/measuring-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+        guard FileSystem.makeFolder(folder) else {
             throw ThimbleError(
-                .cannotCreate, "\(parent.path): takes no folder to measure in; set XDG_CACHE_HOME")
+                .cannotCreate, "\(parent): takes no folder to measure in; set XDG_CACHE_HOME")
         }
         rawByteCount = isQuick ? 2 << 20 : 16 << 20
-        let diskFile = modelPath ?? folder.appending(path: "disk").path
+        let diskFile = modelPath ?? "\(folder)/disk"
         do throws(ThimbleError) {
             packed = try Self.model(folder, "packed", byteCount: rawByteCount, Self.codes)
             plain = try Self.model(folder, "plain", byteCount: rawByteCount, Self.noise)
             if modelPath == nil { try Self.write(isQuick ? 4 << 20 : Self.diskBytes, to: diskFile) }
             disk = try translating { () throws(ModelFileError) in try DiskSample(path: diskFile) }
         } catch {
-            try? FileManager.default.removeItem(at: folder)
+            FileSystem.remove(folder)
             throw error
         }
-        diskPath = URL(filePath: modelPath ?? parent.path).standardizedFileURL.path
+        diskPath = FileSystem.absolute(modelPath ?? parent)
         self.diskFile = diskFile
         self.folder = folder
     }
 
-    deinit { try? FileManager.default.removeItem(at: folder) }
+    deinit { FileSystem.remove(folder) }
 
     /// The number of the device that the measured file lies on.
     var device: String {
@@ -59,9 +60,9 @@ final class SampleFiles {
     }
 
     private static func model(
-        _ folder: URL, _ name: String, byteCount: Int, _ bytes: (Int) -> [UInt8]
+        _ folder: String, _ name: String, byteCount: Int, _ bytes: (Int) -> [UInt8]
     ) throws(ThimbleError) -> ModelFile {
-        let path = folder.appending(path: "\(name).thimble").path
+        let path = "\(folder)/\(name).thimble"
         return try translating { () throws(ModelFileError) in
             var writer = try ModelFileWriter(path: path)
             try writer.appendData("blocks", bytes(byteCount))

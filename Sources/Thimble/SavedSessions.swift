@@ -1,6 +1,6 @@
 //! The sessions that a user has saved, by name.
 
-internal import FoundationEssentials
+internal import HostSystem
 public import SessionFiles
 
 /// A saved session, as a look into the folder shows it.
@@ -44,7 +44,7 @@ public struct SavedSessions: Sendable {
     }
 
     static func usualFolder(
-        environment: [String: String] = ProcessInfo.processInfo.environment
+        environment: [String: String] = ProcessEnvironment.variables
     ) -> String? {
         if let state = environment["XDG_STATE_HOME"], state.hasPrefix("/") {
             return "\(state)/thimble/sessions"

@@ -1,7 +1,7 @@
 //! Sparing a machine: a generation waits while a sensor says that it is too hot or takes too much power.
 
-internal import FoundationEssentials
 internal import Glibc
+internal import HostSystem
 public import Memory
 
 /// What is watched, and the values that are not to be passed.
@@ -18,7 +18,7 @@ public struct ThermalGovernor: Sendable {
 
         /// The value now; nil where the file cannot be read, or holds no number.
         var value: Double? {
-            guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }
+            guard let text = SystemText.contents(of: path) else { return nil }
             return text.split(whereSeparator: \.isWhitespace).first.flatMap { Double($0) }.map { $0 * scale }
         }
     }
@@ -59,19 +59,18 @@ public struct ThermalGovernor: Sendable {
 /// A governor at work: asks the sensors from time to time, and waits while they are above.
 struct ThermalWatch {
     private let governor: ThermalGovernor
-    private let clock = ContinuousClock()
-    private var nextLook: ContinuousClock.Instant
+    private var nextLook: Moment
 
     init(_ governor: ThermalGovernor) {
         self.governor = governor
-        nextLook = clock.now
+        nextLook = Moment.now
     }
 
     /// Returns when work may go on, or `shouldStop` says so.
     mutating func wait(_ shouldStop: () -> Bool) {
-        if clock.now < nextLook { return }
+        if Moment.now < nextLook { return }
         while governor.isExceeded, !shouldStop() { Self.sleep(governor.interval) }
-        nextLook = clock.now + governor.interval
+        nextLook = Moment.now + governor.interval
     }
 
     private static func sleep(_ duration: Duration) {

@@ -1,6 +1,7 @@
 //! `thimble convert`: checkpoints to model files.
 
 public import ArgumentParser
+internal import HostSystem
 public import Thimble
 
 extension WeightChoice: ExpressibleByArgument {}
@@ -81,7 +82,7 @@ struct ConvertCommand: ParsableCommand {
         options.licence = licence
         options.threadCount = try threads ?? Environment.threads()
         let source = source
-        let start = ContinuousClock.now
+        let start = Moment.now
         let report = try Interrupt.awaited { () throws(ThimbleError) in
             var bar = ProgressBar("convert")
             return try convert(

@@ -1,6 +1,6 @@
 //! The model that `read` takes when none is named.
 
-import FoundationEssentials
+import HostSystem
 
 /// Finds a model file.
 enum DefaultModel {
@@ -19,7 +19,7 @@ enum DefaultModel {
     /// package), or where an installation puts it; nil where there is none.
     static var bundled: String? {
         var candidates = ["Models/\(name)"]
-        if let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") {
+        if let program = FileSystem.program {
             var folder = program.parentFolder
             candidates.append("\(folder.parentFolder)/share/thimble/\(name)")
             // .build/TRIPLE/release/thimble is four levels below the package's folder.
@@ -28,7 +28,7 @@ enum DefaultModel {
                 candidates.append("\(folder)/Models/\(name)")
             }
         }
-        return candidates.first { FileManager.default.fileExists(atPath: $0) }
+        return candidates.first(where: FileSystem.exists)
     }
 }
 

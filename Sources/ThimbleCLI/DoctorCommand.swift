@@ -1,7 +1,7 @@
 //! `thimble doctor`: what keeps this machine from its best, and how to mend it.
 
 import ArgumentParser
-import FoundationEssentials
+import HostSystem
 import Thimble
 
 struct DoctorCommand: ParsableCommand {
@@ -39,7 +39,7 @@ struct DoctorCommand: ParsableCommand {
             MachineFacts.observe(
                 MachineFacts.Subject(
                     model: model ?? Environment.model ?? DefaultModel.bundled, budget: budget,
-                    environment: ProcessInfo.processInfo.environment)
+                    environment: ProcessEnvironment.variables)
             ).findings)
         if json {
             try JSONLine.write(report)

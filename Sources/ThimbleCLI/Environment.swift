@@ -1,6 +1,6 @@
 //! Settings from the environment: a flag wins over them, they win over what is built in.
 
-import FoundationEssentials
+import HostSystem
 import Thimble
 
 /// The variables that the program reads.
@@ -36,7 +36,7 @@ enum Environment {
 
     /// An empty variable is an absent one.
     private static func text(_ name: String) -> String? {
-        guard let value = ProcessInfo.processInfo.environment[name], !value.isEmpty else { return nil }
+        guard let value = ProcessEnvironment.variables[name], !value.isEmpty else { return nil }
         return value
     }
 

@@ -1,5 +1,6 @@
 //! How the program ends: exit statuses after sysexits.h, and the one place that maps errors to them.
 
+import TextSearch
 import Thimble
 
 /// The exit statuses of the program.
@@ -82,7 +83,7 @@ struct Failure: Error {
     var advice: String? {
         guard let message, let mend = status.usualMend else { return message }
         // What follows may also be a limit, or what there is instead: no more than facts.
-        let last = message.split(separator: "; ").dropFirst().last
+        let last = message.pieces(between: "; ").dropFirst().last
         let isMend = last.map { clause in
             !["the limit is", "supported are"].contains { clause.hasPrefix($0) }
         }

@@ -6,6 +6,6 @@ import Thimble
 enum JSONLine {
     /// Writes `value`: keys in snake_case, sorted.
     static func write(_ value: some Encodable) throws {
-        try StandardStream.output.write(JSONText.line(value))
+        try StandardStream.output.write(ReportLine.json(value))
     }
 }

@@ -1,7 +1,8 @@
 //! `thimble manual`, which help does not show: writes the manual pages that an installation has.
 
 import ArgumentParser
-import FoundationEssentials
+import HostSystem
+import JSON
 import Thimble
 
 struct ManualCommand: ParsableCommand {
@@ -18,11 +19,14 @@ struct ManualCommand: ParsableCommand {
     var output: String
 
     func run() throws {
-        let commands = try JSONDecoder().decode(CommandTree.self, from: Data(Program._dumpHelp().utf8))
+        let commands = try JSONValue(parsing: Array(Program._dumpHelp().utf8)).decoded(as: CommandTree.self)
         do {
-            try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+            // A folder that cannot be made takes no file.
+            _ = FileSystem.makeFolder(output)
             for page in ManualPage.pages(of: commands.command) {
-                try Data(page.text.utf8).write(to: URL(filePath: "\(output)/\(page.name).1"))
+                let file = try ReplacingFile(path: "\(output)/\(page.name).1")
+                try file.write(Array(page.text.utf8), at: 0)
+                try file.commit()
             }
         } catch {
             throw Failure(.cannotCreate, "\(output): cannot be written to; name another folder with -o")

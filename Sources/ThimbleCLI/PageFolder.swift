@@ -1,7 +1,7 @@
 //! The folder that `read --render-only` fills: all pages appear, or none.
 
-import FoundationEssentials
 import Glibc
+import HostSystem
 import Thimble
 
 /// Collects pages beside their places, and moves them there at the end.
@@ -14,15 +14,12 @@ struct PageFolder: ~Copyable {
 
     /// Makes the folder where it is missing.
     init(path: String) throws(Failure) {
-        var isFolder = false
-        let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
-        guard isFolder || !exists else {
+        let exists = FileSystem.exists(path)
+        guard FileSystem.isFolder(path) || !exists else {
             throw Failure(.cannotCreate, "\(path): is no folder; name another with -o")
         }
         let staging = "\(path)/.thimble-\(getpid()).partial"
-        do {
-            try FileManager.default.createDirectory(atPath: staging, withIntermediateDirectories: true)
-        } catch {
+        guard FileSystem.makeFolder(staging) else {
             throw Failure(.cannotCreate, "\(path): cannot be created or written; name another with -o")
         }
         self.path = path
@@ -31,8 +28,8 @@ struct PageFolder: ~Copyable {
     }
 
     deinit {
-        try? FileManager.default.removeItem(atPath: staging)
-        if isNew && !isCommitted { try? FileManager.default.removeItem(atPath: path) }
+        FileSystem.remove(staging)
+        if isNew && !isCommitted { FileSystem.remove(path) }
     }
 
     /// Adds the next page, as the bytes of a PNG.
@@ -52,7 +49,7 @@ struct PageFolder: ~Copyable {
             }
         }
         isCommitted = true
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        let names = FileSystem.names(in: path) ?? []
         let ours = Set((0..<pageCount).map(Self.name))
         return names.count { $0.hasPrefix("page_") && $0.hasSuffix(".png") && !ours.contains($0) }
     }

@@ -1,12 +1,13 @@
 //! Progress on standard error: one redrawn line on a terminal, a line for every tenth elsewhere.
 
+import HostSystem
 import Thimble
 
 /// Shows how far a task is. It shows nothing of a task that is over before `delay`.
 struct ProgressBar: ~Copyable {
     private let title: String
     private let delay: Duration
-    private let start = ContinuousClock.now
+    private let start = Moment.now
     private let isTerminal = StandardStream.error.isTerminal
     /// Hundredths on a terminal, tenths elsewhere; what is on show.
     private var shown = 0

@@ -1,7 +1,7 @@
 //! `thimble session`: the sessions that are saved.
 
 import ArgumentParser
-import FoundationEssentials
+import HostSystem
 import Thimble
 
 struct SessionCommand: ParsableCommand {
@@ -149,7 +149,7 @@ private struct SessionReport: Encodable {
     var lines: [String] {
         guard !sessions.isEmpty else { return ["no sessions in \(folder)"] }
         let width = (sessions.map(\.name.count).max() ?? 0) + 2
-        let now = Int(Date().timeIntervalSince1970)
+        let now = CalendarTime.now
         return sessions.map { entry in
             let start = entry.name + String(repeating: " ", count: width - entry.name.count)
             if let fault = entry.fault { return "\(start)\(entry.bytes.asBytes), cannot be read: \(fault)" }

@@ -1,5 +1,7 @@
 //! Telling a checkpoint's prompt format from its Jinja template.
 
+import TextSearch
+
 extension ChatFormat {
     /// The format that `template`, a checkpoint's Jinja chat template, stands for, or nil where none is
     /// known.
@@ -95,7 +97,8 @@ private struct TemplateLiterals {
     var haveProse: Bool {
         texts.contains { !Self.withoutTokens($0).isEmpty }
             || strings.contains {
-                let rest = Self.withoutTokens($0.replacing("\\n", with: " "), keepsInnerSpace: true)
+                let rest = Self.withoutTokens(
+                    $0.pieces(between: "\\n").joined(separator: " "), keepsInnerSpace: true)
                 return rest.contains { $0 == 0x20 || $0 >= 0x80 }
             }
     }
@@ -106,8 +109,8 @@ private struct TemplateLiterals {
 
     /// Whether a line break follows the last `<|assistant|>`, and no tag removes it.
     var generationPromptEndsLine: Bool {
-        guard let last = template.ranges(of: Array("<|assistant|>".utf8)).last else { return false }
-        let following = template[last.upperBound...]
+        let pieces = template[...].pieces(between: Array("<|assistant|>".utf8))
+        guard pieces.count > 1, let following = pieces.last else { return false }
         if following.starts(with: "\\n".utf8) { return true }
         guard following.first == 0x0A else { return false }
         let next = following.drop { Self.isWhiteSpace($0) }
@@ -150,7 +153,7 @@ private struct TemplateLiterals {
     private static func withoutTokens(_ text: String, keepsInnerSpace: Bool = false) -> [UInt8] {
         var rest: [UInt8] = []
         var isInToken = false
-        for byte in text.replacing("[gMASK]", with: "").utf8 {
+        for byte in text.pieces(between: "[gMASK]").joined().utf8 {
             if byte == UInt8(ascii: "<") { isInToken = true }
             if !isInToken { rest.append(byte) }
             if byte == UInt8(ascii: ">") { isInToken = false }
@@ -158,18 +161,5 @@ private struct TemplateLiterals {
         let trimmed = rest.drop(while: isWhiteSpace)
         let end = trimmed.lastIndex { !isWhiteSpace($0) }.map { $0 + 1 } ?? trimmed.startIndex
         return trimmed[..<end].filter { keepsInnerSpace || !isWhiteSpace($0) }
-    }
-}
-
-extension ArraySlice<UInt8> {
-    /// Where `pattern`, which is short, first stands. The standard library's search is written for all
-    /// collections and takes many times as long.
-    fileprivate func firstPlace(of pattern: [UInt8]) -> Range<Int>? {
-        guard pattern.count <= count else { return nil }
-        for start in startIndex...(endIndex - pattern.count)
-        where self[start] == pattern[0] && self[start..<start + pattern.count].elementsEqual(pattern) {
-            return start..<start + pattern.count
-        }
-        return nil
     }
 }

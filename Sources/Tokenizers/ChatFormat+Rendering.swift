@@ -1,5 +1,7 @@
 //! Rendering conversations to parts, turn by turn.
 
+import TextSearch
+
 extension ChatFormat {
     /// The parts of a conversation, in order. Joined, their texts are what the family's Jinja template
     /// writes.
@@ -139,16 +141,9 @@ private struct ThoughtfulAnswer {
     var rest: String
 
     init(_ text: String) {
-        let pieces = Self.split(text, by: "</think>")
-        if pieces.count > 1 { thinking = Self.stripped(Self.split(pieces[0], by: "<think>").last ?? "") }
+        let pieces = text.pieces(between: "</think>")
+        if pieces.count > 1 { thinking = Self.stripped(pieces[0].pieces(between: "<think>").last ?? "") }
         rest = Self.stripped(pieces.last ?? "")
-    }
-
-    private static func split(_ text: String, by separator: String) -> [String] {
-        // Bytes are searched: characters of a string may join the separator's with what follows it.
-        Array(text.utf8).split(separator: Array(separator.utf8), omittingEmptySubsequences: false).map {
-            String(decoding: $0, as: UTF8.self)
-        }
     }
 
     /// `text` without what Python's `str.strip` takes for white space.

@@ -1,6 +1,6 @@
 //! Reading HuggingFace's tokenizer.json: everything it can ask for is either done or refused by name.
 
-import FoundationEssentials
+import JSON
 
 extension Tokenizer {
     /// Reads a tokenizer.json: a byte-level BPE model with one of the known split patterns.
@@ -14,7 +14,7 @@ extension Tokenizer {
         }
         let file: TokenizerFile
         do {
-            file = try JSONDecoder().decode(TokenizerFile.self, from: Data(json))
+            file = try JSONValue(parsing: json).decoded()
         } catch {
             throw TokenizerError("tokenizer.json cannot be read: \(Self.explanation(error)).")
         }

@@ -30,10 +30,21 @@ struct PipelineLibrary: ~Copyable {
         guard let shader = unsafe thimble_shader_named(key.shader) else {
             preconditionFailure("no shader \(key.shader)")
         }
-        let code = unsafe UnsafeBufferPointer(
-            start: shader.pointee.words, count: shader.pointee.byte_count / 4)
-        let pipeline = unsafe try ComputePipeline(
-            device, code: code, constants: key.constants, subgroupSize: Int(key.constants[1]), cache: cache)
+        // Only what a pipeline is made of is unpacked, and goes when that is made.
+        let wordCount = unsafe shader.pointee.byte_count / 4
+        var isUnpacked = false
+        let words = unsafe [UInt32](unsafeUninitializedCapacity: wordCount) { words, count in
+            isUnpacked = unsafe thimble_shader_unpack(shader, words.baseAddress)
+            count = isUnpacked ? wordCount : 0
+        }
+        guard isUnpacked else {
+            throw VulkanError(.outOfMemory, "no memory to unpack the shader \(key.shader)")
+        }
+        let pipeline = unsafe try words.withUnsafeBufferPointer { code throws(VulkanError) in
+            unsafe try ComputePipeline(
+                device, code: code, constants: key.constants, subgroupSize: Int(key.constants[1]),
+                cache: cache)
+        }
         pipelines[key] = pipeline
         isChanged = true
         return pipeline

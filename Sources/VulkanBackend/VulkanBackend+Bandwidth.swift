@@ -2,6 +2,7 @@
 //! held against.
 
 internal import CShaders
+internal import HostSystem
 public import Tensors
 internal import VulkanCompute
 
@@ -34,14 +35,13 @@ extension VulkanBackend {
     }
 
     private func secondsToCopy(_ host: DeviceBuffer, to target: DeviceBuffer) throws(VulkanError) -> Double {
-        let clock = ContinuousClock()
         var fastest = Duration.seconds(1 << 20)
         try wait()
         for _ in 0..<Self.readPasses {
-            let start = clock.now
+            let start = Moment.now
             stream.copy(from: host, at: 0, to: target, at: 0, byteCount: host.byteCount)
             try wait()
-            fastest = min(fastest, start.duration(to: clock.now))
+            fastest = min(fastest, start.duration(to: Moment.now))
         }
         return Double(fastest.components.seconds) + Double(fastest.components.attoseconds) * 1e-18
     }

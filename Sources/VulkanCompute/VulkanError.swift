@@ -21,7 +21,12 @@ public struct VulkanError: Error, Equatable, CustomStringConvertible {
     /// What it said, as its number; 0 where it said nothing.
     public let result: Int32
 
-    init(_ code: Code, _ description: String, result: VkResult = VK_SUCCESS) {
+    /// A fault that Vulkan had no part in, of whoever uses a device.
+    public init(_ code: Code, _ description: String) {
+        self.init(code, description, result: VK_SUCCESS)
+    }
+
+    init(_ code: Code, _ description: String, result: VkResult) {
         self.code = code
         self.description = description
         self.result = result.rawValue

@@ -24,16 +24,16 @@ private func profile(processor: String = MachineProfile.processorName) -> Machin
 @Suite struct MachineStoreTests {
     @Test func aProfileIsReadAsItWasKept() throws {
         let folder = try TemporaryDirectory()
-        let cache = folder.url.appending(path: "a/b")
+        let cache = folder.path("a/b")
         #expect(MachineProfile.stored(in: cache) == nil, "nothing is there yet")
         let path = try profile().store(in: cache)
-        #expect(path == cache.appending(path: "machine.json").path)
+        #expect(path == cache + "/machine.json")
         #expect(MachineProfile.stored(in: cache) == profile())
         var other = profile()
         other.fourBitProducts = 5
         try other.store(in: cache)
         #expect(MachineProfile.stored(in: cache) == other, "the newer one counts")
-        #expect(try FileManager.default.contentsOfDirectory(atPath: cache.path) == ["machine.json"])
+        #expect(try FileManager.default.contentsOfDirectory(atPath: cache) == ["machine.json"])
     }
 
     @Test func withoutAFolderNothingIsKept() throws {
@@ -43,24 +43,24 @@ private func profile(processor: String = MachineProfile.processorName) -> Machin
         let folder = try TemporaryDirectory()
         let file = try folder.write([1], to: "file")
         let blocked = #expect(throws: ThimbleError.self) {
-            try profile().store(in: URL(filePath: file).appending(path: "thimble"))
+            try profile().store(in: file + "/thimble")
         }
         #expect(blocked?.code == .cannotCreate && blocked?.message.contains("machine.json") == true)
     }
 
     @Test func anotherMachinesProfileIsAsNone() throws {
         let folder = try TemporaryDirectory()
-        try profile(processor: "another").store(in: folder.url)
-        #expect(MachineProfile.stored(in: folder.url) == nil)
+        try profile(processor: "another").store(in: folder.url.path)
+        #expect(MachineProfile.stored(in: folder.url.path) == nil)
     }
 
     @Test func aDamagedFileIsAsNone() throws {
         let folder = try TemporaryDirectory()
-        try profile().store(in: folder.url)
+        try profile().store(in: folder.url.path)
         let whole = try Data(contentsOf: folder.url.appending(path: "machine.json"))
         func stored(_ bytes: some Sequence<UInt8>) throws -> MachineProfile? {
             try folder.write(bytes, to: "machine.json")
-            return MachineProfile.stored(in: folder.url)
+            return MachineProfile.stored(in: folder.url.path)
         }
         #expect(try stored(whole) == profile())
         for count in stride(from: 0, to: whole.count - 2, by: 7) {
@@ -110,7 +110,7 @@ private func profile(processor: String = MachineProfile.processorName) -> Machin
         let folder = try TemporaryDirectory()
         let model = Fixtures.packageRoot.appending(path: "Models/reader.thimble").path
         var shares: [Double] = []
-        let profile = try MachineProfile.measure(options(model), in: folder.url) { shares.append($0) }
+        let profile = try MachineProfile.measure(options(model), in: folder.url.path) { shares.append($0) }
         #expect(profile.isSound && profile.processor == MachineProfile.processorName)
         #expect(profile.threadCount == 2 && profile.weights.count >= 2)
         #expect(
@@ -127,7 +127,7 @@ private func profile(processor: String = MachineProfile.processorName) -> Machin
 
     @Test func withoutAModelTheCacheFoldersDiskIsMeasured() throws {
         let folder = try TemporaryDirectory()
-        let profile = try MachineProfile.measure(options(nil), in: folder.url)
+        let profile = try MachineProfile.measure(options(nil), in: folder.url.path)
         #expect(profile.disk?.device == diskDevice(of: folder.url.path))
         #expect(profile.disk?.path == folder.url.standardizedFileURL.path)
         #expect(folder.contents.isEmpty)
@@ -141,7 +141,7 @@ private func profile(processor: String = MachineProfile.processorName) -> Machin
         ]
         for (options, code) in cases {
             let error = #expect(throws: ThimbleError.self) {
-                try MachineProfile.measure(options, in: folder.url)
+                try MachineProfile.measure(options, in: folder.url.path)
             }
             #expect(error?.code == code)
         }
@@ -149,7 +149,7 @@ private func profile(processor: String = MachineProfile.processorName) -> Machin
             var options = options(nil)
             (options.threadCount, options.seconds) = (threads, seconds)
             let error = #expect(throws: ThimbleError.self) {
-                try MachineProfile.measure(options, in: folder.url)
+                try MachineProfile.measure(options, in: folder.url.path)
             }
             #expect(error?.code == .invalidArgument)
         }

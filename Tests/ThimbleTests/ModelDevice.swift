@@ -28,7 +28,8 @@ struct ModelDevice {
         let folder = try TemporaryDirectory()
         choice = .vulkan(vulkan.physical.index)
         self.vulkan = VulkanAccess(
-            open: { () throws(VulkanError) in vulkan.instance }, pipelines: PipelineStore(folder: folder.url))
+            open: { () throws(VulkanError) in vulkan.instance },
+            pipelines: PipelineStore(folder: folder.path("pipelines")))
         self.folder = folder
     }
 

@@ -23,12 +23,14 @@ enum VulkanComputeTests {
     static func copyPipeline(_ cache: borrowing PipelineCache) throws -> ComputePipeline {
         let device = try device
         guard let shader = unsafe thimble_shader_named("copy") else { preconditionFailure("no shader copy") }
-        let code = unsafe UnsafeBufferPointer(
-            start: shader.pointee.words, count: shader.pointee.byte_count / 4)
+        var words = [UInt32](repeating: 0, count: unsafe shader.pointee.byte_count / 4)
+        try #require(unsafe thimble_shader_unpack(shader, &words))
         let subgroupSize = device.physical.subgroupSize
-        return unsafe try ComputePipeline(
-            device, code: code, constants: [64, UInt32(subgroupSize)], subgroupSize: subgroupSize,
-            cache: cache)
+        return unsafe try words.withUnsafeBufferPointer { code in
+            unsafe try ComputePipeline(
+                device, code: code, constants: [64, UInt32(subgroupSize)], subgroupSize: subgroupSize,
+                cache: cache)
+        }
     }
 }
 

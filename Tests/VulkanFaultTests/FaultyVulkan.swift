@@ -83,7 +83,7 @@ final class FaultyVulkan {
         VulkanAccess(
             open: { () throws(VulkanError) in
                 unsafe try VulkanInstance(listener: nil) { unsafe vulkan_faults_install($0) }
-            }, pipelines: PipelineStore(folder: pipelines))
+            }, pipelines: PipelineStore(folder: pipelines.path))
     }
 
     func engine(

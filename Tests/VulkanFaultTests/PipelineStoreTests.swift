@@ -24,7 +24,7 @@ private let device = "0123abcd"
 
 @Test func theFolderFollowsTheEnvironment() {
     func folder(_ environment: [String: String]) -> String? {
-        PipelineStore(environment: environment).folder?.path
+        PipelineStore(environment: environment).folder
     }
     #expect(folder(["XDG_CACHE_HOME": "/x", "HOME": "/h"]) == "/x/thimble")
     #expect(folder(["XDG_CACHE_HOME": "relative", "HOME": "/h"]) == "/h/.cache/thimble")
@@ -51,8 +51,8 @@ private let device = "0123abcd"
 
 @Test func aFileThatIsTooLargeIsNotRead() throws {
     let folder = try TemporaryDirectory()
-    let store = PipelineStore(folder: folder.url)
-    let path = try #require(store.file(for: device)).path
+    let store = PipelineStore(folder: folder.url.path)
+    let path = try #require(store.file(for: device))
     #expect(FileManager.default.createFile(atPath: path, contents: nil))
     let file = try FileHandle(forWritingTo: URL(filePath: path))
     // Sparse: it takes no room.
@@ -63,9 +63,9 @@ private let device = "0123abcd"
 
 @Test func aFolderInTheFilesPlaceIsNotRead() throws {
     let folder = try TemporaryDirectory()
-    let store = PipelineStore(folder: folder.url)
-    let url = try #require(store.file(for: device))
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: false)
+    let store = PipelineStore(folder: folder.url.path)
+    let path = try #require(store.file(for: device))
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
     #expect(store.read(for: device).isEmpty)
     store.write([1], for: device)
     #expect(store.read(for: device).isEmpty)
@@ -73,7 +73,7 @@ private let device = "0123abcd"
 
 @Test func runsAtOnceLeaveOneOfTheirFiles() async throws {
     let folder = try TemporaryDirectory()
-    let store = PipelineStore(folder: folder.url)
+    let store = PipelineStore(folder: folder.url.path)
     let contents = (0..<4).map { [UInt8](repeating: UInt8($0), count: 1 << 20) }
     store.write(contents[0], for: device)
     await withTaskGroup(of: Bool.self) { group in

@@ -1,5 +1,6 @@
 //! The compute shaders: what each is told, and its SPIR-V. shaders/README.md says how they are written.
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,14 +26,19 @@
 #include "parameters/spread.h"
 #include "parameters/step.h"
 
-// A compiled shader, as vkCreateShaderModule takes it. All of it lives as long as the program.
+// A compiled shader, compressed by zstd. All of it lives as long as the program.
 struct thimble_shader {
-    const char *name;       // as in shaders/variants
-    const uint32_t *words;  // SPIR-V
-    size_t byte_count;      // a multiple of 4
+    const char *name;   // as in shaders/variants
+    size_t byte_count;  // of its SPIR-V, a multiple of 4
+    const void *packed;
+    size_t packed_byte_count;
 };
 
 // All shaders, sorted by name.
 const struct thimble_shader *thimble_shaders(size_t *count);
 // NULL where there is none of that name.
 const struct thimble_shader *thimble_shader_named(const char *name);
+
+// Writes a shader's SPIR-V, as vkCreateShaderModule takes it, to words[byte_count / 4]. False where there is
+// no memory to do it in.
+bool thimble_shader_unpack(const struct thimble_shader *shader, uint32_t *words);
