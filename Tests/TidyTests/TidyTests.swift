@@ -141,6 +141,21 @@ private func importsFollowTheArrows(file: SourceFile) {
     }
 }
 
+/// Tests of these are not searched for races (Scripts/test-sanitized): Memory's ledger alone, which is,
+/// knows of threads.
+@Test func whatIsNotSearchedForRacesMakesNoThread() {
+    let quiet: Set<String> = ["Tokenizers", "Documents", "Memory"]
+    let marks = ["pthread_create", "DispatchQueue", "Thread(", "Task {", "withTaskGroup"]
+    let makers = sourceFiles.filter { file in
+        guard file.isProduct && quiet.contains(file.target) else { return false }
+        let strays = file.lines { line in
+            importedModule(of: line) == "Threads" || marks.contains { line.contains($0) }
+        }
+        return !strays.isEmpty
+    }
+    #expect(makers.map(\.path) == ["Sources/Memory/Ledger.swift"])
+}
+
 @Test func everySwiftTargetIsBuiltWithTheStrictSettings() throws {
     let manifest = try manifest()
     for feature in ["ExistentialAny", "InternalImportsByDefault", "MemberImportVisibility"] {
