@@ -54,7 +54,7 @@ let package = Package(
             name: "Documents",
             dependencies: ["CFreeType", "CImages", "CSandbox", "CZip", "CXML", "CMarkdown"],
             swiftSettings: swift),
-        .target(name: "FeatureFiles", dependencies: ["CXXHash"], swiftSettings: swift),
+        .target(name: "FeatureFiles", dependencies: ["ModelFile", "CXXHash"], swiftSettings: swift),
         .target(name: "Memory", dependencies: ["Tensors", "Threads", "ModelFile"], swiftSettings: swift),
         .target(name: "SessionFiles", dependencies: ["ModelFile", "CXXHash"], swiftSettings: swift),
         .target(name: "CPUBackend", dependencies: ["Tensors", "Threads", "CKernels"], swiftSettings: swift),
@@ -104,7 +104,8 @@ let package = Package(
         .testTarget(
             name: "DocumentsTests", dependencies: ["Documents", "TestSupport"], swiftSettings: swift),
         .testTarget(
-            name: "FeatureFilesTests", dependencies: ["FeatureFiles", "TestSupport"], swiftSettings: swift),
+            name: "FeatureFilesTests", dependencies: ["FeatureFiles", "ModelFile", "TestSupport"],
+            swiftSettings: swift),
         .testTarget(
             name: "MemoryTests",
             dependencies: ["Memory", "Checkpoints", "ModelFile", "Tensors", "TestSupport"],

@@ -9,7 +9,7 @@ private let arrows: [String: Set<String>] = [
     "Threads": [],
     "Tokenizers": [],
     "Documents": ["CFreeType", "CImages", "CSandbox", "CZip", "CXML", "CMarkdown"],
-    "FeatureFiles": ["CXXHash"],
+    "FeatureFiles": ["ModelFile", "CXXHash"],
     "ModelFile": ["Tensors", "Threads", "CZstd", "CXXHash"],
     "Checkpoints": ["Tensors", "Threads", "ModelFile"],
     "CPUBackend": ["Tensors", "Threads", "CKernels"],
