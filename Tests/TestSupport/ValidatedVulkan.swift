@@ -48,6 +48,7 @@ public final class ValidatedVulkan {
     /// asked for by name they run whatever there is, so that its lack fails them.
     public static let isAvailable: Bool = deviceName != nil || (try? ValidatedVulkan { _ in }) != nil
 
-    /// Whether the validation layer is there. What it alone can tell is not tested without it.
-    public static let hasLayer: Bool = (try? VulkanInstance(listener: ValidationListener { _ in })) != nil
+    /// Whether the validation layer is there, and listens. What it alone can tell is not tested without it.
+    public static let hasLayer: Bool =
+        !isSanitized && (try? VulkanInstance(listener: ValidationListener { _ in })) != nil
 }
