@@ -33,8 +33,9 @@ DEMO_QUESTION ?= What is the code of copper-kettle?
 
 SOURCES := Package.swift Sources Tests Fuzz
 
-# Seconds for each fuzz target; executions of each in a campaign, and the seconds that it may take in all.
-FUZZ_SECONDS ?= 20
+# Seconds for each fuzz target, beside all that is known of it, which is tried first; executions of each in a
+# campaign, and the seconds that it may take in all.
+FUZZ_SECONDS ?= 8
 FUZZ_RUNS ?= 50000000
 CAMPAIGN_SECONDS ?= 3600
 FUZZ_BUILD := .build-fuzz
@@ -100,7 +101,7 @@ demo: build ## read a document and answer a question about it (DEMO_DOCUMENT, DE
 test: test-deps lint ## check the formatting, and run every test
 	$(TEST)
 
-test-address: test-deps check-swift ## run every test under the address sanitizer, and look for leaks
+test-address: test-deps check-swift ## run the tests under the address sanitizer, and look for leaks
 	Scripts/test-sanitized address .build-address $(SWIFT)
 
 test-thread: test-deps check-swift ## run the tests under the thread sanitizer, and look for races

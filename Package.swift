@@ -63,7 +63,7 @@ let package = Package(
                 "TextSearch",
             ],
             swiftSettings: swift),
-        .target(name: "FeatureFiles", dependencies: ["CXXHash"], swiftSettings: swift),
+        .target(name: "FeatureFiles", dependencies: ["ModelFile", "CXXHash"], swiftSettings: swift),
         .target(
             name: "Memory", dependencies: ["HostSystem", "JSON", "Tensors", "Threads", "ModelFile"],
             swiftSettings: swift),
@@ -128,7 +128,8 @@ let package = Package(
             name: "DocumentsTests", dependencies: ["Documents", "HostSystem", "TestSupport"],
             swiftSettings: swift),
         .testTarget(
-            name: "FeatureFilesTests", dependencies: ["FeatureFiles", "TestSupport"], swiftSettings: swift),
+            name: "FeatureFilesTests", dependencies: ["FeatureFiles", "ModelFile", "TestSupport"],
+            swiftSettings: swift),
         .testTarget(
             name: "MemoryTests",
             dependencies: ["Memory", "Checkpoints", "ModelFile", "Tensors", "TestSupport"],

@@ -2,6 +2,7 @@
 
 @testable import FeatureFiles
 import Glibc
+import ModelFile
 
 /// Input: an `EntryRecipe`.
 struct FeaturesTarget: FuzzTarget {

@@ -1,6 +1,7 @@
 //! The form of an entry: a head that says whose features these are, and the features.
 
 internal import CXXHash
+internal import ModelFile
 
 /// The shape of an image's features: a row of float32 for each visual token.
 public struct FeatureShape: Sendable, Equatable {
@@ -99,22 +100,5 @@ struct EntryChecksum {
     /// The checksum of some bytes by themselves.
     static func of(_ bytes: ArraySlice<UInt8>) -> UInt64 {
         unsafe bytes.withUnsafeBytes { unsafe thimble_xxh3_64($0.baseAddress, $0.count) }
-    }
-}
-
-extension [UInt8] {
-    mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
-        for shift in stride(from: 0, to: T.bitWidth, by: 8) {
-            append(UInt8(truncatingIfNeeded: value >> T(shift)))
-        }
-    }
-
-    /// Precondition: the bytes are there.
-    func littleEndian<T: FixedWidthInteger>(at offset: Int) -> T {
-        var value: T = 0
-        for index in 0..<(T.bitWidth / 8) {
-            value |= T(truncatingIfNeeded: self[offset + index]) << T(index * 8)
-        }
-        return value
     }
 }

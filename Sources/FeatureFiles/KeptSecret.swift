@@ -1,5 +1,7 @@
 //! The secret of a folder: made once, and the same for all who use the folder.
 
+internal import ModelFile
+
 extension ImageNumbering {
     static let fileName = "secret"
     /// Another form, or another way to number images, gets another version.

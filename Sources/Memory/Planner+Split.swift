@@ -74,15 +74,21 @@ extension Planner {
         let choices = request.chunkTokens.map { [$0] } ?? lengths
         // Beside the shortest: products of any number of rows may want room for weights as their kernels take
         // them.
-        func growth(_ chunk: Int, _ share: ModelShare, _ place: MemoryPlace) -> Int {
-            func bytes(_ chunk: Int) -> Int { sizes.activations(context, activations(chunk), share, place) }
-            return bytes(chunk) - (choices.last.map(bytes) ?? 0)
+        func bytes(_ chunk: Int, _ share: ModelShare, _ place: MemoryPlace) -> Int {
+            sizes.activations(context, activations(chunk), share, place)
         }
-        for (index, chunk) in choices.enumerated() {
-            let isShort = [(most.host, MemoryPlace.host), (most.device, .device)].allSatisfy { share, place in
-                limit(place, request).map { growth(chunk, share, place) <= $0 / Self.chunkShare } ?? true
+        let shortest = choices.last ?? 0
+        let limited = [(most.host, MemoryPlace.host), (most.device, .device)].compactMap { share, place in
+            limit(place, request).map {
+                (
+                    share: share, place: place, least: bytes(shortest, share, place),
+                    growth: $0 / Self.chunkShare
+                )
             }
-            guard isShort || index == choices.count - 1 else { continue }
+        }
+        for chunk in choices {
+            let isShort = limited.allSatisfy { bytes(chunk, $0.share, $0.place) - $0.least <= $0.growth }
+            guard chunk == shortest || isShort else { continue }
             let choice = Choice(
                 context: context, activations: activations(chunk),
                 featureTokens: featureTokens(request, context: context, limit: limit(.host, request)))

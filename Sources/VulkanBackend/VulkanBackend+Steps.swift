@@ -127,6 +127,7 @@ extension VulkanBackend: SteppingBackend {
             defer {
                 recordingState = nil
                 chain = nil
+                state.attended = nil
             }
             var recording: CommandStream.Recording?
             do {
@@ -143,6 +144,7 @@ extension VulkanBackend: SteppingBackend {
             // The links are there, or there is no step.
             try wait()
             guard let recording else { preconditionFailure("there is a recording where no fault is") }
+            precondition(state.attended == nil, "a step projects what attention leaves in parts")
             return VulkanStep(recording, state)
         } catch { throw BackendError(error, doing: "while recording a step") }
     }

@@ -33,7 +33,9 @@ final class VulkanStepState: StepState {
     let projections: DeviceBuffer
     /// Ranges that attention's positions are cut in.
     let splits: Int
-    /// Where the attention goes that was recorded last, while nothing has been made of its parts.
+    /// Where the attention goes that was recorded last, while nothing has been made of its parts: the
+    /// address of an activation that nobody writes, by which the projection of it is known. Nil but while a
+    /// step is recorded, for an address may be another activation's later.
     var attended: UInt64?
     /// Pages that the device knows.
     var pages: [Int32] = []

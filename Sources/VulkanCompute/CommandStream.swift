@@ -37,7 +37,7 @@ internal import CVulkan
 
     deinit {
         if unsafe open != nil { device.closeStream() }
-        device.drain()
+        guard device.drain() else { return }
         unsafe device.functions.pointee.vkDestroyCommandPool(device.handle, pool, nil)
     }
 
@@ -193,7 +193,8 @@ internal import CVulkan
         throw fault
     }
 
-    /// Waits like `wait()`, and keeps a fault for the next one to throw. Nothing runs then in any case.
+    /// Waits like `wait()`, and keeps a fault for the next one to throw. Nothing runs then, unless the driver
+    /// fails to wait at all.
     public func settle() {
         do { try wait() } catch {
             fault = error
@@ -229,7 +230,7 @@ internal import CVulkan
         }
 
         deinit {
-            stream.device.drain()
+            guard stream.device.drain() else { return }
             // The buffer itself goes with the pool.
             _ = unsafe stream.device.functions.pointee.vkResetCommandBuffer(commands, 0)
         }

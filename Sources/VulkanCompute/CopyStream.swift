@@ -30,7 +30,7 @@ internal import CVulkan
 
     deinit {
         if unsafe open != nil { device.closeStream() }
-        device.drain()
+        guard device.drain() else { return }
         unsafe device.functions.pointee.vkDestroyCommandPool(device.handle, pool, nil)
     }
 

@@ -28,4 +28,10 @@ struct Retirement: @unchecked Sendable {
         for thing in things { unsafe thing.destroy(functions, device) }
         things.removeAll()
     }
+
+    /// Gives up what waits, for good: it stays, with what owns its memory.
+    mutating func leaveAlone() {
+        for case .buffer(_, let owner?) in things { _ = unsafe Unmanaged.passRetained(owner) }
+        things.removeAll()
+    }
 }

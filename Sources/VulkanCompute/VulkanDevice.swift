@@ -103,7 +103,12 @@ internal import Threads
 
     deinit {
         // What still runs would touch what is about to go. A lost device has nothing running.
-        drain()
+        guard drain() else {
+            // Nobody can tell whether it does: all that it may touch stays, and so does what made it.
+            _ = unsafe Unmanaged.passRetained(physical.instance)
+            retirement.withLock { $0.leaveAlone() }
+            return
+        }
         retirement.withLock { unsafe $0.destroyAll(functions, handle) }
         unsafe functions.pointee.vkDestroyPipelineLayout(handle, layout, nil)
         unsafe functions.pointee.vkDestroySemaphore(handle, timeline, nil)
@@ -213,18 +218,30 @@ internal import Threads
         destroyRetiredIfIdle()
     }
 
-    /// Waits until nothing runs, whatever happens.
-    public func drain() {
-        // A lost device has nothing running. A driver that lacks memory to wait in one way may have it for
-        // another; there is no third.
-        let result = unsafe functions.pointee.vkDeviceWaitIdle(handle)
-        if result != VK_SUCCESS, result != VK_ERROR_DEVICE_LOST {
-            _ = unsafe thimble_vulkan_wait(functions, handle, timeline, submitted, UInt64.max)
-            _ = unsafe thimble_vulkan_wait(functions, handle, copyTimeline, copiesSubmitted, UInt64.max)
+    /// Waits until nothing runs, and returns whether nothing does: where the driver fails to wait, that is
+    /// not known, and what commands may use must stay as it is.
+    @discardableResult
+    public func drain() -> Bool {
+        func isOver(_ result: VkResult) -> Bool {
+            // A lost device has nothing running.
+            result == VK_SUCCESS || result == VK_ERROR_DEVICE_LOST
         }
+        func hasEnded(_ timeline: VkSemaphore, _ value: UInt64, _ known: UInt64) -> Bool {
+            let isKnown = known == value
+            return unsafe isKnown
+                || isOver(thimble_vulkan_wait(functions, handle, timeline, value, UInt64.max))
+        }
+        // A driver that lacks memory to wait in one way may have it for another; there is no third.
+        let isIdle = unsafe isOver(functions.pointee.vkDeviceWaitIdle(handle))
+        guard
+            unsafe isIdle
+                || hasEnded(timeline, submitted, finished)
+                    && hasEnded(copyTimeline, copiesSubmitted, copiesFinished)
+        else { return false }
         finished = submitted
         copiesFinished = copiesSubmitted
         destroyRetiredIfIdle()
+        return true
     }
 
     // MARK: What goes while commands may use it

@@ -6,15 +6,17 @@ import TestSupport
 import Testing
 
 @Suite struct KernelsVariantTests {
-    /// What the conformance checks found wrong with a table.
+    /// What the conformance checks found wrong with a table; as far as the first family of them that found
+    /// something, where that is all that is asked.
     private func failures(
-        of kernels: UnsafePointer<thimble_kernels>, seed: UInt64
+        of kernels: UnsafePointer<thimble_kernels>, seed: UInt64, endsEarly: Bool = false
     ) -> (count: Int32, report: String) {
         let capacity = 4096
         var count: Int32 = 0
         let report = unsafe String(unsafeUninitializedCapacity: capacity) { buffer in
             unsafe buffer.withMemoryRebound(to: CChar.self) { text in
-                count = unsafe thimble_conformance_run(kernels, seed, text.baseAddress, capacity)
+                let run = unsafe endsEarly ? thimble_conformance_probe : thimble_conformance_run
+                count = unsafe run(kernels, seed, text.baseAddress, capacity)
             }
             return unsafe buffer.firstIndex(of: 0) ?? 0
         }
@@ -29,17 +31,21 @@ import Testing
         #expect(unsafe thimble_kernels_available(&one, 1) == 1)
     }
 
-    @Test(arguments: Kernels.available, isThreadSanitized ? [1] : [1, 2])
+    @Test(
+        .enabled(if: !isThreadSanitized, "one thread: there is no race to be seen"),
+        arguments: Kernels.available, [1, 2])
     func everyVariantConforms(kernels: Kernels, seed: UInt64) {
         let found = unsafe failures(of: kernels.table, seed: seed)
         #expect(found.count == 0, "\(found.report)")
     }
 
-    @Test(arguments: IdleKernel.all.prefix(caseCount(IdleKernel.all.count)))
+    @Test(
+        .enabled(if: !isSanitized, "it is the checks that are tried, which are run under a sanitizer, too"),
+        arguments: IdleKernel.all)
     func aKernelThatDoesNothingIsFound(idle: IdleKernel) {
         var table = unsafe Kernels.scalar.table.pointee
         unsafe idle.replace(&table)
-        let found = unsafe failures(of: &table, seed: 1)
+        let found = unsafe failures(of: &table, seed: 1, endsEarly: true)
         #expect(found.count > 0)
         #expect(found.report.contains(idle.name.prefix { $0 != "_" }))
     }

@@ -81,14 +81,16 @@ struct SweepResult {
 /// One window at a time is open in the process, so that sweeps of different tests take turns.
 private let turn = NSLock()
 
-/// Runs `body` with `count` of this thread's calls from the one numbered `first` on failing.
+/// Runs `body` with `count` calls, of this thread unless another scope is asked for, from the one numbered
+/// `first` on failing.
 func withFault<Result>(
-    _ fault: Fault, from first: Int64 = 0, count: Int64 = .max, _ body: () throws -> Result
+    _ fault: Fault, from first: Int64 = 0, count: Int64 = .max, scope: fault_scope = FAULT_THREAD,
+    prefix: String = "", _ body: () throws -> Result
 ) rethrows -> (result: Result, report: fault_report) {
     turn.lock()
     defer { turn.unlock() }
     unsafe fault_injection_begin(
-        fault.kind, fault.manner, fault.errorNumber, first, count, FAULT_THREAD, "")
+        fault.kind, fault.manner, fault.errorNumber, first, count, scope, prefix)
     defer { _ = fault_injection_end() }
     let result = try body()
     return (result, fault_injection_end())

@@ -2,6 +2,7 @@
 //! takes more than it may, and whatever lies in it is no error.
 
 import Foundation
+import ModelFile
 import TestSupport
 import Testing
 

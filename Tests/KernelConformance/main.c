@@ -1,5 +1,5 @@
 //! Holds the variants named, or every one that this machine runs, against the definition; `bench` measures
-//! them instead.
+//! them instead, and `list` names those that this machine runs.
 #include "bench.h"
 #include "conformance.h"
 #include <stdio.h>
@@ -24,10 +24,13 @@ static int is_wanted(const thimble_kernels *kernels, int count, char **names) {
 int main(int count, char **arguments) {
     const thimble_kernels *tables[8];
     int32_t variants = thimble_kernels_available(tables, 8), failures = 0;
-    int measures = count > 1 && strcmp(arguments[1], "bench") == 0, first = measures ? 2 : 1;
+    int measures = count > 1 && strcmp(arguments[1], "bench") == 0;
+    int lists = count > 1 && strcmp(arguments[1], "list") == 0, first = measures || lists ? 2 : 1;
     for (int32_t i = 0; i < variants; i++) {
         if (!is_wanted(tables[i], count - first, arguments + first)) continue;
-        if (measures) {
+        if (lists) {
+            printf("%s\n", tables[i]->name);
+        } else if (measures) {
             thimble_bench_run(tables[i]);
         } else {
             failures += run(tables[i], 1);

@@ -58,7 +58,7 @@ import Testing
 
     @Test func withAHigherLimitNothingGetsLess() {
         var generator = SeededGenerator(seed: 21)
-        for _ in 0..<caseCount(60) {
+        for _ in 0..<exampleCount(60) {
             let (token, chunk, features) = (
                 generator.integer(in: 1...50), generator.integer(in: 1...200), generator.integer(in: 0...20)
             )

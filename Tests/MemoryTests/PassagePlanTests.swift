@@ -58,7 +58,7 @@ private struct Shared {
     init() throws {
         folder = try TemporaryDirectory()
         var generator = SeededGenerator(seed: 41)
-        shared = try (0..<caseCount(12)).map { [folder] _ in try Shared(&generator, in: folder) }
+        shared = try (0..<exampleCount(12)).map { [folder] _ in try Shared(&generator, in: folder) }
     }
 
     /// A processor that takes long for a row, beside a GPU that takes no time.
@@ -132,7 +132,7 @@ private struct Shared {
                 #expect(taken <= whole * step / 10 / (plan.streamedByteCount > 0 ? 3 : 6))
             }
         }
-        #expect(isThreadSanitized || brought > 10 && passing > 3, "\(brought), \(passing)")
+        #expect(isSanitized || brought > 10 && passing > 3, "\(brought), \(passing)")
     }
 
     /// What the disk brings goes on to the GPU as it comes.
@@ -163,7 +163,7 @@ private struct Shared {
             rates.bus = Double(shared.broughtByteCount) / (10 * read)
             #expect(near(try seconds(chunkTokens) / read, 10))
         }
-        #expect(isThreadSanitized || passing > 3, "\(passing)")
+        #expect(isSanitized || passing > 3, "\(passing)")
     }
 
     /// Seconds in which rows of the embedding for `count` tokens are read, chunk by chunk: of a disk of 1000

@@ -71,7 +71,7 @@ private func checkPassage(_ plan: Plan, _ sizes: ModelSizes) {
     @Test func everyPlanKeepsItsLimitsAndEveryRefusalNamesOnesThatWork() throws {
         var generator = SeededGenerator(seed: 21)
         var (whole, shared, refused) = (0, 0, 0)
-        for _ in 0..<caseCount(300) {
+        for _ in 0..<exampleCount(300) {
             let place: MemoryPlace = Int.random(in: 0..<4, using: &generator) == 0 ? .host : .device
             let sizes = try sizes(&generator, place)
             let planner = Planner(sizes)
@@ -103,7 +103,7 @@ private func checkPassage(_ plan: Plan, _ sizes: ModelSizes) {
             }
         }
         #expect(
-            isThreadSanitized || whole > 30 && shared > 30 && refused > 10,
+            isSanitized || whole > 30 && shared > 30 && refused > 10,
             "\(whole), \(shared), \(refused)")
     }
 
@@ -147,7 +147,7 @@ private func checkPassage(_ plan: Plan, _ sizes: ModelSizes) {
 
     @Test func aLargerGPUNeverHasFewerLayers() throws {
         var generator = SeededGenerator(seed: 22)
-        for _ in 0..<caseCount(30) {
+        for _ in 0..<exampleCount(30) {
             let sizes = try sizes(&generator, .device)
             let all = sizes.inventory.byteCount(of: sizes.inventory.all)
             var last = 0

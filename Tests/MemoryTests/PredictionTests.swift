@@ -94,7 +94,7 @@ extension Planned {
     init() throws {
         folder = try TemporaryDirectory()
         var generator = SeededGenerator(seed: 31)
-        planned = try (0..<caseCount(12)).map { [folder] _ in try Planned(&generator, in: folder) }
+        planned = try (0..<exampleCount(12)).map { [folder] _ in try Planned(&generator, in: folder) }
     }
 
     @Test func aTokenThatReadsMemoryTakesItsBytes() throws {
@@ -247,7 +247,7 @@ extension Planned {
             #expect(
                 near(prediction.pageFirstToken?.seconds, (prediction.image?.seconds ?? 0) + prompt))
         }
-        #expect(isThreadSanitized || seeing > 0 && blind > 0)
+        #expect(isSanitized || seeing > 0 && blind > 0)
     }
 
     /// Of pages that go through the tower together each attends to itself; what passes comes once for all.

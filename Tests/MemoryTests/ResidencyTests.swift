@@ -11,7 +11,7 @@ import Testing
     @Test func everyResidencyFitsAndHoldsEveryMatrixOnce() throws {
         let folder = try TemporaryDirectory()
         var generator = SeededGenerator(seed: 11)
-        for _ in 0..<caseCount(20) {
+        for _ in 0..<exampleCount(20) {
             let inventory = try RandomModel(&generator, in: folder).inventory
             let whole = Residency.whole(inventory).byteCount(inventory)
             let ladder = ResidencyLadder(inventory)
@@ -31,7 +31,7 @@ import Testing
     @Test func withMoreMemoryNoPassHasMoreToDo() throws {
         let folder = try TemporaryDirectory()
         var generator = SeededGenerator(seed: 12)
-        for _ in 0..<caseCount(20) {
+        for _ in 0..<exampleCount(20) {
             let inventory = try RandomModel(&generator, in: folder).inventory
             let whole = Residency.whole(inventory).byteCount(inventory)
             let ladder = ResidencyLadder(inventory)
@@ -55,7 +55,7 @@ import Testing
     @Test func littleIsLostByNeverReadingMore() throws {
         let folder = try TemporaryDirectory()
         var generator = SeededGenerator(seed: 13)
-        for _ in 0..<caseCount(20) {
+        for _ in 0..<exampleCount(20) {
             let inventory = try RandomModel(&generator, in: folder).inventory
             let whole = Residency.whole(inventory).byteCount(inventory)
             let ladder = ResidencyLadder(inventory)
@@ -80,7 +80,7 @@ import Testing
     @Test func leastBudgetsAreTheLeast() throws {
         let folder = try TemporaryDirectory()
         var generator = SeededGenerator(seed: 14)
-        for _ in 0..<caseCount(10) {
+        for _ in 0..<exampleCount(10) {
             let inventory = try RandomModel(&generator, in: folder).inventory
             let ladder = ResidencyLadder(inventory)
             let (least, quiet) = (ladder.leastBudget, ladder.leastQuietBudget)

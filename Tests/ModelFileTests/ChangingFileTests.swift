@@ -100,7 +100,7 @@ private final class Race: Sendable {
     ) throws {
         let whole = try ModelFile(path: path).loadedChecksums()
         var (errors, loads) = (0, 0)
-        for round in 0..<60 {
+        for round in 0..<exampleCount(60) {
             try Data(original).write(to: URL(filePath: path))
             let file = try ModelFile(path: path)
             let race = Race()
@@ -139,7 +139,7 @@ private final class Race: Sendable {
         let whole = try ModelFile(path: path).loadedChecksums()
         try Data(other).write(to: URL(filePath: path))
         let wholeOther = try ModelFile(path: path).loadedChecksums()
-        for round in 0..<60 {
+        for round in 0..<exampleCount(60) {
             try Data(original).write(to: URL(filePath: path))
             let race = Race()
             let (path, other) = (path, other)

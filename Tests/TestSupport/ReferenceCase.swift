@@ -34,6 +34,11 @@ public struct ReferenceCase: Sendable, CustomStringConvertible {
         "long",
     ].map(ReferenceCase.init(name:))
 
+    /// Those that a Vulkan device is held against: every case, but under a sanitizer one with an image, and
+    /// one whose sizes are odd.
+    public static let examples =
+        isSanitized ? all.filter { ["one-image", "odd-shapes"].contains($0.name) } : all
+
     /// The case in the folder `name`.
     public init(name: String) { self.name = name }
 

@@ -13,4 +13,9 @@ public let isThreadSanitized = has("__tsan_init")
 /// where the others would cost minutes and run no other code.
 public func caseCount(_ count: Int) -> Int { isThreadSanitized ? max(1, count / 10) : count }
 
+/// How many to try of `count` examples that go the same way through the same code and differ in their
+/// numbers: all of them, but a tenth under a sanitizer, which sees the same in each. Nor does it see what a
+/// driver computes.
+public func exampleCount(_ count: Int) -> Int { isSanitized ? max(1, count / 10) : count }
+
 private func has(_ name: String) -> Bool { unsafe dlsym(nil, name) != nil }

@@ -43,7 +43,7 @@ private func memory(_ run: ProgramRun) throws -> (text: String, drawn: Int, held
 @Suite struct MemoryLimitTests {
     /// Limits from far too small to ample, by contexts, by pages.
     private static let cases: [(limit: Int, context: Int?, pages: String)] =
-        [20, 40, 56, 64, 72, 80, 88, 96, 104, 112, 120, 136, 160, 200, 300, 600].flatMap { limit in
+        [20, 56, 72, 88, 104, 120, 160, 300].flatMap { limit in
             [(limit, nil, "1"), (limit, 800, "1"), (limit, 1400, "1-2"), (limit, 6000, "1-2")]
         }
 
@@ -70,7 +70,7 @@ private func memory(_ run: ProgramRun) throws -> (text: String, drawn: Int, held
                 #expect(run.status == 1 && context == nil && run.errors.contains("--context"), "\(run)")
             }
         }
-        #expect(answered >= 20 && refused >= 12, "\(answered) answered, \(refused) refused")
+        #expect(answered >= 10 && refused >= 6, "\(answered) answered, \(refused) refused")
     }
 
     @Test(

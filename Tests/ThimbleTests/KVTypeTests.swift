@@ -29,29 +29,48 @@ private func engine(_ path: String, _ type: KVType, contextLength: Int? = nil) t
     return try Engine(modelPath: path, options: options)
 }
 
-private func logits(_ engine: Engine, _ tokens: [Int32], _ images: [RGBImage]) throws -> [Float] {
+private func logits(of engine: Engine, _ tokens: [Int32], _ images: [RGBImage]) throws -> [Float] {
     var values: [Float] = []
     try unsafe engine.logits(of: tokens, images: images) { unsafe values.append(contentsOf: $0) }
     return values
 }
 
-@Test(arguments: ReferenceCase.all)
-func logitsOfPackedKeysAndValuesStayNearThoseOfFloat16(reference: ReferenceCase) throws {
-    let folder = try TemporaryDirectory()
-    let path = folder.path("model.thimble")
-    var options = ConversionOptions()
-    options.weights = .f16
-    _ = try convert(.folder(reference.folder.path), to: path, options)
-    let images = try reference.images().map { try loadImage(path: $0.path) }
-    let tokens = try reference.tokens().map { Int32($0) }
-    let float16 = try engine(path, .f16)
-    let expected = try logits(float16, tokens, images)
-    let vocabulary = float16.description.configuration.text.vocabularySize
-    for type in packedTypes {
-        let agreement = LogitsAgreement(
-            try logits(engine(path, type), tokens, images), from: expected, vocabulary: vocabulary)
+/// A reference case as a model of float16 weights, and what it is asked.
+private struct ReferenceModel {
+    private let folder: TemporaryDirectory
+    let path: String
+    private let tokens: [Int32]
+    private let images: [RGBImage]
+
+    init(_ reference: ReferenceCase) throws {
+        folder = try TemporaryDirectory()
+        path = folder.path("model.thimble")
+        var options = ConversionOptions()
+        options.weights = .f16
+        _ = try convert(.folder(reference.folder.path), to: path, options)
+        tokens = try reference.tokens().map { Int32($0) }
+        images = try reference.images().map { try loadImage(path: $0.path) }
+    }
+
+    /// The logits of every position.
+    func values(of engine: Engine) throws -> [Float] { try logits(of: engine, tokens, images) }
+
+    /// Holds the logits of an engine whose keys and values are of that type against those over float16.
+    func expectNearness(of engine: Engine, _ type: KVType, to float16: [Float]) throws {
+        let agreement = try LogitsAgreement(
+            values(of: engine), from: float16,
+            vocabulary: engine.description.configuration.text.vocabularySize)
         #expect(agreement.meanDivergence < divergenceLimit(type), "\(type): \(agreement)")
         #expect(agreement.meanDivergence > 0, "\(type) is not what was asked for")
+    }
+}
+
+@Test(arguments: ReferenceCase.all)
+func logitsOfPackedKeysAndValuesStayNearThoseOfFloat16(reference: ReferenceCase) throws {
+    let model = try ReferenceModel(reference)
+    let float16 = try model.values(of: engine(model.path, .f16))
+    for type in packedTypes {
+        try model.expectNearness(of: engine(model.path, type), type, to: float16)
     }
 }
 
@@ -95,7 +114,7 @@ private let readerPath = Fixtures.packageRoot.appending(path: "Models/reader.thi
 @Test func theReaderReadsPackedKeysAndValuesAsFloat16() throws {
     let float16 = try engine(readerPath, .f16, contextLength: 4096)
     let settings = try float16.pageSettings()
-    let tests = try (100..<100 + caseCount(10)).map { try ReadingTest(seed: $0, settings) }
+    let tests = try (100..<100 + exampleCount(10)).map { try ReadingTest(seed: $0, settings) }
     let expected = try tests.map { try $0.answer(float16) }
     let right = zip(tests, expected).map { $0.needle.answer == $1 }
     #expect(right.count { $0 } * 10 >= tests.count * 9)
@@ -111,13 +130,13 @@ private let readerPath = Fixtures.packageRoot.appending(path: "Models/reader.thi
 @Test func theReadersLogitsOfAPageStayNearThoseOfFloat16() throws {
     let float16 = try engine(readerPath, .f16, contextLength: 4096)
     let settings = try float16.pageSettings()
-    let tests = try (100..<100 + caseCount(4)).map { try ReadingTest(seed: $0, settings) }
+    let tests = try (100..<100 + exampleCount(4)).map { try ReadingTest(seed: $0, settings) }
     let conversations = try tests.map { try $0.conversation(float16) }
-    let expected = try zip(tests, conversations).map { try logits(float16, $1, [$0.page]) }
+    let expected = try zip(tests, conversations).map { try logits(of: float16, $1, [$0.page]) }
     let vocabulary = float16.description.configuration.text.vocabularySize
     for type in packedTypes {
         let packed = try engine(readerPath, type, contextLength: 4096)
-        let values = try zip(tests, conversations).map { try logits(packed, $1, [$0.page]) }
+        let values = try zip(tests, conversations).map { try logits(of: packed, $1, [$0.page]) }
         let whole = LogitsAgreement(
             values.flatMap(\.self), from: expected.flatMap(\.self), vocabulary: vocabulary)
         // The rows behind the page: the question's, and those that the answer is read from.
@@ -133,26 +152,15 @@ private let readerPath = Fixtures.packageRoot.appending(path: "Models/reader.thi
 
 extension VulkanModelTests {
     /// Wherever the model is cut: the device has all layers, or the processor the first.
-    @Test(arguments: ReferenceCase.all)
+    @Test(arguments: ReferenceCase.examples)
     static func logitsOfPackedKeysAndValuesStayNearThoseOfFloat16(reference: ReferenceCase) throws {
-        let folder = try TemporaryDirectory()
-        let path = folder.path("model.thimble")
-        var conversion = ConversionOptions()
-        conversion.weights = .f16
-        _ = try convert(.folder(reference.folder.path), to: path, conversion)
-        let images = try reference.images().map { try loadImage(path: $0.path) }
-        let tokens = try reference.tokens().map { Int32($0) }
-        let float16 = try device.engine(path)
-        let expected = try logits(float16, tokens, images)
-        let vocabulary = float16.description.configuration.text.vocabularySize
+        let model = try ReferenceModel(reference)
+        let float16 = try model.values(of: device.engine(model.path))
         for (type, layers) in packedTypes.flatMap({ [($0, nil), ($0, 1)] }) as [(KVType, Int?)] {
-            let engine = try device.engine(path) {
+            let engine = try device.engine(model.path) {
                 ($0.kvType, $0.deviceLayerCount, $0.passageRows) = (type, layers, .max)
             }
-            let agreement = LogitsAgreement(
-                try logits(engine, tokens, images), from: expected, vocabulary: vocabulary)
-            #expect(agreement.meanDivergence < divergenceLimit(type), "\(type): \(agreement)")
-            #expect(agreement.meanDivergence > 0, "\(type) is not what was asked for")
+            try model.expectNearness(of: engine, type, to: float16)
         }
     }
 }

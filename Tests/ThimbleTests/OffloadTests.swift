@@ -44,7 +44,8 @@ private func logits(_ page: RGBImage, _ engine: Engine) throws -> [Float] {
 }
 
 extension VulkanModelTests {
-    /// Wherever the model is cut, the last cut leaving the device the output matrix alone.
+    /// Cut near either end and amid, the first leaving the device the output matrix alone; small models are
+    /// cut everywhere below.
     @Test static func everyCutSaysWhatTheCPUSays() throws {
         let cpu = try ModelDevice.cpu.engine(reader, contextLength: 256)
         let page = try page(cpu)
@@ -52,7 +53,8 @@ extension VulkanModelTests {
         let expectedLogits = try logits(page, cpu)
         let layerCount = cpu.model.configuration.text.layerCount
         let vocabulary = cpu.model.configuration.text.vocabularySize
-        for deviceLayers in 0..<layerCount {
+        let cuts = [1, layerCount / 2, 0, layerCount - 1]
+        for deviceLayers in cuts.prefix(exampleCount(cuts.count)) {
             let engine = try device.engine(reader, contextLength: 256) {
                 $0.deviceLayerCount = deviceLayers
                 // The prompt is the device's; decoding reads what came back of it.
@@ -69,7 +71,7 @@ extension VulkanModelTests {
         }
     }
 
-    @Test(arguments: ReferenceCase.all)
+    @Test(arguments: ReferenceCase.examples)
     static func everyCutHasTheLogitsOfTheReference(reference: ReferenceCase) throws {
         let folder = try TemporaryDirectory()
         var conversion = ConversionOptions()
@@ -109,8 +111,8 @@ extension VulkanModelTests {
         let page = try page(cpu)
         let expected = try transcription(page, by: cpu.makeSession(), 12)
         var (shared, passing, refused) = (0, 0, 0)
-        for deviceMebibytes in [2, 8, 14, 20, 26, 50].prefix(caseCount(6)) {
-            for hostMebibytes in [nil, 40, 69, 72, 84, 90] as [Int?] {
+        for deviceMebibytes in [8, 14, 26].prefix(exampleCount(3)) {
+            for hostMebibytes in [nil, 40, 69, 84] as [Int?] {
                 func change(_ options: inout EngineOptions) {
                     options.limits.device = deviceMebibytes << 20
                     options.limits.host = hostMebibytes.map { $0 << 20 }
@@ -140,7 +142,7 @@ extension VulkanModelTests {
             }
         }
         #expect(
-            isThreadSanitized || shared > 8 && passing > 2 && refused > 4,
+            isSanitized || shared > 4 && passing > 0 && refused > 2,
             "\(shared), \(passing), \(refused)")
     }
 

@@ -51,8 +51,9 @@ extension VulkanModelTests {
         let expected = try transcription(page, by: cpu.makeSession())
         let layerCount = cpu.model.configuration.text.layerCount
         var tight = 0
-        let cases = caseCount(layerCount)
-        for deviceLayers in (0..<layerCount).prefix(cases) {
+        let cuts = [1, 2, 0, layerCount / 2, layerCount - 1]
+        let cases = exampleCount(cuts.count)
+        for deviceLayers in cuts.prefix(cases) {
             let chunkTokens = deviceLayers % 2 == 0 ? 32 : 100
             guard let host = TightHost(deviceLayers: deviceLayers, chunkTokens: chunkTokens) else { continue }
             tight += 1

@@ -64,7 +64,7 @@ private func float16Engine(_ checkpoint: String) throws -> Engine {
 }
 
 @Test func fourBitsReadAsWellAsFloat16() throws {
-    let count = caseCount(50)
+    let count = exampleCount(50)
     let evaluation = Evaluation(seeds: 0..<count, pagesPerQuestion: 1)
     let engine = try bundledEngine()
     let settings = try engine.pageSettings()

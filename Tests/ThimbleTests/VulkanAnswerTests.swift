@@ -84,7 +84,7 @@ extension VulkanModelTests {
         #expect(engine.stepDecoder != nil && cpu.stepDecoder == nil)
         let settings = try cpu.pageSettings()
         var surprises = 0
-        for seed in [0, 1, 3].prefix(caseCount(3)) {
+        for seed in [0, 1, 3].prefix(exampleCount(3)) {
             let picture = try picture(seed, settings)
             // One session each: the picture is looked at once.
             let (session, other) = (cpu.makeSession(), engine.makeSession())

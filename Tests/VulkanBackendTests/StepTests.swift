@@ -118,7 +118,7 @@ extension VulkanBackendTests {
 
         /// Where a workgroup's shared memory holds little beside the input.
         @Test func stepsOfAWideModelDrawWhatOperationsDo() throws {
-            for hidden in [6_400, 7_600].prefix(caseCount(2)) {
+            for hidden in [6_400, 7_600].prefix(exampleCount(2)) {
                 try expectSteps(
                     AttentionShape(), .f16, hidden: hidden, length: 20, rotary: 20, tolerance: 1e-3)
             }

@@ -41,9 +41,27 @@ struct VulkanFault: CustomStringConvertible {
             + "result \(vulkan_fault_result(error).rawValue)"
     }
 
-    /// The errors that a function may return, one bit each.
-    static func errors(of function: Int32) -> [UInt32] {
-        (0..<32).map { 1 << $0 }.filter { vulkan_fault_errors(function) & $0 != 0 }
+    /// What is tried of a function that is called so often: every call where they are few, else the first,
+    /// the last, and some between. What a function may return takes turns, each of it at least once: all
+    /// that is not the device's loss is borne alike. The loss, where it may return that, is tried at each
+    /// call too.
+    static func all(of function: Int32, calls: Int64, few: Int64 = 6) -> [VulkanFault] {
+        guard calls > 0 else { return [] }
+        // Under a sanitizer a place takes seconds.
+        let few = isSanitized ? 2 : few
+        let places = calls <= few ? Array(0..<calls) : (0..<few).map { $0 * (calls - 1) / (few - 1) }
+        let errors = (0..<32).map { 1 << $0 }.filter { vulkan_fault_errors(function) & $0 != 0 }
+        func inTurn(_ errors: [UInt32], isLasting: Bool) -> [VulkanFault] {
+            let count = errors.isEmpty ? 0 : max(places.count, errors.count)
+            return (0..<count).map {
+                VulkanFault(
+                    function: function, first: places[$0 % places.count], error: errors[$0 % errors.count],
+                    isLasting: isLasting)
+            }
+        }
+        let losses = errors.filter { vulkan_fault_result($0) == VK_ERROR_DEVICE_LOST }
+        return inTurn(errors.filter { !losses.contains($0) }, isLasting: false)
+            + inTurn(losses, isLasting: true)
     }
 
     /// What the user is to be told.
@@ -121,13 +139,12 @@ final class FaultyVulkan {
         return (result, vulkan_fault_end())
     }
 
-    /// How often `body` calls a function, `subject` being made before.
-    func calls<Subject>(
-        of function: Int32, with subject: Subject, _ body: (Subject) throws -> Void
-    ) rethrows -> Int64 {
-        vulkan_fault_begin(function, .max, 0, false)
+    /// How often `body` calls each function, by its number, `subject` being made before.
+    func calls<Subject>(with subject: Subject, _ body: (Subject) throws -> Void) rethrows -> [Int64] {
+        vulkan_fault_begin(-1, 0, 0, false)
+        defer { _ = vulkan_fault_end() }
         try body(subject)
-        return vulkan_fault_end().calls
+        return (0..<vulkan_fault_function_count()).map { vulkan_fault_calls($0) }
     }
 }
 

@@ -13,13 +13,17 @@ import VulkanCompute
 /// Windows are the process's: the tests take turns.
 @Suite(.serialized, needsDevice())
 struct VulkanFaultTests {
+    /// One for all tests, and what its model answers. That also fills the pipeline store, so that the runs to
+    /// come need less time.
+    nonisolated(unsafe) private static let opened = Result {
+        let vulkan = try FaultyVulkan()
+        return (vulkan, try FaultyVulkan.answer(vulkan.engine()))
+    }
     private let vulkan: FaultyVulkan
     private let expected: String
 
     init() throws {
-        vulkan = try FaultyVulkan()
-        // Also fills the pipeline store, so that the runs to come need less time.
-        expected = try FaultyVulkan.answer(vulkan.engine())
+        unsafe (vulkan, expected) = try Self.opened.get()
         #expect(!expected.isEmpty)
     }
 
@@ -28,40 +32,93 @@ struct VulkanFaultTests {
         #expect(unknown == nil, "the sweep does not know \(unknown ?? "")")
     }
 
+    /// How often a load and an answer call each function.
+    private static let callsOfLoads = Result {
+        let (vulkan, _) = unsafe try opened.get()
+        return try vulkan.calls(with: ()) { _ = try FaultyVulkan.answer(vulkan.engine()) }
+    }
+
     @Test(arguments: 0..<vulkan_fault_function_count())
     func everyCallOfALoadAndAnAnswerMayFail(function: Int32) throws {
         let run = { try FaultyVulkan.answer(self.vulkan.engine()) }
-        let calls = try vulkan.calls(of: function, with: ()) { _ = try run() }
-        for error in VulkanFault.errors(of: function) {
-            for first in Self.places(calls) {
-                let fault = VulkanFault(
-                    function: function, first: first, error: error,
-                    isLasting: vulkan_fault_result(error) == VK_ERROR_DEVICE_LOST)
-                let (result, report) = vulkan.window(fault, run)
-                #expect(report.injected > 0, "\(fault)")
-                #expect(report.alive == 0 && report.misplaced == 0, "\(fault): \(report)")
-                expectError(result, fault)
-            }
-            guard calls > 0 else { continue }
-            #expect(try run() == expected, "after \(VulkanFault.name(function))")
+        let faults = try VulkanFault.all(of: function, calls: Self.callsOfLoads.get()[Int(function)])
+        for fault in faults {
+            let (result, report) = vulkan.window(fault, run)
+            #expect(report.injected > 0, "\(fault)")
+            #expect(report.alive == 0 && report.misplaced == 0, "\(fault): \(report)")
+            expectError(result, fault)
         }
+        if !faults.isEmpty { #expect(try run() == expected, "after \(VulkanFault.name(function))") }
+    }
+
+    /// How often an answer of a model that is loaded calls each function.
+    private static let callsOfAnswers = Result {
+        let (vulkan, _) = unsafe try opened.get()
+        return try vulkan.calls(with: vulkan.engine()) { _ = try FaultyVulkan.answer($0) }
     }
 
     /// The model stays loaded: what is no loss is borne by the same engine, and a lost device stays lost.
     @Test(arguments: 0..<vulkan_fault_function_count())
     func everyCallOfAnAnswerMayFail(function: Int32) throws {
-        let calls = try vulkan.calls(of: function, with: vulkan.engine()) { _ = try FaultyVulkan.answer($0) }
-        for error in VulkanFault.errors(of: function) {
-            let isLoss = vulkan_fault_result(error) == VK_ERROR_DEVICE_LOST
-            for first in Self.places(calls) {
-                let fault = VulkanFault(function: function, first: first, error: error, isLasting: isLoss)
-                // A second answer asks for less: pipelines and room for the image are there.
-                let engine = try vulkan.engine()
+        for fault in try VulkanFault.all(of: function, calls: Self.callsOfAnswers.get()[Int(function)]) {
+            // A second answer asks for less: pipelines and room for the image are there.
+            let engine = try vulkan.engine()
+            let (result, report) = vulkan.window(fault) { try FaultyVulkan.answer(engine) }
+            #expect(report.injected > 0, "\(fault)")
+            expectError(result, fault)
+            let next = Result { try FaultyVulkan.answer(engine) }
+            if fault.isLasting && !fault.isHarmless {
+                expectError(next, fault)
+            } else {
+                #expect(try next.get() == expected, "the next answer: \(fault)")
+            }
+        }
+    }
+
+    /// How the weights of the processor's first layer come to the device, which a prompt's rows go through
+    /// here or there: the device fetches them, the host copies them, or they stay.
+    private struct Way {
+        let passageRows: Int
+        let reachesHost: Bool
+
+        static let all = [
+            Way(passageRows: 1, reachesHost: true), Way(passageRows: 1, reachesHost: false),
+            Way(passageRows: .max, reachesHost: true),
+        ]
+
+        func engine(_ vulkan: FaultyVulkan) throws -> Engine {
+            let engine = try vulkan.engine(
+                deviceLayers: 1, passageRows: passageRows, reachesHost: reachesHost)
+            #expect(engine.plan.offloadedLayerCount > 0)
+            return engine
+        }
+    }
+
+    /// How often an answer calls each function, for each of the ways.
+    private static let callsOfWays = Result {
+        let (vulkan, _) = unsafe try opened.get()
+        return try Way.all.map { way in
+            try vulkan.calls(with: way.engine(vulkan)) { _ = try FaultyVulkan.answer($0) }
+        }
+    }
+
+    /// What fails on the device is borne by the same engine, whose sessions answer as before.
+    @Test(arguments: [
+        "vkQueueSubmit", "vkWaitSemaphores", "vkAllocateMemory", "vkBeginCommandBuffer", "vkEndCommandBuffer",
+        "vkCreateCommandPool", "vkAllocateCommandBuffers", "vkCreateBuffer", "vkMapMemory",
+    ])
+    func callsBesideTheProcessorMayFail(name: String) throws {
+        let function = try VulkanFault(name).function
+        for (way, calls) in zip(Way.all, try Self.callsOfWays.get()) {
+            for fault in VulkanFault.all(of: function, calls: calls[Int(function)], few: 3) {
+                let engine = try way.engine(vulkan)
+                let free = engine.pool.freePageCount
                 let (result, report) = vulkan.window(fault) { try FaultyVulkan.answer(engine) }
                 #expect(report.injected > 0, "\(fault)")
                 expectError(result, fault)
+                #expect(engine.pool.freePageCount == free, "\(fault)")
                 let next = Result { try FaultyVulkan.answer(engine) }
-                if isLoss && !fault.isHarmless {
+                if fault.isLasting {
                     expectError(next, fault)
                 } else {
                     #expect(try next.get() == expected, "the next answer: \(fault)")
@@ -70,47 +127,10 @@ struct VulkanFaultTests {
         }
     }
 
-    /// The first layer is the processor's, which a prompt's rows go through here or there: what fails on the
-    /// device is borne by the same engine, whose sessions answer as before.
-    @Test(arguments: [
-        "vkQueueSubmit", "vkWaitSemaphores", "vkAllocateMemory", "vkBeginCommandBuffer", "vkEndCommandBuffer",
-        "vkCreateCommandPool", "vkAllocateCommandBuffers", "vkCreateBuffer", "vkMapMemory",
-    ])
-    func callsBesideTheProcessorMayFail(name: String) throws {
-        // Its weights are fetched by the device, copied by the host, or stay.
-        for (passageRows, reachesHost) in [(1, true), (1, false), (.max, true)] {
-            let whole = {
-                try self.vulkan.engine(
-                    deviceLayers: 1, passageRows: passageRows, reachesHost: reachesHost)
-            }
-            #expect(try whole().plan.offloadedLayerCount > 0)
-            let none = try VulkanFault(name)
-            let calls = try vulkan.calls(of: none.function, with: whole()) {
-                _ = try FaultyVulkan.answer($0)
-            }
-            for error in VulkanFault.errors(of: none.function) {
-                let isLoss = vulkan_fault_result(error) == VK_ERROR_DEVICE_LOST
-                for first in Self.places(calls) {
-                    let fault = VulkanFault(
-                        function: none.function, first: first, error: error, isLasting: isLoss)
-                    let engine = try whole()
-                    let free = engine.pool.freePageCount
-                    let (result, report) = vulkan.window(fault) { try FaultyVulkan.answer(engine) }
-                    #expect(report.injected > 0, "\(fault)")
-                    expectError(result, fault)
-                    #expect(engine.pool.freePageCount == free, "\(fault)")
-                    let next = Result { try FaultyVulkan.answer(engine) }
-                    if isLoss {
-                        expectError(next, fault)
-                    } else {
-                        #expect(try next.get() == expected, "the next answer: \(fault)")
-                    }
-                }
-            }
-        }
-    }
-
+    /// What waits needs no memory, as with most drivers.
     @Test func everyKindOfMemoryMayRunOutForGood() throws {
+        vulkan_fault_spare_waits(true)
+        defer { vulkan_fault_spare_waits(false) }
         for error in [VULKAN_FAULT_HOST_MEMORY, VULKAN_FAULT_DEVICE_MEMORY] {
             for name in ["vkAllocateMemory", "vkBeginCommandBuffer", "vkQueueSubmit"] {
                 let fault = try VulkanFault(name, first: 1, error: error, isLasting: true)
@@ -120,6 +140,12 @@ struct VulkanFaultTests {
             }
         }
         #expect(try FaultyVulkan.answer(vulkan.engine()) == expected)
+    }
+
+    /// Where no wait succeeds any more, nobody knows whether what was submitted runs: what it uses is left to
+    /// it. In a process of its own, whose end gives it back.
+    @Test func aDeviceThatCannotBeWaitedForIsLeftAlone() async {
+        await #expect(processExitsWith: .success) { try failEveryWait() }
     }
 
     @Test func aDriverMayLackAnyFunction() throws {
@@ -220,14 +246,6 @@ struct VulkanFaultTests {
 
     // MARK: What is expected
 
-    /// Every call where they are few, else the first, the last, and some between.
-    private static func places(_ calls: Int64) -> [Int64] {
-        // Under a sanitizer a place takes seconds.
-        let few: Int64 = isSanitized ? 2 : 6
-        if calls <= few { return Array(0..<calls) }
-        return (0..<few).map { $0 * (calls - 1) / (few - 1) }
-    }
-
     private func expectError(
         _ result: Result<String, any Error>, _ fault: VulkanFault,
         at location: SourceLocation = #_sourceLocation
@@ -242,4 +260,29 @@ struct VulkanFaultTests {
         case .failure(let error): Issue.record("\(error): \(fault)", sourceLocation: location)
         }
     }
+}
+
+/// Lets waits fail for good, from some of those of a load and an answer on.
+private func failEveryWait() throws {
+    let vulkan = try FaultyVulkan()
+    let expected = try FaultyVulkan.answer(vulkan.engine())
+    let calls = try vulkan.calls(with: ()) { _ = try FaultyVulkan.answer(vulkan.engine()) }
+    let wait = try VulkanFault("vkWaitSemaphores")
+    var left = 0
+    for place in VulkanFault.all(of: wait.function, calls: calls[Int(wait.function)]) {
+        let fault = VulkanFault(
+            function: wait.function, first: place.first, error: wait.error, isLasting: true)
+        let (result, report) = vulkan.window(fault) { try FaultyVulkan.answer(vulkan.engine()) }
+        switch result {
+        case .success: Issue.record("no error: \(fault)")
+        case .failure(let error):
+            #expect((error as? ThimbleError)?.code == .outOfMemory, "\(fault): \(error)")
+        }
+        #expect(report.misplaced == 0, "\(fault): \(report)")
+        if report.alive > 0 { left += 1 }
+        vulkan_fault_forget()
+        let next = try FaultyVulkan.answer(vulkan.engine())
+        #expect(next == expected, "\(fault)")
+    }
+    #expect(left > 0)
 }

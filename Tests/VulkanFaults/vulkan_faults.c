@@ -39,8 +39,11 @@ static struct {
     uint64_t heap_byte_count;
     uint32_t shared_byte_count;
     bool is_discrete;
+    bool spares_waits;
 } window = {.function = -1};
-static atomic_int_fast64_t calls, injected, made_count, misplaced;
+/// Calls of each function.
+static atomic_int_fast64_t calls[FUNCTIONS];
+static atomic_int_fast64_t injected, made_count, misplaced;
 static atomic_bool is_failing;
 
 /// Leaves what the driver takes in a call out of the count of its thread: it is not ours.
@@ -95,6 +98,12 @@ static void take(uint64_t handle) {
     atomic_flag_clear(&objects_lock);
 }
 
+void vulkan_fault_forget(void) {
+    lock();
+    object_limit = 0;
+    atomic_flag_clear(&objects_lock);
+}
+
 static int64_t alive(bool with_instance) {
     lock();
     int64_t count = 0;
@@ -106,13 +115,20 @@ static int64_t alive(bool with_instance) {
 
 // MARK: What fails
 
+static bool waits(enum function function) {
+    return function == NUMBER_vkDeviceWaitIdle || function == NUMBER_vkWaitSemaphores ||
+        function == NUMBER_vkGetSemaphoreCounterValue;
+}
+
 static bool fails(enum function function) {
-    const bool may = functions[function].errors & window.error;
+    const int64_t call = calls[function]++;
+    const bool may =
+        functions[function].errors & window.error && !(window.spares_waits && waits(function));
     if (is_failing && window.is_lasting && may) {
         injected++;
         return true;
     }
-    if ((int32_t)function != window.function || calls++ != window.first) return false;
+    if ((int32_t)function != window.function || call != window.first) return false;
     is_failing = true;
     injected++;
     return true;
@@ -312,7 +328,8 @@ void vulkan_fault_begin(int32_t function, int64_t first, uint32_t error, bool is
     window.first = first;
     window.error = error;
     window.is_lasting = is_lasting;
-    calls = injected = made_count = misplaced = 0;
+    for (int i = 0; i < FUNCTIONS; i++) calls[i] = 0;
+    injected = made_count = misplaced = 0;
     is_failing = false;
 }
 
@@ -320,12 +337,16 @@ void vulkan_fault_hide(const char *name) { window.hidden = name; }
 
 void vulkan_fault_pretend_discrete(bool is_discrete) { window.is_discrete = is_discrete; }
 
+void vulkan_fault_spare_waits(bool spares) { window.spares_waits = spares; }
+
 void vulkan_fault_limit_heaps(uint64_t byte_count) { window.heap_byte_count = byte_count; }
 
 void vulkan_fault_limit_shared_memory(uint32_t byte_count) { window.shared_byte_count = byte_count; }
 
+int64_t vulkan_fault_calls(int32_t function) { return calls[function]; }
+
 struct vulkan_fault_report vulkan_fault_end(void) {
-    const struct vulkan_fault_report report = {calls, injected, made_count, alive(true), misplaced};
+    const struct vulkan_fault_report report = {injected, made_count, alive(true), misplaced};
     window.function = -1;
     is_failing = false;
     return report;

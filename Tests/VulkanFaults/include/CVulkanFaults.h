@@ -20,8 +20,6 @@ enum {
 
 /// What the window saw.
 struct vulkan_fault_report {
-    /// Calls of the function asked for.
-    int64_t calls;
     /// Calls of any function that were failed.
     int64_t injected;
     /// Objects and command buffers made, whether they still live or not.
@@ -58,6 +56,12 @@ void vulkan_fault_begin(int32_t function, int64_t first, uint32_t error, bool is
 /// Makes the driver deny that it has the function of that name; null denies nothing. The name must last.
 void vulkan_fault_hide(const char *name);
 
+/// Lets waits be as they are, where a lasting fault would fail them too.
+void vulkan_fault_spare_waits(bool spares);
+
+/// Leaves what lives now out of all counts from here on.
+void vulkan_fault_forget(void);
+
 /// Makes the heaps of every device say that they have so many bytes; 0 changes nothing.
 void vulkan_fault_limit_heaps(uint64_t byte_count);
 
@@ -66,6 +70,9 @@ void vulkan_fault_limit_shared_memory(uint32_t byte_count);
 
 /// Makes every device say that it is a GPU with memory of its own.
 void vulkan_fault_pretend_discrete(bool is_discrete);
+
+/// Calls of that function since a window was last opened.
+int64_t vulkan_fault_calls(int32_t function);
 
 /// Closes the window.
 struct vulkan_fault_report vulkan_fault_end(void);
