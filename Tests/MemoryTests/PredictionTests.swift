@@ -279,7 +279,7 @@ extension Planned {
             let (alone, each) = try (#require(passing.image), #require(passing.batch?.image))
             #expect(near(each.seconds, alone.seconds / 4))
         }
-        #expect(isThreadSanitized || several > 0)
+        #expect(isSanitized || several > 0)
     }
 
     @Test func loadingTakesWhatIsHeld() throws {
