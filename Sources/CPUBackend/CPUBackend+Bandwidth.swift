@@ -31,7 +31,7 @@ extension CPUBackend {
             }
             fastest = min(fastest, start.duration(to: Moment.now))
         }
-        return Double(fastest.components.seconds) + Double(fastest.components.attoseconds) * 1e-18
+        return fastest.seconds
     }
 
     /// Nil: weights are decompressed into the memory that is computed on.

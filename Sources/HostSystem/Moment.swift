@@ -21,3 +21,8 @@ package struct Moment: Comparable, Sendable {
         Moment(time: moment.time + duration)
     }
 }
+
+extension Duration {
+    /// As a number of seconds.
+    package var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+}

@@ -47,11 +47,10 @@ public final class DiskSample {
             throw ModelFileError(.outOfMemory, file: direct.input.path, "the system allows no thread")
         }
         threads.join()
-        let duration = start.duration(to: .now)
+        let duration = start.duration(to: .now).seconds
         let (byteCount, end) = try reading.result()
         position = end
-        return Double(byteCount)
-            / (Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18)
+        return Double(byteCount) / duration
     }
 
     /// Reads that threads share.

@@ -224,6 +224,6 @@ private final class Race: Sendable {
         }
         let duration = start.duration(to: Moment.now)
         if let fault { throw fault }
-        return Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+        return duration.seconds
     }
 }

@@ -44,9 +44,7 @@ public final class ReadMeter: Sendable {
 
         /// Counts the time that has gone by with as many reads as there are now.
         mutating func count(until now: Moment) {
-            let passed = counted.duration(to: now).components
-            let seconds = Double(passed.seconds) + Double(passed.attoseconds) * 1e-18
-            tally.seconds[min(inFlight, ReadTally.mostCounted)] += seconds
+            tally.seconds[min(inFlight, ReadTally.mostCounted)] += counted.duration(to: now).seconds
             counted = now
         }
     }

@@ -244,11 +244,10 @@ internal import Threads
             try reader.readOnly(reads[(first + number) % reads.count], scratch)
             return Moment.now < end
         }
-        let duration = start.duration(to: .now).components
+        let duration = start.duration(to: .now).seconds
         let read = file.reads.tally - before
         position = (first + read.readCount) % reads.count
-        return Double(read.byteCount)
-            / (Double(duration.seconds) + Double(duration.attoseconds) * 1e-18)
+        return Double(read.byteCount) / duration
     }
 
     /// Whether reads go past the system's cache of files, as far as is known.

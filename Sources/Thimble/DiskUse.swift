@@ -39,7 +39,7 @@ public struct DiskUse: Sendable {
     }
 
     /// In the median measurement.
-    public var medianBytesPerSecond: Double { Self.median(bytesPerSecond) }
+    public var medianBytesPerSecond: Double { bytesPerSecond.median }
     /// The slowest and the fastest of them.
     public var spread: ClosedRange<Double> { (bytesPerSecond.min() ?? 0)...(bytesPerSecond.max() ?? 0) }
 
@@ -48,14 +48,12 @@ public struct DiskUse: Sendable {
     public func share(of reads: [Reads], in seconds: [Double]) -> Double? {
         guard !reads.isEmpty, reads.count == seconds.count, bytesPerSecond.count == reads.count + 1
         else { return nil }
-        return Self.median(
-            reads.indices.map { index in
-                let rate = (bytesPerSecond[index] + bytesPerSecond[index + 1]) / 2
-                return Double(reads[index].byteCount) / seconds[index] / rate
-            })
+        let shares = reads.indices.map { index in
+            let rate = (bytesPerSecond[index] + bytesPerSecond[index + 1]) / 2
+            return Double(reads[index].byteCount) / seconds[index] / rate
+        }
+        return shares.median
     }
-
-    private static func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
 }
 
 /// What a stage took, and what was read meanwhile.

@@ -76,7 +76,7 @@ public struct BenchmarkResult: Sendable {
 
     private static func rate(_ tokens: Int, _ seconds: [Double]) -> Double? {
         guard tokens > 0, !seconds.isEmpty else { return nil }
-        return Double(tokens) / seconds.sorted()[seconds.count / 2]
+        return Double(tokens) / seconds.median
     }
 }
 

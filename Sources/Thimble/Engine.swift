@@ -269,8 +269,3 @@ public final class Engine {
 enum ModelSegment {
     static let tokenizer = "tokenizer"
 }
-
-extension Duration {
-    /// As a number of seconds.
-    var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
-}

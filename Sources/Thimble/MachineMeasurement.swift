@@ -92,7 +92,7 @@ private struct Measurement {
             self.run = run
         }
 
-        var median: Double { seconds.sorted()[seconds.count / 2] }
+        var median: Double { seconds.median }
         var rate: Double { work / median }
     }
 
@@ -225,8 +225,6 @@ private struct Measurement {
         }
     }
 
-    private static func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
-
     /// Seconds of a row's channel beside products. A layer that is a quarter as wide has about a sixteenth of
     /// the products, so that two layers tell both.
     private var channelSeconds: Double {
@@ -261,11 +259,11 @@ private struct Measurement {
         (profile.attention64, profile.attention128) = (attention[0].rate, attention[1].rate)
         profile.visionAttention = attention[2].rate
         (profile.tokenAttention64, profile.tokenAttention128) = (attention[3].rate, attention[4].rate)
-        profile.decompression = Self.median(decompression)
-        profile.checking = Self.median(checking)
+        profile.decompression = decompression.median
+        profile.checking = checking.median
         profile.disk = MachineProfile.Disk(
-            device: try files.device, path: files.diskPath, bytesPerSecond: Self.median(disk),
-            aloneBytesPerSecond: Self.median(diskAlone),
+            device: try files.device, path: files.diskPath, bytesPerSecond: disk.median,
+            aloneBytesPerSecond: diskAlone.median,
             isDirect: files.disk.isDirect)
     }
 }

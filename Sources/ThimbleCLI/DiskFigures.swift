@@ -29,10 +29,9 @@ struct DiskFigures: Encodable {
         fileprivate init?(_ use: DiskUse, _ reads: [DiskUse.Reads], _ seconds: [Double]) {
             guard let share = use.share(of: reads, in: seconds) else { return nil }
             self.share = share
-            let middle = reads.count / 2
-            bytes = reads.map(\.byteCount).sorted()[middle]
-            readsInFlight = reads.map(\.meanInFlight).sorted()[middle]
-            idleShare = reads.map(\.idleShare).sorted()[middle]
+            bytes = reads.map(\.byteCount).median
+            readsInFlight = reads.map(\.meanInFlight).median
+            idleShare = reads.map(\.idleShare).median
         }
     }
 

@@ -32,7 +32,7 @@ struct QuestionFigures: Encodable {
         if pairs.isEmpty { return nil }
         first = Question(pairs.map(\.first))
         second = Question(pairs.map(\.second))
-        share = pairs.map(\.share).sorted()[pairs.count / 2]
+        share = pairs.map(\.share).median
     }
 
     /// For a person.

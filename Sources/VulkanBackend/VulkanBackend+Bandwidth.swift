@@ -43,7 +43,7 @@ extension VulkanBackend {
             try wait()
             fastest = min(fastest, start.duration(to: Moment.now))
         }
-        return Double(fastest.components.seconds) + Double(fastest.components.attoseconds) * 1e-18
+        return fastest.seconds
     }
 
     private static var readPasses: Int { 4 }
