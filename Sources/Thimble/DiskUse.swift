@@ -40,8 +40,6 @@ public struct DiskUse: Sendable {
 
     /// In the median measurement.
     public var medianBytesPerSecond: Double { bytesPerSecond.median }
-    /// The slowest and the fastest of them.
-    public var spread: ClosedRange<Double> { (bytesPerSecond.min() ?? 0)...(bytesPerSecond.max() ?? 0) }
 
     /// What `reads` brought in `seconds` beside the disk's rate before and after each, in the median
     /// repetition: 0 to 1, or above where the disk was slower while it was measured. Nil for nothing.

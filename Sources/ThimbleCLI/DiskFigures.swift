@@ -49,15 +49,15 @@ struct DiskFigures: Encodable {
     /// Lines for a person. `profiles`: how evenly the disk was kept busy, too.
     func lines(profiles: Bool) -> [String] {
         func gigabytes(_ rate: Double) -> String { (rate * 1e-9).fixed(2) }
-        let spread = "\(gigabytes(measurements.min() ?? 0)) to \(gigabytes(measurements.max() ?? 0))"
+        let spread = measurements.spread
         let way = readsDirectly ? "direct reads" : "reads by a cache that was asked to forget"
         let stages = [("prefill", prefill), ("decode", decode)].compactMap { name, stage in
             stage.map { (name, $0) }
         }
         let shares = stages.map { name, stage in "; \(name) uses \((stage.share * 100).fixed(0)) % of it" }
         var lines = [
-            "disk          \(gigabytes(bytesPerSecond)) GB/s (\(spread)) by \(readers) \(way)"
-                + shares.joined()
+            "disk          \(gigabytes(bytesPerSecond)) GB/s (\(gigabytes(spread.lowerBound)) to "
+                + "\(gigabytes(spread.upperBound))) by \(readers) \(way)" + shares.joined()
         ]
         lines += stages.map { name, stage in
             let busy =

@@ -20,7 +20,7 @@ import Thimble
         // 200, 400 and 600 bytes a second around them.
         let share = drifting.share(of: reads([160, 320, 900]), in: [1, 1, 2])
         #expect(share == 0.8)
-        #expect(drifting.medianBytesPerSecond == 500 && drifting.spread == 100...700)
+        #expect(drifting.medianBytesPerSecond == 500 && drifting.bytesPerSecond.spread == 100...700)
     }
 
     @Test func nothingHasNoShare() {
