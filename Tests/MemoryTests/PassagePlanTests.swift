@@ -14,7 +14,6 @@ private let chunkTokens = 200
 /// A model half of whose layers are the processor's.
 private struct Shared {
     let model: RandomModel
-    let work: ModelWork
     /// Its weights are held.
     let held: Plan
     /// They pass from the disk, where so small a model can do so.
@@ -24,30 +23,17 @@ private struct Shared {
 
     init(_ generator: inout SeededGenerator, in folder: TemporaryDirectory) throws {
         model = try RandomModel(&generator, in: folder)
-        work = ModelWork(model.outline)
-        let planner = Planner(model.sizes(place: .device))
         let layerCount = model.file.configuration.text.layerCount
         var request = PlanRequest()
         request.contextLength = 1000
         request.chunkTokens = chunkTokens
         request.deviceLayerCount = layerCount / 2
-        held = try planner.plan(request)
+        held = try Planner(model.sizes(place: .device)).plan(request)
         let layers = model.inventory.decoder[held.parts[0].share.layers]
         broughtByteCount = model.inventory.byteCount(of: layers)
-        var found: Plan?
-        var limit = held.byteCount(.host)
-        while found == nil, limit > 0 {
-            limit -= model.wholeByteCount / 50
-            request.limits.host = limit
-            guard let plan = try? planner.plan(request) else { break }
-            #expect(plan.byteCount(.host) <= limit)
-            if plan.streamedByteCount > 0 { found = plan }
-        }
-        passing = found
-    }
-
-    func predict(_ plan: Plan, _ rates: MachineRates, promptTokens: Int) throws -> PlanPrediction {
-        try #require(plan.prediction(of: work, on: rates, promptTokens: promptTokens, pageTokens: 10))
+        let (all, step) = (held.byteCount(.host), model.wholeByteCount / 50)
+        passing = model.passingPlan(
+            request, place: .device, within: stride(from: all - step, to: 0, by: -step))
     }
 }
 
@@ -83,7 +69,7 @@ private struct Shared {
                 // A copy goes over memory three times.
                 let way = max(bytes / 1e6, 3 * bytes / memory)
                 for chunks in [1, 3] {
-                    let prediction = try shared.predict(
+                    let prediction = try shared.model.predict(
                         shared.held, rates, promptTokens: chunks * chunkTokens)
                     #expect(near(prediction.prefill.seconds, Double(chunks) * way), "\(prediction)")
                     #expect(prediction.prefill.bound == .memory)
@@ -97,14 +83,15 @@ private struct Shared {
             var rates = rates
             rates.bus = 1e6
             let products =
-                shared.work.layers.fourBit + shared.work.layers.eightBit + shared.work.layers.floats
+                shared.model.work.layers.fourBit + shared.model.work.layers.eightBit
+                + shared.model.work.layers.floats
             let layers = shared.held.parts[0].share.layers
-            let row = products / 1e3 * Double(layers.count) / Double(shared.work.layerCount)
+            let row = products / 1e3 * Double(layers.count) / Double(shared.model.work.layerCount)
             let way = Double(shared.broughtByteCount) / 1e6
             let brought = try #require(
-                try shared.predict(shared.held, rates, promptTokens: 1).broughtRows)
+                try shared.model.predict(shared.held, rates, promptTokens: 1).broughtRows)
             #expect(brought == min(max(2, Int((way / row).rounded(.up))), chunkTokens))
-            let few = try shared.predict(shared.held, rates, promptTokens: brought - 1).prefill
+            let few = try shared.model.predict(shared.held, rates, promptTokens: brought - 1).prefill
             #expect(near(few.seconds, Double(brought - 1) * row))
         }
     }
@@ -148,7 +135,7 @@ private struct Shared {
             var rates = rates
             (rates.disk, rates.diskAlone) = (1000, 500)
             func seconds(_ tokens: Int) throws -> Double {
-                let prediction = try shared.predict(plan, rates, promptTokens: tokens)
+                let prediction = try shared.model.predict(plan, rates, promptTokens: tokens)
                 #expect(try #require(prediction.broughtRows) <= rows + 1)
                 // Rows of the embedding are looked up before.
                 let lookup = lookupSeconds(shared, plan, tokens)
@@ -170,7 +157,7 @@ private struct Shared {
     /// bytes a second, or half as many where it has one read at a time.
     private func lookupSeconds(_ shared: Shared, _ plan: Plan, _ count: Int) -> Double {
         guard let kept = plan.residency.embeddingTiles else { return 0 }
-        let lookup = shared.work.lookup
+        let lookup = shared.model.work.lookup
         let missed = max(0, 1 - Double(kept) / Double(lookup.tileCount))
         let (bytes, blocks) = lookup.together(missed * Double(chunkTokens))
         let rate = 500 + 500 * (min(max(blocks, 1), 4) - 1) / 3

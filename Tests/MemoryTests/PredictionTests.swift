@@ -34,37 +34,20 @@ func near(_ value: Double?, _ expected: Double) -> Bool {
 /// A model and plans for it.
 private struct Planned {
     let model: RandomModel
-    let work: ModelWork
     let whole: Plan
     /// Half of the weights fit, about.
     let half: Plan
 
     init(_ generator: inout SeededGenerator, in folder: TemporaryDirectory) throws {
         model = try RandomModel(&generator, in: folder)
-        work = ModelWork(model.outline)
-        let planner = Planner(model.sizes())
         var request = PlanRequest()
         request.contextLength = 100
         request.chunkTokens = 32
-        whole = try planner.plan(request)
-        var limit = whole.byteCount(.host) - model.wholeByteCount / 2
-        while limit < whole.byteCount(.host) {
-            request.limits.host = limit
-            if let plan = try? planner.plan(request), plan.streamedByteCount > 0 {
-                half = plan
-                return
-            }
-            limit += model.wholeByteCount / 100
-        }
-        // So small a model passes through nothing.
-        half = whole
-    }
-
-    func predict(
-        _ plan: Plan, _ rates: MachineRates, promptTokens: Int = 64, pageTokens: Int = 10
-    ) throws -> PlanPrediction {
-        try #require(
-            plan.prediction(of: work, on: rates, promptTokens: promptTokens, pageTokens: pageTokens))
+        whole = try Planner(model.sizes()).plan(request)
+        let (all, weights) = (whole.byteCount(.host), model.wholeByteCount)
+        half =
+            model.passingPlan(request, within: stride(from: all - weights / 2, to: all, by: weights / 100))
+            ?? whole
     }
 }
 
@@ -73,6 +56,7 @@ extension Planned {
     /// many by up to four reads at a time, and no block of the file twice.
     fileprivate func lookupSeconds(_ count: Int, disk: Double) -> Double {
         guard let kept = half.residency.embeddingTiles else { return 0 }
+        let work = model.work
         let missed = Double(count) * max(0, 1 - Double(kept) / Double(work.lookup.tileCount))
         if count == 1 { return missed * Double(work.lookup.traffic.stored) / disk * 2 }
         var (bytes, blocks) = (0.0, 0.0)
@@ -105,12 +89,12 @@ extension Planned {
             rates.weights = [
                 .init(byteCount: bytes, bytesPerSecond: 1000), .init(byteCount: .max, bytesPerSecond: 1e18),
             ]
-            let token = try planned.predict(planned.whole, rates).token
+            let token = try planned.model.predict(planned.whole, rates).token
             #expect(near(token.seconds, Double(bytes) / 1000))
             #expect(token.bound == .memory && near(token.disk, 0))
             rates.layerSeconds = 1e6
-            let fixed = try planned.predict(planned.whole, rates).token
-            #expect(near(fixed.seconds - token.seconds, 1e6 * Double(planned.work.layerCount)))
+            let fixed = try planned.model.predict(planned.whole, rates).token
+            #expect(near(fixed.seconds - token.seconds, 1e6 * Double(planned.model.work.layerCount)))
             #expect(fixed.bound == .computing)
         }
     }
@@ -128,9 +112,9 @@ extension Planned {
             // A key and a value of two bytes each for every channel.
             let keys = 2 * 2 * text.layerCount * text.kvHeadCount * text.headSize
             for length in [1, 50, 100] {
-                let token = try planned.predict(planned.whole, busy, promptTokens: length).token
+                let token = try planned.model.predict(planned.whole, busy, promptTokens: length).token
                 #expect(near(token.seconds, Double(products * length) / 10))
-                let read = try planned.predict(planned.whole, waiting, promptTokens: length).token
+                let read = try planned.model.predict(planned.whole, waiting, promptTokens: length).token
                 #expect(near(read.seconds, Double(keys * length) / 10))
             }
         }
@@ -140,7 +124,7 @@ extension Planned {
         for planned in planned where planned.half.streamedByteCount > 0 {
             var rates = boundless
             (rates.disk, rates.diskAlone) = (1000, 500)
-            let token = try planned.predict(planned.half, rates).token
+            let token = try planned.model.predict(planned.half, rates).token
             let passes = planned.half.passes
             let own = planned.half.residency.passes(planned.model.inventory)
             #expect(own.token.stored == planned.half.streamedByteCount)
@@ -148,7 +132,7 @@ extension Planned {
             // So small a ring has room for one read, which the disk does at half of its rate; so is a row of
             // the embedding read, unless it is one of those that are kept.
             #expect(passes.tokenAhead <= RunReader.mostRunBytes)
-            let lookup = planned.work.lookup
+            let lookup = planned.model.work.lookup
             let kept = Double(planned.half.residency.embeddingTiles ?? lookup.tileCount)
             let missed = max(0, 1 - kept / Double(lookup.tileCount))
             let read =
@@ -162,13 +146,13 @@ extension Planned {
         for planned in planned where planned.half.streamedByteCount > 0 {
             var rates = boundless
             (rates.disk, rates.diskAlone) = (1000, 500)
-            let alone = try planned.predict(planned.half, rates).token
+            let alone = try planned.model.predict(planned.half, rates).token
             // Of copies the last rate counts, and they take no time.
             let bytes = planned.half.decodedByteCount
             rates.weights = [
                 .init(byteCount: bytes, bytesPerSecond: 1), .init(byteCount: .max, bytesPerSecond: 1e18),
             ]
-            let both = try planned.predict(planned.half, rates).token
+            let both = try planned.model.predict(planned.half, rates).token
             // What is looked up is looked up before.
             let passing = Double(planned.half.passes.token.reading) / 500
             #expect(both.memory == Double(bytes) && near(both.disk, alone.disk))
@@ -184,7 +168,7 @@ extension Planned {
             let passes = planned.half.passes
             let pass = Double(passes.token.reading) / 500
             for (tokens, chunks) in [(1, 1), (32, 1), (33, 2), (96, 3), (97, 4)] {
-                let prediction = try planned.predict(planned.half, rates, promptTokens: tokens)
+                let prediction = try planned.model.predict(planned.half, rates, promptTokens: tokens)
                 let lookups = (0..<chunks).reduce(0.0) { sum, chunk in
                     sum + planned.lookupSeconds(min(32, tokens - chunk * 32), disk: 1000)
                 }
@@ -202,14 +186,14 @@ extension Planned {
             rates.fourBitProducts = 1e3
             rates.eightBitProducts = 1e3
             rates.floatProducts = 1e3
-            let layers = planned.work.layers
+            let layers = planned.model.work.layers
             let all = layers.fourBit + layers.eightBit + layers.floats
             let tensors = planned.model.inventory.decoder.dropLast().flatMap {
                 planned.model.inventory.segments[$0].entry.tensors
             }
             let counted = tensors.filter { $0.kind == .matrix }.reduce(0) { $0 + $1.rows * $1.columns }
             #expect(all == Double(counted))
-            let prompt = try planned.predict(planned.whole, rates, promptTokens: 50).prefill
+            let prompt = try planned.model.predict(planned.whole, rates, promptTokens: 50).prefill
             #expect(near(prompt.seconds, 50 * all / 1e3) && prompt.bound == .computing)
         }
     }
@@ -219,8 +203,8 @@ extension Planned {
             var rates = boundless
             rates.attention64 = 1
             rates.attention128 = 1
-            let width = Double(planned.work.queryWidth * planned.work.layerCount)
-            let prompt = try planned.predict(planned.whole, rates, promptTokens: 50).prefill
+            let width = Double(planned.model.work.queryWidth * planned.model.work.layerCount)
+            let prompt = try planned.model.predict(planned.whole, rates, promptTokens: 50).prefill
             #expect(near(prompt.seconds, Double(50 * 51 / 2) * 2 * width))
         }
     }
@@ -231,8 +215,8 @@ extension Planned {
             var rates = boundless
             rates.visionAttention = 1
             rates.channelSeconds = 1
-            let prediction = try planned.predict(planned.whole, rates, pageTokens: 10)
-            guard let vision = planned.work.vision else {
+            let prediction = try planned.model.predict(planned.whole, rates, pageTokens: 10)
+            guard let vision = planned.model.work.vision else {
                 blind += 1
                 #expect(prediction.pageTokens == nil && prediction.image == nil)
                 #expect(prediction.pageFirstToken == nil)
@@ -243,7 +227,7 @@ extension Planned {
             let width = Double(vision.width * vision.blockCount)
             #expect(near(prediction.image?.seconds, patches * patches * 2 * width + patches * width))
             let question = Double(10 + Plan.questionTokens)
-            let prompt = question * Double(planned.work.hiddenSize * planned.work.layerCount)
+            let prompt = question * Double(planned.model.work.hiddenSize * planned.model.work.layerCount)
             #expect(
                 near(prediction.pageFirstToken?.seconds, (prediction.image?.seconds ?? 0) + prompt))
         }
@@ -254,12 +238,12 @@ extension Planned {
     @Test func pagesTogetherAreSeenAsOften() throws {
         var several = 0
         for planned in planned {
-            guard let vision = planned.work.vision else { continue }
+            guard let vision = planned.model.work.vision else { continue }
             var rates = boundless
             rates.visionAttention = 1
             rates.channelSeconds = 1
             for tokens in [1, 5, 16, 17, 40] {
-                let prediction = try planned.predict(planned.whole, rates, pageTokens: tokens)
+                let prediction = try planned.model.predict(planned.whole, rates, pageTokens: tokens)
                 // The plans have chunks of 32 tokens.
                 let together = 32 / tokens
                 guard together > 1 else {
@@ -275,7 +259,7 @@ extension Planned {
             }
             rates = boundless
             (rates.disk, rates.diskAlone) = (1000, 500)
-            let passing = try planned.predict(planned.half, rates, pageTokens: 8)
+            let passing = try planned.model.predict(planned.half, rates, pageTokens: 8)
             let (alone, each) = try (#require(passing.image), #require(passing.batch?.image))
             #expect(near(each.seconds, alone.seconds / 4))
         }
@@ -289,7 +273,7 @@ extension Planned {
             let all = planned.model.inventory.all.reduce(0) { sum, index in
                 sum + planned.model.inventory.segments[index].blocks.reduce(0) { $0 + $1.storedByteCount }
             }
-            let load = try planned.predict(planned.whole, rates).load
+            let load = try planned.model.predict(planned.whole, rates).load
             #expect(abs(load.seconds - Double(all) / 1000) < 0.1 + Double(all) * 1e-6)
         }
     }
@@ -298,7 +282,7 @@ extension Planned {
         let planned = planned[0]
         let plan = try Planner(planned.model.sizes(place: .device)).plan(PlanRequest())
         #expect(
-            plan.prediction(of: planned.work, on: boundless, promptTokens: 1, pageTokens: 1) == nil)
+            plan.prediction(of: planned.model.work, on: boundless, promptTokens: 1, pageTokens: 1) == nil)
     }
 
     @Test func withMoreMemoryNothingIsPredictedSlower() throws {
@@ -336,7 +320,7 @@ extension Planned {
                 continue
             }
             #expect(plan.byteCount(.host) <= limit)
-            let predictions = try rates.map { try planned.predict(plan, $0, promptTokens: 200) }
+            let predictions = try rates.map { try planned.model.predict(plan, $0, promptTokens: 200) }
             for (index, prediction) in predictions.enumerated() {
                 checkNumbers(of: prediction)
                 guard last.indices.contains(index) else { continue }

@@ -5,6 +5,7 @@ import Foundation
 import ModelFile
 import TestSupport
 import Tensors
+import Testing
 
 @testable import Memory
 
@@ -12,6 +13,7 @@ import Tensors
 struct RandomModel {
     let file: ModelFile
     let inventory: WeightInventory
+    let work: ModelWork
     var outline: ModelOutline { ModelOutline(file) }
 
     init(_ generator: inout SeededGenerator, in folder: TemporaryDirectory) throws {
@@ -32,6 +34,7 @@ struct RandomModel {
         ).write(to: path, packaging: Packaging(name: "random", creator: "tests"))
         file = try ModelFile(path: path)
         inventory = WeightInventory(ModelOutline(file))
+        work = ModelWork(ModelOutline(file))
     }
 
     /// Bytes of all weights.
@@ -50,5 +53,29 @@ struct RandomModel {
             activations: { context, limits, _, _ in limits.chunkTokens * 4 * token + context * token / 8 },
             normBytes: file.configuration.text.hiddenSize * 4, featureTokenBytes: seesImages ? token : 0,
             pageTokenBytes: seesImages ? token / 2 : 0)
+    }
+
+    /// The first plan for `request`, as `limits` go, bytes of the host's memory, by which weights pass; nil
+    /// where so small a model passes through nothing.
+    func passingPlan(
+        _ request: PlanRequest, place: MemoryPlace = .host, within limits: StrideTo<Int>
+    ) -> Plan? {
+        let planner = Planner(sizes(place: place))
+        for limit in limits {
+            var request = request
+            request.limits.host = limit
+            guard let plan = try? planner.plan(request) else { continue }
+            #expect(plan.byteCount(.host) <= limit)
+            if plan.streamedByteCount > 0 { return plan }
+        }
+        return nil
+    }
+
+    /// What is predicted of a plan for this model.
+    func predict(
+        _ plan: Plan, _ rates: MachineRates, promptTokens: Int = 64, pageTokens: Int = 10
+    ) throws -> PlanPrediction {
+        try #require(
+            plan.prediction(of: work, on: rates, promptTokens: promptTokens, pageTokens: pageTokens))
     }
 }
