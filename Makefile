@@ -14,13 +14,16 @@ BUILD_PACKAGES := libzstd-dev libxxhash-dev libfreetype-dev libpng-dev libjpeg-d
 TEST_PACKAGES := fonts-noto-cjk
 # A Vulkan that computes on the processor, and the layers that watch how it is used.
 TEST_PACKAGES += libvulkan1 mesa-vulkan-drivers vulkan-validationlayers
+# What the C interface's header is tried with, beside the compiler that comes with Swift.
+TEST_PACKAGES += gcc g++
 ifeq ($(shell uname -m),x86_64)
 # What the NEON kernels are compiled with and run by; on a 64-bit ARM they are simply among those tested.
 TEST_PACKAGES += gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 endif
 
-# What describes the C interface, builds Debian packages, and builds the examples in one more way.
-PACKAGING_PACKAGES := abigail-tools binutils dpkg-dev cmake xz-utils
+# What describes the C interface, links with the library as its users do, builds Debian packages, and builds the
+# examples in one more way.
+PACKAGING_PACKAGES := abigail-tools binutils gcc dpkg-dev cmake xz-utils
 
 # Where `make install` puts things; DESTDIR goes before it. `make dist` and `make deb` write into PACKAGES.
 PREFIX ?= /usr/local
@@ -92,7 +95,7 @@ abi-check: packaging-deps ## fail where the C interface is not what abi/ says, a
 
 package-check: abi-check library-check examples-check dist deb ## all of the packaging, built once
 
-library-check: library ## hold the C library to what it needs, exports and answers
+library-check: library packaging-deps ## hold the C library to what it needs, exports and answers
 	Scripts/check-library $(LIBRARY)
 
 demo: build ## read a document and answer a question about it (DEMO_DOCUMENT, DEMO_QUESTION)
