@@ -41,12 +41,16 @@ SOURCES := Package.swift Sources Tests Fuzz
 FUZZ_SECONDS ?= 8
 FUZZ_RUNS ?= 50000000
 CAMPAIGN_SECONDS ?= 3600
-FUZZ_BUILD := .build-fuzz
+# What it has found beside that, and its logs.
+FUZZ_CORPORA := .build-fuzz/corpora
+# One build a sanitizer: the fuzzer is one with the tests.
+ADDRESS_BUILD := .build-address
+THREAD_BUILD := .build-thread
 # Without the tracing of comparisons: less guidance in each execution, and about twice as many.
 CAMPAIGN_BUILD := .build-fuzz-campaign
 
 .PHONY: help deps test-deps packaging-deps check-swift build library library-check portable install dist deb examples-check abi \
-	abi-check package-check demo test test-address test-thread lint format fuzz \
+	abi-check package-check demo test test-address test-thread sanitized-builds lint format fuzz \
 	fuzz-campaign fixtures documents evaluate reader kernel-check kernel-bench shaders shaders-check
 
 help: ## list the targets
@@ -105,14 +109,19 @@ test: test-deps lint ## check the formatting, and run every test
 	$(TEST)
 
 test-address: test-deps check-swift ## run the tests under the address sanitizer, and look for leaks
-	Scripts/test-sanitized address .build-address $(SWIFT)
+	Scripts/test-sanitized address $(ADDRESS_BUILD) $(SWIFT)
 
 test-thread: test-deps check-swift ## run the tests under the thread sanitizer, and look for races
-	Scripts/test-sanitized thread .build-thread $(SWIFT)
+	Scripts/test-sanitized thread $(THREAD_BUILD) $(SWIFT)
+
+# What the next three take most of their time for, but for what they then run.
+sanitized-builds: test-deps check-swift
+	Scripts/sanitized-build address $(ADDRESS_BUILD) $(SWIFT)
+	Scripts/sanitized-build thread $(THREAD_BUILD) $(SWIFT)
 
 fuzz: test-deps check-swift ## fuzz each parser for FUZZ_SECONDS
-	@program=$$(Scripts/build-fuzz $(FUZZ_BUILD) $(SWIFT)) && \
-		SWIFT=$(SWIFT) Scripts/fuzz "$$program" $(FUZZ_SECONDS) $(FUZZ_BUILD)/corpora
+	@program=$$(Scripts/build-fuzz $(ADDRESS_BUILD) $(SWIFT)) && \
+		SWIFT=$(SWIFT) Scripts/fuzz "$$program" $(FUZZ_SECONDS) $(FUZZ_CORPORA)
 
 fuzz-campaign: test-deps check-swift ## fuzz each parser FUZZ_RUNS times on all cores, within CAMPAIGN_SECONDS
 	@program=$$(FUZZ_COVERAGE= Scripts/build-fuzz $(CAMPAIGN_BUILD) $(SWIFT)) && \

@@ -200,9 +200,39 @@ let package = Package(
     ]
 )
 
-// The fuzzer (`make fuzz`) needs libFuzzer's runtime and flags of its own, so it is no part of an ordinary
-// build.
-if Context.environment["THIMBLE_FUZZ"] != nil {
+// What is built for a sanitizer (Scripts/sanitized-build), which is part of no ordinary build.
+if let sanitizer = Context.environment["THIMBLE_SANITIZER"] {
+    let tests = package.targets.filter { $0.type == .test }
+    // These ask and compare, and leave computing to others: optimised, they take longer to build than that
+    // saves.
+    let asking = [
+        "FaultInjectionTests", "MemoryTests", "ThimbleCAPITests", "ThimbleCLITests", "ThimbleTests",
+        "VulkanFaultTests",
+    ]
+    for target in tests where asking.contains(target.name) {
+        target.swiftSettings = swift + [.unsafeFlags(["-Onone"])]
+    }
+    if sanitizer == "address" { addFuzzer(to: package) } else { leaveOutTestsOfOneThread(of: package) }
+}
+
+/// Adds the fuzzer (`make fuzz`), and lets the product say which ways it goes, which the tests pass over.
+func addFuzzer(to package: Package) {
+    // Where others have parsed, numbers are computed: these go the same way for all of them.
+    let computing = ["CKernels", "CPUBackend", "CShaders", "CVulkan", "VulkanBackend", "VulkanCompute"]
+    let coverage = "edge,indirect-calls,\(Context.environment["FUZZ_COVERAGE"] ?? "trace-cmp,")"
+    let tracing: [SwiftSetting] = [
+        .unsafeFlags(["-sanitize-coverage=\(coverage)inline-8bit-counters,pc-table"])
+    ]
+    for target in package.targets where target.path == nil && target.type != .test && target.type != .system {
+        let isTraced = !computing.contains(target.name)
+        if target.swiftSettings == nil {
+            // Swift traps on its own where C has undefined behaviour; C says so by a sanitizer.
+            let checks = isTraced ? "fuzzer-no-link,undefined" : "undefined"
+            target.cSettings = [.unsafeFlags(["-fsanitize=\(checks)", "-fno-sanitize-recover=all"])]
+        } else if isTraced {
+            target.swiftSettings = swift + tracing
+        }
+    }
     package.targets += [
         .systemLibrary(name: "CLibFuzzer", path: "Fuzz/CLibFuzzer"),
         .executableTarget(
@@ -211,6 +241,26 @@ if Context.environment["THIMBLE_FUZZ"] != nil {
                 "CLibFuzzer", "CThimble", "Checkpoints", "Documents", "FeatureFiles", "JSON", "Memory",
                 "ModelFile", "SessionFiles", "Tensors", "ThimbleCAPI", "Tokenizers",
             ],
-            path: "Fuzz/Targets", swiftSettings: swift),
+            path: "Fuzz/Targets", swiftSettings: swift + tracing,
+            // libFuzzer's archive, as Scripts/sanitized-build has found it.
+            linkerSettings: [.unsafeFlags(["-Xlinker", Context.environment["THIMBLE_LIBFUZZER"] ?? ""])]),
     ]
+}
+
+/// Leaves whole modules and whole files out of the search for races, of documents and plans all but what lies
+/// in a folder named Threads: of two threads there is nothing to see where there is one. TidyTests holds the
+/// modules that are tested here to making none.
+func leaveOutTestsOfOneThread(of package: Package) {
+    package.targets.removeAll { ["TidyTests", "TestSupportTests", "TokenizersTests"].contains($0.name) }
+    for target in package.targets {
+        switch target.name {
+        case "DocumentsTests", "MemoryTests": target.path = "Tests/\(target.name)/Threads"
+        case "VulkanBackendTests":
+            target.exclude = [
+                "AttentionInputsTests.swift", "PatchTests.swift", "RowOperationsTests.swift",
+                "StepTests.swift",
+            ]
+        default: break
+        }
+    }
 }
