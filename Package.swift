@@ -206,8 +206,7 @@ if let sanitizer = Context.environment["THIMBLE_SANITIZER"] {
     // These ask and compare, and leave computing to others: optimised, they take longer to build than that
     // saves.
     let asking = [
-        "FaultInjectionTests", "MemoryTests", "ThimbleCAPITests", "ThimbleCLITests", "ThimbleTests",
-        "VulkanFaultTests",
+        "FaultInjectionTests", "MemoryTests", "ThimbleCLITests", "ThimbleTests", "VulkanFaultTests",
     ]
     for target in tests where asking.contains(target.name) {
         target.swiftSettings = swift + [.unsafeFlags(["-Onone"])]

@@ -39,7 +39,7 @@ struct InterfaceTarget: FuzzTarget {
     func run(_ input: [UInt8]) -> Bool {
         var program = InterfaceProgram(input, runtime: runtime, model: model, folder: folder)
         let hasAnswered = program.run()
-        expect(unsafe stats().sessions == 1, "a session was not closed")
+        expect(stats().sessions == 1, "a session was not closed")
         return hasAnswered
     }
 
@@ -76,7 +76,7 @@ struct InterfaceProgram {
     mutating func run() -> Bool {
         while !reader.isAtEnd && calls > 0 {
             calls -= 1
-            let status = unsafe call()
+            let status = call()
             let name = unsafe String(cString: thimble_status_name(status))
             expect(name != "UNKNOWN" && name != "INTERNAL", "a call ended with \(status)")
         }
