@@ -37,7 +37,25 @@ public struct PagedDocument {
         path: String, settings: PageSettings, mode: ReadingMode? = nil, prefersGlyph: Bool = false,
         choosing choose: (_ pageCount: Int) -> [Int] = { Array(0..<$0) }
     ) throws(ThimbleError) {
-        do { try self.init(path, settings, mode, prefersGlyph, choose) } catch { throw error.ours }
+        do {
+            try self.init(path, settings, mode, prefersGlyph, choose) { () throws(DocumentError) in
+                try Self.load(path)
+            }
+        } catch { throw error.ours }
+    }
+
+    /// Reads a document of which all bytes are in memory. `name` is what messages call it, and says whether a
+    /// text is Markdown, as that of a file does. The rest is as for a file.
+    public init(
+        bytes: [UInt8], name: String, settings: PageSettings, mode: ReadingMode? = nil,
+        prefersGlyph: Bool = false, choosing choose: (_ pageCount: Int) -> [Int] = { Array(0..<$0) }
+    ) throws(ThimbleError) {
+        do {
+            try self.init(name, settings, mode, prefersGlyph, choose) { () throws(DocumentError) in
+                try DocumentSource.load(
+                    bytes: bytes, name: name, isMarkdown: DocumentSource.isMarkdown(name))
+            }
+        } catch { throw error.ours }
     }
 
     /// Tells faults of documents, whose messages may not say which one, from those that do.
@@ -58,11 +76,11 @@ public struct PagedDocument {
 
     private init(
         _ path: String, _ settings: PageSettings, _ wanted: ReadingMode?, _ prefersGlyph: Bool,
-        _ choose: (Int) -> [Int]
+        _ choose: (Int) -> [Int], _ load: () throws(DocumentError) -> DocumentSource
     ) throws(Fault) {
         name = path
         let source: DocumentSource
-        do { source = try Self.load(path) } catch { throw .loading(error) }
+        do { source = try load() } catch { throw .loading(error) }
         do {
             switch source {
             case .text(let text):
