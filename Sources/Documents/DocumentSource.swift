@@ -24,6 +24,7 @@ public enum DocumentSource: Sendable, Equatable {
         } catch {
             let (kind, message): (DocumentError.Kind, String) =
                 switch error {
+                case .unreadable where error.isMissing: (.unreadable, "there is no file \(path)")
                 case .unreadable: (.unreadable, "\(path) cannot be opened as a file")
                 case .notARegularFile: (.unreadable, "\(path) is not a regular file")
                 case .outOfMemory: (.outOfMemory, "\(path): no memory for its bytes")

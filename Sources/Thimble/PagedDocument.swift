@@ -38,9 +38,7 @@ public struct PagedDocument {
         choosing choose: (_ pageCount: Int) -> [Int] = { Array(0..<$0) }
     ) throws(ThimbleError) {
         do {
-            try self.init(path, settings, mode, prefersGlyph, choose) { () throws(DocumentError) in
-                try Self.load(path)
-            }
+            try self.init(Self.source(path), path, settings, mode, prefersGlyph, choose)
         } catch { throw error.ours }
     }
 
@@ -51,10 +49,7 @@ public struct PagedDocument {
         prefersGlyph: Bool = false, choosing choose: (_ pageCount: Int) -> [Int] = { Array(0..<$0) }
     ) throws(ThimbleError) {
         do {
-            try self.init(name, settings, mode, prefersGlyph, choose) { () throws(DocumentError) in
-                try DocumentSource.load(
-                    bytes: bytes, name: name, isMarkdown: DocumentSource.isMarkdown(name))
-            }
+            try self.init(Self.source(bytes, name), name, settings, mode, prefersGlyph, choose)
         } catch { throw error.ours }
     }
 
@@ -75,12 +70,10 @@ public struct PagedDocument {
     }
 
     private init(
-        _ path: String, _ settings: PageSettings, _ wanted: ReadingMode?, _ prefersGlyph: Bool,
-        _ choose: (Int) -> [Int], _ load: () throws(DocumentError) -> DocumentSource
+        _ source: DocumentSource, _ path: String, _ settings: PageSettings, _ wanted: ReadingMode?,
+        _ prefersGlyph: Bool, _ choose: (Int) -> [Int]
     ) throws(Fault) {
         name = path
-        let source: DocumentSource
-        do { source = try load() } catch { throw .loading(error) }
         do {
             switch source {
             case .text(let text):
@@ -153,6 +146,17 @@ public struct PagedDocument {
         let document = try TextDocument(text: text, settings: settings)
         let chosen = choose(document.pageCount)
         return (.laidOut(document, chosen: chosen), chosen.count == document.pageCount ? text : nil)
+    }
+
+    private static func source(_ path: String) throws(Fault) -> DocumentSource {
+        do { return try load(path) } catch { throw .loading(error) }
+    }
+
+    private static func source(_ bytes: [UInt8], _ name: String) throws(Fault) -> DocumentSource {
+        do {
+            return try DocumentSource.load(
+                bytes: bytes, name: name, isMarkdown: DocumentSource.isMarkdown(name))
+        } catch { throw .loading(error) }
     }
 
     private static func load(_ path: String) throws(DocumentError) -> DocumentSource {

@@ -644,8 +644,8 @@ typedef struct thimble_piece {
 THIMBLE_API thimble_status thimble_session_next(
     thimble_session *session, thimble_piece *piece, thimble_error *error);
 
-/// Ends the answer that was begun, at its end or before, and adds it to the conversation as far as it came.
-/// `result` may be NULL.
+/// Ends the answer that was begun, at its end or before, and adds it to the conversation as far as it came,
+/// unless it goes on with a `raw_prompt`. `result` may be NULL.
 THIMBLE_API thimble_status thimble_session_finish(
     thimble_session *session, thimble_result *result, thimble_error *error);
 
