@@ -26,7 +26,7 @@ struct BenchCommand: ParsableCommand {
               thimble bench model.thimble
               thimble bench model.thimble -p 128 -n 32 --threads 2 --json
               thimble bench model.thimble -p 0 -n 0 --image 588x840 --images 8
-              thimble bench model.thimble -p 0 -n 0 --image 588x840 --images 20 --ask-again --context 16384
+              thimble bench model.thimble -p 0 -n 0 --image 588x840 --images 8 --ask-again
             """)
 
     @Argument(help: "The model file.", completion: .file(extensions: ["thimble"]))

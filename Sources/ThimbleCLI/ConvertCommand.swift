@@ -16,7 +16,8 @@ struct ConvertCommand: ParsableCommand {
 
             Examples:
               thimble convert Glyph -o glyph.thimble
-              thimble convert Glyph -o glyph.thimble --weights q4 --group 64 --page-settings config_en.json
+              thimble convert Glyph -o glyph.thimble --weights q4 --group 64
+              thimble convert Glyph -o glyph.thimble --page-settings config_en.json
               thimble convert --random config.json -o random.thimble --seed 7
             """)
 

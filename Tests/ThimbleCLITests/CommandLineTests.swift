@@ -34,6 +34,10 @@ func everyCommandHasHelpWithExamples(command: String) throws {
     let run = try ProgramRun.of(command, "--help")
     #expect(run.status == 0)
     #expect(run.output.contains("Examples:") && run.output.contains("thimble \(command)"), "\(run)")
+    // None is so long that it is broken.
+    let lines = run.output.split(separator: "\n", omittingEmptySubsequences: false)
+    let examples = lines.drop { $0 != "Examples:" }.dropFirst().prefix { !$0.isEmpty }
+    #expect(examples.allSatisfy { $0.hasPrefix("  thimble ") }, "\(examples)")
 }
 
 @Test(arguments: [
