@@ -181,7 +181,9 @@ struct InterfaceProgram {
                 return unsafe thimble_session_append_image(handle, image, error)
             }
         case 5:
-            let (first, count) = (UInt32(reader.byte() % 3), UInt32(reader.byte() % 3))
+            let (choice, count) = (reader.byte(), UInt32(reader.byte() % 3))
+            let first = UInt32(choice % 3)
+            if choice >= 128 { return unsafe addFromMemory(handle, first, count, error) }
             return unsafe "\(folder)/text".withCString { path in
                 unsafe "\(folder)/pages".withCString { settings in
                     let document = unsafe structure(thimble_document()) { document in
@@ -196,13 +198,42 @@ struct InterfaceProgram {
         }
     }
 
+    /// A document of the input's own bytes, which is text, or Markdown by its name.
+    private mutating func addFromMemory(
+        _ handle: OpaquePointer?, _ first: UInt32, _ count: UInt32,
+        _ error: UnsafeMutablePointer<thimble_error>?
+    ) -> thimble_status {
+        let name = reader.byte() < 128 ? "a.md" : "a"
+        let bytes = reader.bytes(Int(reader.byte() % 64))
+        return unsafe bytes.withUnsafeBufferPointer { bytes in
+            unsafe name.withCString { name in
+                let document = unsafe structure(thimble_document()) { document in
+                    unsafe (document.path, document.mode) = (name, THIMBLE_READING_TEXT)
+                    unsafe (document.bytes, document.byte_count) = (bytes.baseAddress, bytes.count)
+                    unsafe (document.first_page, document.page_count) = (first, count)
+                }
+                defer { unsafe document.deallocate() }
+                return unsafe thimble_session_append_document(handle, document, nil, error)
+            }
+        }
+    }
+
     /// What answers.
     private mutating func answer(
         _ function: UInt8, _ handle: OpaquePointer?, _ error: UnsafeMutablePointer<thimble_error>?
     ) -> thimble_status {
-        let most = UInt32(reader.byte() % 4) + 1
+        let choice = reader.byte()
+        let most = UInt32(choice % 4) + 1
+        let prompt = choice < 192 ? nil : reader.bytes(Int(reader.byte() % 32)).map { CChar(bitPattern: $0) }
+        // As long as the call, which copies it.
+        let raw = unsafe UnsafeMutablePointer<CChar>.allocate(capacity: 32)
+        defer { unsafe raw.deallocate() }
+        for (index, character) in (prompt ?? []).enumerated() { unsafe raw[index] = character }
         let options = unsafe structure(thimble_generate_options()) { options in
             unsafe options.max_tokens = most
+            if let prompt {
+                unsafe (options.raw_prompt, options.raw_prompt_length) = (UnsafePointer(raw), prompt.count)
+            }
             // Of another size, the answer would go on until the context is full.
             unsafe options.sets = UInt32(THIMBLE_SETS_TEMPERATURE)
         }

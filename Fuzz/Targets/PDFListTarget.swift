@@ -13,6 +13,7 @@ struct PDFListTarget: FuzzTarget {
             expect(picture.pixels.count == picture.width * picture.height * 3, "pixels are missing")
         }
         var pages = PDFPageWords.parse(rest)
+        let orders = PDFDrawnOrder.parse(rest)
         let isAccepted = pages.contains { !$0.blocks.isEmpty }
         for page in pages.indices {
             // A hyphen may go where a line ends; spaces come and go.
@@ -25,6 +26,13 @@ struct PDFListTarget: FuzzTarget {
             let words = pages[page].blocks.joined().joined().map(\.text).joined()
             let texts = PDFParagraphs(pages[page]).texts.joined()
             expect(letters(words) == letters(texts), "characters of a page were lost")
+            // The list's own order, and its words from the last to the first.
+            var backward = PDFDrawnOrder()
+            for word in pages[page].blocks.joined().joined().reversed() { backward.append(word) }
+            for order in [orders[page], backward] {
+                let texts = PDFParagraphs(pages[page], drawn: order).texts.joined()
+                expect(letters(words) == letters(texts), "characters of a page were lost as it is drawn")
+            }
             let count = pages[page].blocks.joined().joined().count
             let picture = GreyPicture(
                 width: side, height: side, samples: (0..<side * side).map { $0 < side ? 0 : 255 })

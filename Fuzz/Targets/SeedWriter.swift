@@ -314,6 +314,9 @@ extension SeedWriter {
         let image: [UInt8] = [4, 2, 0, 0, 28, 56, 200, 1, 0, 0]
         let document: [UInt8] = [5, 2, 0, 0, 0, 0, 0]
         try seed("interface", "pages", create + image + document + say(2, "What?") + generate)
+        let inMemory: [UInt8] = [5, 2, 0, 0, 129, 0, 0, 4, 0x23, 0x20, 0x61, 0x0A, 0]
+        let raw: [UInt8] = [7, 2, 0, 0, 193, 3, 0x6F, 0x6E, 0x65, 0, 0, 7]
+        try seed("interface", "memory", create + inMemory + say(2, "What?") + generate + raw + generate)
         let words: [UInt8] = [19, 0, 0, 0, 3, 0x61, 0x62, 0x63, 9, 20, 0, 0, 0, 1, 0, 0, 9, 0, 30]
         let refused: [UInt8] = [17, 0, 0, 0, 0, 17, 1, 0, 0, 200, 21, 0, 0, 0] + Array(0...8)
         try seed(

@@ -83,6 +83,8 @@ public struct DocumentLimits: Sendable, Equatable {
     static let maxProgramDescriptors = 32
     /// The most bytes that a program writes about 16 pages of words, and their places.
     static let maxWordListBytes = 1 << 27
+    /// The most pieces of a page that its order of reading is looked for in: each is compared with each.
+    static let maxPagePieces = 2_000
     /// The most bytes that a program writes about a PDF's pages and their sizes.
     static let maxReportBytes = 1 << 22
 }

@@ -24,6 +24,7 @@ public enum DocumentSource: Sendable, Equatable {
         } catch {
             let (kind, message): (DocumentError.Kind, String) =
                 switch error {
+                case .unreadable where error.isMissing: (.unreadable, "there is no file \(path)")
                 case .unreadable: (.unreadable, "\(path) cannot be opened as a file")
                 case .notARegularFile: (.unreadable, "\(path) is not a regular file")
                 case .outOfMemory: (.outOfMemory, "\(path): no memory for its bytes")
@@ -32,8 +33,12 @@ public enum DocumentSource: Sendable, Equatable {
                 }
             throw DocumentError(kind, message, systemError: error.systemError)
         }
-        let isMarkdown = [".md", ".markdown"].contains { path.lowercased().hasSuffix($0) }
-        return try load(bytes: bytes, name: path, isMarkdown: isMarkdown, limits: limits)
+        return try load(bytes: bytes, name: path, isMarkdown: isMarkdown(path), limits: limits)
+    }
+
+    /// Whether the name of a file says that it is Markdown.
+    public static func isMarkdown(_ name: String) -> Bool {
+        [".md", ".markdown"].contains { name.lowercased().hasSuffix($0) }
     }
 
     /// Takes bytes that are already in memory, as from standard input.

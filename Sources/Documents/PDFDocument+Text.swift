@@ -1,8 +1,9 @@
 //! The text of a PDF's pages, without what nobody can see on them.
 
 extension PDFDocument {
-    /// The text of the pages `indexes`, in the order of reading that poppler finds: columns one after the
-    /// other, lines as they are on the page, words joined that a hyphen parted at the end of a line.
+    /// The text of the pages `indexes`: in the order in which they are drawn where that is one of reading
+    /// (`PDFReading`), else in the one that poppler finds; columns one after the other, lines as they are on
+    /// the page, words joined that a hyphen parted at the end of a line.
     ///
     /// Each page is drawn small as well, and words that cannot be seen there - white on white, under a bar,
     /// without ink - are left out and counted. What lies outside of the page is not text of it.
@@ -14,6 +15,7 @@ extension PDFDocument {
         for window in windows(of: indexes) {
             var pages = try words(ofPages: window)
             let pictures = try? small(pages: window)
+            let orders = (try? drawnOrders(ofPages: window)) ?? []
             for (offset, index) in window.enumerated() where pages.indices.contains(offset) {
                 if let pictures, pictures.indices.contains(offset) {
                     let count = pages[offset].removeUnseen(on: pictures[offset])
@@ -22,7 +24,8 @@ extension PDFDocument {
                 } else {
                     undrawn += 1
                 }
-                for paragraph in PDFParagraphs(pages[offset]).texts {
+                let order = orders.indices.contains(offset) ? orders[offset] : nil
+                for paragraph in PDFParagraphs(pages[offset], drawn: order).texts {
                     try blocks.append(.paragraph, paragraph)
                 }
             }
@@ -69,6 +72,14 @@ extension PDFDocument {
             throw DocumentError(.malformed, "the PDF is damaged: \(title(window)) cannot be read")
         }
         return pages
+    }
+
+    /// The words of the pages as they are drawn. Without them all is in poppler's order.
+    private func drawnOrders(ofPages window: Range<Int>) throws(DocumentError) -> [PDFDrawnOrder] {
+        let outcome = try run(
+            .pdftotext, ["-raw", "-bbox", "-cropbox"] + arguments(window),
+            outputLimit: DocumentLimits.maxWordListBytes, to: "read the order of \(title(window))")
+        return PDFDrawnOrder.parse(outcome.output)
     }
 
     /// The pages in grey, 700 pixels along their longer side.

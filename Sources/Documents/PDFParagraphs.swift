@@ -4,9 +4,10 @@
 struct PDFParagraphs {
     private(set) var texts: [String] = []
 
-    init(_ page: PDFPageWords) {
+    /// - Parameter order: in which the page is drawn, where that is known.
+    init(_ page: PDFPageWords, drawn order: PDFDrawnOrder? = nil) {
         var last: [PDFWord]?
-        for all in PDFTables.inRows(page.blocks) {
+        for all in PDFReading.blocks(of: page, drawn: order) {
             let block = all.filter { !$0.isEmpty }
             guard let first = block.first, let end = block.last, let height = first.map(\.height).max() else {
                 continue
@@ -51,7 +52,7 @@ struct PDFParagraphs {
             isParted = false
             let next = block.dropFirst(number + 1).first { !$0.isEmpty }
             if let last = words.last, let start = next?.first?.text, Self.isParted(last, start) {
-                words[words.count - 1] = String(last.dropLast())
+                words[words.count - 1] = Self.withoutHyphen(last)
                 isParted = true
             }
             text += words.joined(separator: " ")
@@ -59,8 +60,12 @@ struct PDFParagraphs {
         return text
     }
 
+    static func withoutHyphen(_ word: String) -> String {
+        String(String.UnicodeScalarView(word.unicodeScalars.dropLast()))
+    }
+
     /// Whether a line's last word goes on in the next line.
-    private static func isParted(_ word: String, _ next: String) -> Bool {
+    static func isParted(_ word: String, _ next: String) -> Bool {
         guard let hyphen = word.unicodeScalars.last, ["-", "\u{AD}", "\u{2010}"].contains(hyphen),
             let letter = word.dropLast().last, letter.isLetter, let start = next.first
         else { return false }

@@ -11,6 +11,7 @@ struct PDFWord: Equatable {
     var bottom: Double
 
     var height: Double { bottom - top }
+    var middle: Double { (top + bottom) / 2 }
 }
 
 /// The words of a page: blocks (columns, paragraphs, cells) in the order of reading, their lines, and the
@@ -52,7 +53,8 @@ struct PDFPageWords {
         return pages
     }
 
-    private static func word(_ line: ArraySlice<UInt8>) -> PDFWord? {
+    /// A word of the list; nil where it has no place or no letters.
+    static func word(_ line: ArraySlice<UInt8>) -> PDFWord? {
         guard let open = line.firstIndex(of: UInt8(ascii: ">")) else { return nil }
         let box = numbers(line[..<open])
         var content = line[(open + 1)...]

@@ -18,6 +18,11 @@ enum RegularFile {
         /// under it: 0.
         case failed(Int32)
 
+        /// Whether there is nothing of that name.
+        var isMissing: Bool {
+            if case .unreadable(let number) = self { number == ENOENT || number == ENOTDIR } else { false }
+        }
+
         /// The system's error number; 0 where it is not at fault.
         var systemError: Int32 {
             switch self {

@@ -37,7 +37,20 @@ public struct PagedDocument {
         path: String, settings: PageSettings, mode: ReadingMode? = nil, prefersGlyph: Bool = false,
         choosing choose: (_ pageCount: Int) -> [Int] = { Array(0..<$0) }
     ) throws(ThimbleError) {
-        do { try self.init(path, settings, mode, prefersGlyph, choose) } catch { throw error.ours }
+        do {
+            try self.init(Self.source(path), path, settings, mode, prefersGlyph, choose)
+        } catch { throw error.ours }
+    }
+
+    /// Reads a document of which all bytes are in memory. `name` is what messages call it, and says whether a
+    /// text is Markdown, as that of a file does. The rest is as for a file.
+    public init(
+        bytes: [UInt8], name: String, settings: PageSettings, mode: ReadingMode? = nil,
+        prefersGlyph: Bool = false, choosing choose: (_ pageCount: Int) -> [Int] = { Array(0..<$0) }
+    ) throws(ThimbleError) {
+        do {
+            try self.init(Self.source(bytes, name), name, settings, mode, prefersGlyph, choose)
+        } catch { throw error.ours }
     }
 
     /// Tells faults of documents, whose messages may not say which one, from those that do.
@@ -57,12 +70,10 @@ public struct PagedDocument {
     }
 
     private init(
-        _ path: String, _ settings: PageSettings, _ wanted: ReadingMode?, _ prefersGlyph: Bool,
-        _ choose: (Int) -> [Int]
+        _ source: DocumentSource, _ path: String, _ settings: PageSettings, _ wanted: ReadingMode?,
+        _ prefersGlyph: Bool, _ choose: (Int) -> [Int]
     ) throws(Fault) {
         name = path
-        let source: DocumentSource
-        do { source = try Self.load(path) } catch { throw .loading(error) }
         do {
             switch source {
             case .text(let text):
@@ -135,6 +146,17 @@ public struct PagedDocument {
         let document = try TextDocument(text: text, settings: settings)
         let chosen = choose(document.pageCount)
         return (.laidOut(document, chosen: chosen), chosen.count == document.pageCount ? text : nil)
+    }
+
+    private static func source(_ path: String) throws(Fault) -> DocumentSource {
+        do { return try load(path) } catch { throw .loading(error) }
+    }
+
+    private static func source(_ bytes: [UInt8], _ name: String) throws(Fault) -> DocumentSource {
+        do {
+            return try DocumentSource.load(
+                bytes: bytes, name: name, isMarkdown: DocumentSource.isMarkdown(name))
+        } catch { throw .loading(error) }
     }
 
     private static func load(_ path: String) throws(DocumentError) -> DocumentSource {

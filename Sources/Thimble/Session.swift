@@ -133,10 +133,18 @@ public final class Session {
         raw text: String, images: [RGBImage] = [], _ options: GenerationOptions = GenerationOptions(),
         shouldStop: () -> Bool = { false }, receive: (String) -> Void
     ) throws(ThimbleError) -> GenerationResult {
+        try begin(raw: text, images: images, options).run(shouldStop: shouldStop, receive: receive)
+    }
+
+    /// Begins what `complete` does, a token at a time. Nothing is computed yet.
+    ///
+    /// Throws as `complete` does.
+    public func begin(
+        raw text: String, images: [RGBImage] = [], _ options: GenerationOptions = GenerationOptions()
+    ) throws(ThimbleError) -> Generation {
         let ids = try engine.requireTokenizer().encode(trusted: text)
         let prompt = PromptPiece.split(ids, imageToken: engine.imageToken)
-        return try Generation(self, prompt, images: images, options, joins: false).run(
-            shouldStop: shouldStop, receive: receive)
+        return try Generation(self, prompt, images: images, options, joins: false)
     }
 
     /// Makes `inputs` those of a prompt, and the sequence that of its first positions. Returns how many are
@@ -227,7 +235,8 @@ enum PromptPiece: Equatable {
 }
 
 extension Message {
-    var images: [RGBImage] {
+    /// Its images, in order.
+    public var images: [RGBImage] {
         items.compactMap { if case .image(let image) = $0 { image } else { nil } }
     }
 

@@ -12,9 +12,9 @@ func capi_session_generate(
     unsafe call(error) { () throws(CallFault) in
         let state = try unsafe Handles.find(session, SessionState.self)
         try unsafe checkStructure(result, "result")
-        let options = try unsafe GenerationOptions(options, defaults: state.model.engine.defaultSampling)
+        let request = try unsafe AnswerRequest(options, defaults: state.model.engine.defaultSampling)
         try state.change { session throws(CallFault) in
-            try state.begin(session, options)
+            try state.begin(session, request)
             var isStopped = false
             while !isStopped {
                 let (piece, finish) = try state.next()
@@ -44,8 +44,8 @@ func capi_session_begin(
 ) -> thimble_status {
     unsafe call(error) { () throws(CallFault) in
         let state = try unsafe Handles.find(session, SessionState.self)
-        let options = try unsafe GenerationOptions(options, defaults: state.model.engine.defaultSampling)
-        try state.change { session throws(CallFault) in try state.begin(session, options) }
+        let request = try unsafe AnswerRequest(options, defaults: state.model.engine.defaultSampling)
+        try state.change { session throws(CallFault) in try state.begin(session, request) }
     }
 }
 

@@ -22,7 +22,12 @@ internal import Thimble
     ) throws(CallFault) {
         guard unsafe document != nil else { throw .null("document") }
         let asked = try unsafe read(document, over: thimble_document(), "document")
-        let path = try unsafe requiredText(asked.path, "document.path")
+        let isInMemory = unsafe asked.bytes != nil
+        let bytes = try unsafe Array(elements(asked.bytes, asked.byte_count, "document.bytes"))
+        let path =
+            try unsafe isInMemory
+            ? text(asked.path, "document.path") ?? "the document"
+            : requiredText(asked.path, "document.path")
         let settingsPath = try unsafe text(asked.page_settings, "document.page_settings")
         let font = try unsafe text(asked.font, "document.font")
         let mode = try unsafe ReadingMode.named(asked.mode)
@@ -31,14 +36,19 @@ internal import Thimble
         let opened = try translating { () throws(ThimbleError) in
             let defaults = try defaults()
             let settings = try defaults.settings.settled(file: settingsPath, budget, font: font)
-            return try PagedDocument(
-                // A file of that name, where a program's user would mean standard input.
-                path: path == "-" ? "./-" : path, settings: settings, mode: mode,
-                prefersGlyph: defaults.prefersGlyph
-            ) { pageCount in
+            let choose = { (pageCount: Int) in
                 (total, end) = (pageCount, count == 0 ? pageCount : first + count)
                 return first < end && end <= pageCount ? Array(first..<end) : []
             }
+            if isInMemory {
+                return try PagedDocument(
+                    bytes: bytes, name: path, settings: settings, mode: mode,
+                    prefersGlyph: defaults.prefersGlyph, choosing: choose)
+            }
+            return try PagedDocument(
+                // A file of that name, where a program's user would mean standard input.
+                path: path == "-" ? "./-" : path, settings: settings, mode: mode,
+                prefersGlyph: defaults.prefersGlyph, choosing: choose)
         }
         guard first < total, end <= total else {
             throw .argument(

@@ -4,13 +4,25 @@ internal import CThimble
 internal import Thimble
 
 extension Budget {
-    /// The budget of that name; one that says nothing for none.
-    init(_ name: String?) throws(CallFault) {
-        guard let name else {
-            self.init()
-            return
+    /// The budget of a name, or of a text of so many bytes; one that says nothing where there is neither.
+    init(
+        named name: UnsafePointer<CChar>?, text characters: UnsafePointer<CChar>?, length: Int
+    ) throws(CallFault) {
+        let name = try unsafe text(name, "budget")
+        let isInMemory = unsafe characters != nil
+        let toml = try unsafe text(characters, length, "budget_text")
+        if name != nil, isInMemory {
+            throw .argument(THIMBLE_DETAIL_RANGE, "budget and budget_text are both there; give one of them")
         }
-        do { try self.init(named: name) } catch { throw CallFault(ThimbleError(error)) }
+        do {
+            if let name {
+                try self.init(named: name)
+            } else if isInMemory {
+                try self.init(toml: Array(toml.utf8), file: "the budget's text")
+            } else {
+                self.init()
+            }
+        } catch { throw CallFault(ThimbleError(error)) }
     }
 
     /// What a model's options say.
@@ -84,7 +96,8 @@ struct ModelRequest {
     init(_ options: UnsafePointer<thimble_model_options>?, _ runtime: RuntimeState) throws(CallFault) {
         let options = try unsafe read(options, over: thimble_model_options(), "options")
         let own = try unsafe Budget(options)
-        let named = try unsafe Budget(text(options.budget, "budget"))
+        let named = try unsafe Budget(
+            named: options.budget, text: options.budget_text, length: options.budget_text_length)
         let budget = own.merged(over: named.merged(over: runtime.budget))
         do { try budget.validate(file: "the options with their budget") } catch {
             throw CallFault(ThimbleError(error))
@@ -121,13 +134,31 @@ struct ModelRequest {
     }
 }
 
-extension GenerationOptions {
+/// How an answer is to be generated, and of what where that is not the conversation.
+struct AnswerRequest {
+    let options: GenerationOptions
+    /// A prompt in place of the conversation's.
+    let rawPrompt: String?
+
     /// What is not set is as `defaults` have it.
     init(
         _ options: UnsafePointer<thimble_generate_options>?, defaults: SamplingOptions
     ) throws(CallFault) {
-        self.init()
         let options = try unsafe read(options, over: thimble_generate_options(), "options")
+        self.options = try unsafe GenerationOptions(options, defaults: defaults)
+        let prompt = try unsafe text(options.raw_prompt, options.raw_prompt_length, "raw_prompt")
+        rawPrompt = unsafe options.raw_prompt == nil ? nil : prompt
+        if rawPrompt != nil, self.options.thinks != nil {
+            throw .argument(THIMBLE_DETAIL_RANGE, "thinking is the chat format's; a raw prompt has none")
+        }
+    }
+}
+
+extension GenerationOptions {
+    fileprivate init(
+        _ options: thimble_generate_options, defaults: SamplingOptions
+    ) throws(CallFault) {
+        self.init()
         sampling = try unsafe defaults.set(options)
         maximumTokens = unsafe count(options.max_tokens)
         thinks =

@@ -11,7 +11,8 @@ func capi_runtime_create(
     unsafe call(error) { () throws(CallFault) in
         guard let runtime = unsafe runtime else { throw .null("runtime") }
         let options = try unsafe read(options, over: thimble_runtime_options(), "options")
-        let budget = try unsafe Budget(text(options.budget, "budget"))
+        let budget = try unsafe Budget(
+            named: options.budget, text: options.budget_text, length: options.budget_text_length)
         unsafe runtime.pointee = try Handles.open { handle throws(CallFault) in
             RuntimeState(handle, budget: budget)
         }

@@ -96,9 +96,13 @@ internal import Threads
     // MARK: Answers
 
     /// Begins an answer. A cancel from before is none of it.
-    func begin(_ session: Session, _ options: GenerationOptions) throws(CallFault) {
+    func begin(_ session: Session, _ request: AnswerRequest) throws(CallFault) {
         capi_handle_clear(handle)
-        generation = try model.compute { () throws(ThimbleError) in try session.begin(options) }
+        generation = try model.compute { () throws(ThimbleError) in
+            guard let prompt = request.rawPrompt else { return try session.begin(request.options) }
+            return try session.begin(
+                raw: prompt, images: session.messages.flatMap(\.images), request.options)
+        }
         hasEnded = false
     }
 

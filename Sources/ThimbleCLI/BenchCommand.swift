@@ -8,25 +8,25 @@ struct BenchCommand: ParsableCommand {
         commandName: "bench",
         abstract: "Measure prefill and decode speed.",
         discussion: """
-            The median of the repetitions counts; one more is run before them and does not. Decoding is held
-            against what the same threads reach when they only read the weights, measured in the same run.
-            Loading is held against the slowest of its parts, each measured by itself over a part of the file:
-            reading from the disk past the system's cache, checking and decompressing on all threads, and, on
-            a GPU, copying to it. A file that the system had in memory may load faster than the disk.
-            Where weights pass from the file, the disk is measured before each repetition and after the last:
-            by the threads that bring weights, in the same direct reads, with nothing else to do. What prefill
-            and decoding read is held against that.
-            With --image, vision is what an image takes from its pixels to its visual tokens: of one alone,
-            and with --images, of each where several are encoded at once. As many of them go through the
-            vision tower together as the plan has room for, which the report says. With --ask-again the model
-            is asked about the images as far as to the first token of an answer, and then something else in a
-            new session, which finds what was made of the images and of the prompt.
+            The median of the repetitions counts; one more is run before them and does not. Decoding is \
+            held against what the same threads reach when they only read the weights, measured in the same \
+            run. Loading is held against the slowest of its parts, each measured by itself over a part of \
+            the file: reading from the disk past the system's cache, checking and decompressing on all \
+            threads, and, on a GPU, copying to it. A file that the system had in memory may load faster \
+            than the disk. Where weights pass from the file, the disk is measured before each repetition \
+            and after the last: by the threads that bring weights, in the same direct reads, with nothing \
+            else to do. What prefill and decoding read is held against that. With --image, vision is what \
+            an image takes from its pixels to its visual tokens: of one alone, and with --images, of each \
+            where several are encoded at once. As many of them go through the vision tower together as the \
+            plan has room for, which the report says. With --ask-again the model is asked about the images \
+            as far as to the first token of an answer, and then something else in a new session, which \
+            finds what was made of the images and of the prompt.
 
             Examples:
               thimble bench model.thimble
               thimble bench model.thimble -p 128 -n 32 --threads 2 --json
               thimble bench model.thimble -p 0 -n 0 --image 588x840 --images 8
-              thimble bench model.thimble -p 0 -n 0 --image 588x840 --images 20 --ask-again --context 16384
+              thimble bench model.thimble -p 0 -n 0 --image 588x840 --images 8 --ask-again
             """)
 
     @Argument(help: "The model file.", completion: .file(extensions: ["thimble"]))

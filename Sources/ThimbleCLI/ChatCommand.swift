@@ -8,9 +8,9 @@ struct ChatCommand: ParsableCommand {
         commandName: "chat",
         abstract: "Talk with a model at the terminal.",
         discussion: """
-            Type a message, or /help. \"\"\" begins and ends a message of several lines. Ctrl-C stops an
-            answer, and leaves when pressed twice; Ctrl-D leaves. With --session, the conversation is saved
-            after each answer. In scripts, use run.
+            Type a message, or /help. \"\"\" begins and ends a message of several lines. Ctrl-C stops an \
+            answer, and leaves when pressed twice; Ctrl-D leaves. With --session, the conversation is \
+            saved after each answer. In scripts, use run.
 
             Examples:
               thimble chat model.thimble

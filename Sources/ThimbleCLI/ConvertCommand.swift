@@ -11,12 +11,13 @@ struct ConvertCommand: ParsableCommand {
         commandName: "convert",
         abstract: "Make a model file from a checkpoint folder.",
         discussion: """
-            The folder is as HuggingFace has it: config.json, safetensors, tokenizer.json. Head, embedding and
-            vision stay at 8 bits with --weights q4 unless --sensitive says otherwise.
+            The folder is as HuggingFace has it: config.json, safetensors, tokenizer.json. Head, embedding \
+            and vision stay at 8 bits with --weights q4 unless --sensitive says otherwise.
 
             Examples:
               thimble convert Glyph -o glyph.thimble
-              thimble convert Glyph -o glyph.thimble --weights q4 --group 64 --page-settings config_en.json
+              thimble convert Glyph -o glyph.thimble --weights q4 --group 64
+              thimble convert Glyph -o glyph.thimble --page-settings config_en.json
               thimble convert --random config.json -o random.thimble --seed 7
             """)
 

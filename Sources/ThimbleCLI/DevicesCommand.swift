@@ -10,10 +10,10 @@ struct DevicesCommand: ParsableCommand {
         discussion: """
             A device that cannot be used says why. The names are what --device takes.
 
-            --measure takes about ten seconds to see how fast this machine computes, and reads memory and
-            the disk that the model lies on. What it finds is kept in $XDG_CACHE_HOME/thimble/machine.json, or
-            ~/.cache/thimble/machine.json, and thimble plan predicts with it. The machine had better do
-            nothing else meanwhile.
+            --measure takes about ten seconds to see how fast this machine computes, and reads memory and \
+            the disk that the model lies on. What it finds is kept in \
+            $XDG_CACHE_HOME/thimble/machine.json, or ~/.cache/thimble/machine.json, and thimble plan \
+            predicts with it. The machine had better do nothing else meanwhile.
 
             Examples:
               thimble devices

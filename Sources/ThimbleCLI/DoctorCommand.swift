@@ -9,10 +9,10 @@ struct DoctorCommand: ParsableCommand {
         commandName: "doctor",
         abstract: "Examine this machine, and say how to mend what is amiss.",
         discussion: """
-            Looks at Vulkan and its drivers, at limits on memory, at the folders that are written to, at fonts
-            and helper programs, and reads the whole model file to check it. Nothing is changed. PASS is well,
-            WARN leaves something out, FAIL keeps what was asked for from running; what to do stands below.
-            The exit status is 1 where something is FAIL.
+            Looks at Vulkan and its drivers, at limits on memory, at the folders that are written to, at \
+            fonts and helper programs, and reads the whole model file to check it. Nothing is changed. \
+            PASS is well, WARN leaves something out, FAIL keeps what was asked for from running; what to \
+            do stands below. The exit status is 1 where something is FAIL.
 
             Examples:
               thimble doctor

@@ -21,10 +21,13 @@ struct EngineFlags: ParsableArguments {
     var context: Int?
 
     @Option(
-        help: "The most memory this process may take, as 900MiB or 2GiB (environment: THIMBLE_HOST_MEMORY).")
+        help: "The most memory this process may take, as 900MiB or 2GiB (environment: THIMBLE_HOST_MEMORY).",
+        transform: MemorySize.parse)
     var hostMemory: MemorySize?
 
-    @Option(help: "The most of a GPU's memory that may be taken (environment: THIMBLE_DEVICE_MEMORY).")
+    @Option(
+        help: "The most of a GPU's memory that may be taken (environment: THIMBLE_DEVICE_MEMORY).",
+        transform: MemorySize.parse)
     var deviceMemory: MemorySize?
 
     @Option(
@@ -39,13 +42,13 @@ struct EngineFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "The most to keep in memory of what the model made of images, as 256MiB; that of one image is.",
-            valueName: "size"))
+            valueName: "size"), transform: MemorySize.parse)
     var featureMemory: MemorySize?
 
     @Option(
         help: ArgumentHelp(
             "The most to keep of it on disk, for later runs (environment: THIMBLE_FEATURE_CACHE).",
-            valueName: "size"))
+            valueName: "size"), transform: MemorySize.parse)
     var featureCache: MemorySize?
 
     @Option(
@@ -126,11 +129,14 @@ struct EngineFlags: ParsableArguments {
 }
 
 /// A size as a flag takes it.
-struct MemorySize: ExpressibleByArgument {
+struct MemorySize {
     let size: ByteSize
 
-    init?(argument: String) {
-        guard let size = ByteSize(argument) else { return nil }
-        self.size = size
+    /// Throws with what a size is.
+    static func parse(_ argument: String) throws -> MemorySize {
+        guard let size = ByteSize(argument) else {
+            throw ValidationError("it must be a size such as 900MiB, 1.5GiB or 2GB, or a number of bytes")
+        }
+        return MemorySize(size: size)
     }
 }

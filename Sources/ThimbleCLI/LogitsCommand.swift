@@ -8,8 +8,8 @@ struct LogitsCommand: ParsableCommand {
         commandName: "logits",
         abstract: "Write the logits of every position of a token sequence.",
         discussion: """
-            Each image token id in the list stands for one image, in order, and is expanded. The output is a
-            NumPy array, float32 [positions, vocabulary], for every position after expansion.
+            Each image token id in the list stands for one image, in order, and is expanded. The output is \
+            a NumPy array, float32 [positions, vocabulary], for every position after expansion.
 
             Examples:
               thimble logits model.thimble --tokens 1,2,3 -o logits.npy

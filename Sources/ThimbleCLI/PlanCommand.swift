@@ -8,11 +8,11 @@ struct PlanCommand: ParsableCommand {
         commandName: "plan",
         abstract: "Say how a model will run within a limit on memory.",
         discussion: """
-            Nothing is loaded. Where nothing fits, the exit status is 3, and what would fit is said. A
+            Nothing is loaded. Where nothing fits, the exit status is 3, and what would fit is said. A \
             config.json in place of a model file plans for that model as it would be converted.
 
-            How fast the plan will run is predicted with what thimble devices --measure has found; where it
-            has not been run, with what the budget states of the machine, or with guesses.
+            How fast the plan will run is predicted with what thimble devices --measure has found; where \
+            it has not been run, with what the budget states of the machine, or with guesses.
 
             Examples:
               thimble plan model.thimble --host-memory 2GiB

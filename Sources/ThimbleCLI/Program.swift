@@ -15,8 +15,8 @@ struct Program: ParsableCommand {
               thimble run model.thimble "Describe the picture." --image photo.jpg
               thimble chat model.thimble
 
-            Answers go to standard output, everything else to standard error. Environment: THIMBLE_MODEL,
-            THIMBLE_THREADS, THIMBLE_DEVICE, THIMBLE_CONTEXT, THIMBLE_KV, THIMBLE_HOST_MEMORY,
+            Answers go to standard output, everything else to standard error. Environment: THIMBLE_MODEL, \
+            THIMBLE_THREADS, THIMBLE_DEVICE, THIMBLE_CONTEXT, THIMBLE_KV, THIMBLE_HOST_MEMORY, \
             THIMBLE_DEVICE_MEMORY, THIMBLE_BUDGET, THIMBLE_FEATURE_CACHE; flags win over them.
             """,
         version: "thimble \(Version.string)",
@@ -77,12 +77,29 @@ struct Program: ParsableCommand {
                     failure = error
                 }
             case .validationFailure:
-                failure = .usage("\(message(for: error)); see thimble \(helpCommand)--help")
+                failure = .usage("\(unknownCommand ?? message(for: error)); see thimble \(helpCommand)--help")
             default: failure = Failure(.internalFault, "internal: \(error)")
             }
         }
         if let message = failure.advice { StandardStream.note("thimble: \(message)") }
         return failure.status
+    }
+
+    /// That the command line names a command which is none, and what there is; nil where it does not.
+    private static var unknownCommand: String? {
+        let words = CommandLine.arguments.dropFirst().prefix(2)
+        var (command, path): (any ParsableCommand.Type, String) = (Program.self, "thimble")
+        for word in words where !command.configuration.subcommands.isEmpty {
+            let known = command.configuration.subcommands
+            if let named = known.first(where: { $0._commandName == word }) {
+                (command, path) = (named, "\(path) \(word)")
+                continue
+            }
+            guard !word.hasPrefix("-"), word != "help" else { return nil }
+            let names = known.filter { $0.configuration.shouldDisplay }.map { $0._commandName }
+            return "\(path) has no command '\(word)'; it has \(names.joined(separator: ", "))"
+        }
+        return nil
     }
 
     /// The command of this command line and a space, where there is one.

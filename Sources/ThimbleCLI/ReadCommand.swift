@@ -8,11 +8,11 @@ struct ReadCommand: ParsableCommand {
         commandName: "read",
         abstract: "Answer a question about documents, or draw their pages.",
         discussion: """
-            Text is drawn as page images, which the model reads: they take fewer tokens than the text would.
-            So is what a DOCX or Markdown file says. A PDF shows its own pages (--mode page), or its text is
-            set on pages (--mode glyph, and the default where the model was trained on such); --mode text
-            gives the model a document's text as text. Images are pages as they are. Without --model,
-            THIMBLE_MODEL names the model, else the bundled reader is taken.
+            Text is drawn as page images, which the model reads: they take fewer tokens than the text \
+            would. So is what a DOCX or Markdown file says. A PDF shows its own pages (--mode page), or \
+            its text is set on pages (--mode glyph, and the default where the model was trained on such); \
+            --mode text gives the model a document's text as text. Images are pages as they are. Without \
+            --model, THIMBLE_MODEL names the model, else the bundled reader is taken.
 
             Examples:
               thimble read Examples/voyage.txt -q "What is the code of copper-kettle?"
@@ -45,7 +45,14 @@ struct ReadCommand: ParsableCommand {
         })
     var mode: ReadingMode?
 
-    @Option(help: "Only these pages, counted over all files: 1-10, or 2,5-7, or 4-.")
+    @Option(
+        help: "Only these pages, counted over all files: 1-10, or 2,5-7, or 4-.",
+        transform: { pages in
+            guard let selection = PageSelection(argument: pages) else {
+                throw ValidationError("it must be pages counted from 1, as 3, 1-10, 2,5-7 or 4-")
+            }
+            return selection
+        })
     var pages: PageSelection?
 
     @Flag(help: "Draw the pages into the folder that -o names, and answer nothing.")
@@ -89,6 +96,9 @@ struct ReadCommand: ParsableCommand {
         }
         if !renderOnly && !showTokens && question == nil {
             throw ValidationError("a question is missing: -q TEXT")
+        }
+        if let question, question.allSatisfy(\.isWhitespace) {
+            throw ValidationError("the question is empty; say with -q what is to be answered")
         }
     }
 

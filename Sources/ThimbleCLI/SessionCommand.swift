@@ -9,8 +9,8 @@ struct SessionCommand: ParsableCommand {
         commandName: "session",
         abstract: "List, remove, copy and bring back saved sessions.",
         discussion: """
-            run, read and chat save a session with --session NAME, and go on with it when they are given the
-            same name again: nothing is read or computed twice.
+            run, read and chat save a session with --session NAME, and go on with it when they are given \
+            the same name again: nothing is read or computed twice.
 
             Examples:
               thimble read report.md -q "What is it about?" --session report

@@ -71,11 +71,11 @@ private func headerName(_ name: String) -> String {
 /// Sizes on a 64-bit machine: a field that is moved breaks programs that are built.
 @Test func structuresKeepTheirSizes() {
     let sizes: [(Int, Int)] = unsafe [
-        (MemoryLayout<thimble_error>.size, 1024), (MemoryLayout<thimble_runtime_options>.size, 16),
-        (MemoryLayout<thimble_device_info>.size, 568), (MemoryLayout<thimble_model_options>.size, 136),
+        (MemoryLayout<thimble_error>.size, 1024), (MemoryLayout<thimble_runtime_options>.size, 32),
+        (MemoryLayout<thimble_device_info>.size, 568), (MemoryLayout<thimble_model_options>.size, 152),
         (MemoryLayout<thimble_plan_figures>.size, 112), (MemoryLayout<thimble_model_info>.size, 208),
         (MemoryLayout<thimble_model_stats>.size, 80), (MemoryLayout<thimble_image>.size, 40),
-        (MemoryLayout<thimble_document>.size, 64), (MemoryLayout<thimble_generate_options>.size, 72),
+        (MemoryLayout<thimble_document>.size, 80), (MemoryLayout<thimble_generate_options>.size, 88),
         (MemoryLayout<thimble_result>.size, 64), (MemoryLayout<thimble_piece>.size, 32),
         (MemoryLayout<thimble_session_info>.size, 32), (MemoryLayout<thimble_page>.size, 32),
     ]

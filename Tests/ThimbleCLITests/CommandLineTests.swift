@@ -34,6 +34,10 @@ func everyCommandHasHelpWithExamples(command: String) throws {
     let run = try ProgramRun.of(command, "--help")
     #expect(run.status == 0)
     #expect(run.output.contains("Examples:") && run.output.contains("thimble \(command)"), "\(run)")
+    // None is so long that it is broken.
+    let lines = run.output.split(separator: "\n", omittingEmptySubsequences: false)
+    let examples = lines.drop { $0 != "Examples:" }.dropFirst().prefix { !$0.isEmpty }
+    #expect(examples.allSatisfy { $0.hasPrefix("  thimble ") }, "\(examples)")
 }
 
 @Test(arguments: [
@@ -69,6 +73,34 @@ func everyCommandHasHelpWithExamples(command: String) throws {
 func aCommandLineThatCannotBeIsAUsageError(arguments: [String]) throws {
     let run = try ProgramRun.Running(arguments).finish()
     run.expectError(64, "thimble")
+}
+
+@Test(
+    arguments: [
+        (["reed"], ["no command 'reed'", "read", "thimble --help"]),
+        (["session", "list"], ["thimble session has no command 'list'", "ls, rm, save, restore"]),
+        (["plan", "m.thimble", "--host-memory", "lots"], ["lots", "--host-memory", "900MiB"]),
+        (["read", "a.txt", "-q", "Who?", "--pages", "first"], ["first", "--pages", "2,5-7"]),
+        (["read", "a.txt", "-q", " "], ["question is empty"]),
+    ])
+func aUsageErrorSaysWhatCouldBeGiven(arguments: [String], said: [String]) throws {
+    let run = try ProgramRun.Running(arguments).finish()
+    #expect(run.status == 64, "\(run)")
+    for words in said { #expect(run.errors.contains(words), "\(run)") }
+    #expect(!run.errors.contains("manual"), "\(run)")
+}
+
+/// Paragraphs are as wide as the terminal: no line of one is cut short by a line's end in the sources.
+@Test func paragraphsOfHelpAreFilled() throws {
+    let lines = try ProgramRun.of("read", "--help").output.split(
+        separator: "\n", omittingEmptySubsequences: false)
+    let start = try #require(lines.firstIndex(of: ""))
+    let paragraph = lines[(start + 1)...].prefix { !$0.isEmpty }
+    #expect(paragraph.count > 4)
+    for (line, next) in zip(paragraph, paragraph.dropFirst()) {
+        let word = next.prefix { $0 != " " }
+        #expect(line.count + 1 + word.count > 79, "\(line)")
+    }
 }
 
 @Test func chatWithoutATerminalPointsToRun() throws {

@@ -168,6 +168,10 @@ typedef struct thimble_runtime_options {
     /// A budget that counts where a model's own options and budget say nothing: the path of a TOML file, or
     /// the name of a shipped profile. NULL for none.
     const char *budget;
+    /// The same in memory: the text of a TOML file, of so many bytes. NULL for none, and where `budget` is
+    /// given.
+    const char *budget_text;
+    size_t budget_text_length;
 } thimble_runtime_options;
 
 /// Makes a runtime. `options` may be NULL. Any thread; close it with `thimble_runtime_close`.
@@ -265,6 +269,10 @@ typedef struct thimble_model_options {
     /// Hears how far loading is, on the thread that loads; NULL for nobody.
     thimble_progress_fn progress;
     void *progress_context;
+    /// A budget in memory: the text of a TOML file, of so many bytes. NULL for none, and where `budget` is
+    /// given.
+    const char *budget_text;
+    size_t budget_text_length;
 } thimble_model_options;
 
 /// A plan in figures: who would live where in memory. Bytes, tokens and seconds.
@@ -461,10 +469,12 @@ typedef enum thimble_reading_mode {
 /// zero byte, that holds no text of the document and lives until it returns.
 typedef void (*thimble_note_fn)(void *context, const char *note);
 
-/// A document: a file of any kind that Thimble reads, told by its content.
+/// A document: a file of any kind that Thimble reads, or the bytes of one, told by its content.
 typedef struct thimble_document {
     /// `sizeof(thimble_document)`.
     size_t struct_size;
+    /// The file's path. Where `bytes` are given, nothing is read there: it is what errors call them, and one
+    /// that ends in `.md` says that a text is Markdown; then NULL is `the document`.
     const char *path;
     /// The first page, counted from 0, and how many; 0 for all from there on. A PDF's own pages, also where
     /// its text is set anew; no more than 500 of one are read. What is read as text is one page but for a
@@ -481,6 +491,9 @@ typedef struct thimble_document {
     /// Hears notes, on the thread that reads the document; NULL for nobody.
     thimble_note_fn receive_note;
     void *note_context;
+    /// The document itself: all bytes of a file, and how many. NULL where it is read from `path`.
+    const uint8_t *bytes;
+    size_t byte_count;
 } thimble_document;
 
 /// Draws the pages of a document and adds them to the user's message as images; `*page_count`, which may be
@@ -542,6 +555,14 @@ typedef struct thimble_generate_options {
     /// Texts that end the answer and are no part of it.
     const char *const *stops;
     size_t stop_count;
+    /// A prompt that the caller has written whole, of so many bytes, in place of the conversation in the
+    /// model's chat format: for models whose format is not known, and for callers who write their own.
+    /// Spellings of special tokens in it are those tokens, so no text of others belongs in it. Each of the
+    /// model's placeholders for an image stands for the next of the conversation's images; there must be as
+    /// many. The conversation is left as it is: what comes is no message of it. `thinking` must be
+    /// THIMBLE_AUTO. NULL for the conversation.
+    const char *raw_prompt;
+    size_t raw_prompt_length;
 } thimble_generate_options;
 
 /// Why an answer ended.
@@ -582,9 +603,9 @@ typedef struct thimble_result {
 /// on, anything else to stop.
 typedef int (*thimble_text_fn)(void *context, const char *text, size_t length);
 
-/// Answers the conversation, and adds the answer to it. `receive` gets the text as it comes, on this thread;
-/// it may be NULL, as `options` and `result` may. Other threads wait for this one a prompt or a token at
-/// most.
+/// Answers the conversation, and adds the answer to it; or goes on with `raw_prompt`, and adds nothing.
+/// `receive` gets the text as it comes, on this thread; it may be NULL, as `options` and `result` may. Other
+/// threads wait for this one a prompt or a token at most.
 ///
 /// Where the answer is cancelled or `receive` stops it, it is added as far as it came, the result is filled
 /// in, and the status is THIMBLE_E_CANCELLED or THIMBLE_E_STOPPED. Fails with THIMBLE_E_CONTEXT_FULL, with
@@ -623,8 +644,8 @@ typedef struct thimble_piece {
 THIMBLE_API thimble_status thimble_session_next(
     thimble_session *session, thimble_piece *piece, thimble_error *error);
 
-/// Ends the answer that was begun, at its end or before, and adds it to the conversation as far as it came.
-/// `result` may be NULL.
+/// Ends the answer that was begun, at its end or before, and adds it to the conversation as far as it came,
+/// unless it goes on with a `raw_prompt`. `result` may be NULL.
 THIMBLE_API thimble_status thimble_session_finish(
     thimble_session *session, thimble_result *result, thimble_error *error);
 

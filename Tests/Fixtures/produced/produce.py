@@ -19,6 +19,7 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen import canvas
 from reportlab.platypus import (BaseDocTemplate, Frame, PageBreak, PageTemplate, Paragraph, SimpleDocTemplate, Spacer,
                                 Table)
 
@@ -134,6 +135,16 @@ def with_reportlab():
 
 # pdfLaTeX
 
+def latex(folder, name, options, kind, fonts, body):
+    (folder / f"{name}.tex").write_text(
+        f"\\documentclass[{options}]{{{kind}}}\n\\usepackage[utf8]{{inputenc}}\n"
+        f"{fonts}\n\\usepackage{{textcomp}}\n\\pagestyle{{empty}}\n\\begin{{document}}\n"
+        + body + "\n\\end{document}\n")
+    subprocess.run(["pdflatex", "-interaction=batchmode", f"{name}.tex"], cwd=folder, check=True,
+                   stdout=subprocess.DEVNULL)
+    (HERE / f"{name}.pdf").write_bytes((folder / f"{name}.pdf").read_bytes())
+
+
 def with_latex(folder):
     for number in range(22):
         name = f"tex-{number:02}"
@@ -159,14 +170,95 @@ def with_latex(folder):
                 environment = "itemize" if block[0] == "bullets" else "enumerate"
                 body.append(f"\\begin{{{environment}}}\n" + "\n".join(f"\\item {entry}" for entry in block[1])
                             + f"\n\\end{{{environment}}}")
-        (folder / f"{name}.tex").write_text(
-            f"\\documentclass[{options}]{{{kind}}}\n\\usepackage[utf8]{{inputenc}}\n"
-            f"{fonts}\n\\usepackage{{textcomp}}\n\\pagestyle{{empty}}\n\\begin{{document}}\n"
-            + "\n\n".join(body) + "\n\\end{document}\n")
-        subprocess.run(["pdflatex", "-interaction=batchmode", f"{name}.tex"], cwd=folder, check=True,
-                       stdout=subprocess.DEVNULL)
-        (HERE / f"{name}.pdf").write_bytes((folder / f"{name}.pdf").read_bytes())
+        latex(folder, name, options, kind, fonts, "\n\n".join(body))
         add(f"{name}.pdf", "pdflatex", text_of(blocks, " "))
+
+
+# Layouts: columns, wrapped cells, and pages that are drawn in another order than they are read in.
+
+def wrapped(page, text, font, size, width):
+    lines = [""]
+    for word in text.split():
+        longer = (lines[-1] + " " + word).strip()
+        if page.stringWidth(longer, font, size) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def cells(source, lengths):
+    return [[" ".join(source.choice(WORDS[:24]) for _ in range(source.randint(1, length))) for length in lengths]
+            for _ in range(5)]
+
+
+def with_layouts(folder):
+    fonts = ["Helvetica", "Times-Roman"]
+    for number in range(4):
+        name = f"layout-{number:02}.pdf"
+        style = ParagraphStyle("body", fontName=fonts[number % 2], fontSize=9, leading=12, spaceAfter=6,
+                               alignment=TA_JUSTIFY if number < 2 else 0)
+        blocks = content(6000 + number, length=9, tables=False, lists=False)
+        flow = [Paragraph(block[-1], style) for block in blocks]
+        count = 2 + number % 2
+        width = (515 - 15 * (count - 1)) / count
+        frames = [Frame(40 + index * (width + 15), 500, width, 250, leftPadding=0, rightPadding=0)
+                  for index in range(count)]
+        template = BaseDocTemplate(str(HERE / name), pagesize=A4, invariant=1)
+        template.addPageTemplates(PageTemplate(frames=frames))
+        template.build(flow)
+        add(name, "reportlab", text_of(blocks, " "))
+    for number in range(4, 8):
+        name = f"layout-{number:02}.pdf"
+        source = random.Random(number)
+        style = ParagraphStyle("body", fontName=fonts[number % 2], fontSize=9, leading=11)
+        rows, before, after = cells(source, [3, 6, 12]), paragraph(source), paragraph(source)
+        table = Table([[Paragraph(cell, style) for cell in row] for row in rows], colWidths=[80, 100, 140],
+                      style=[("VALIGN", (0, 0), (-1, -1), ["TOP", "MIDDLE", "BOTTOM"][number % 3])])
+        SimpleDocTemplate(str(HERE / name), pagesize=A4, invariant=1).build(
+            [Paragraph(before, style), table, Paragraph(after, style)])
+        add(name, "reportlab", "\n".join([before] + [" ".join(row) for row in rows] + [after]))
+    for number in range(8, 12):
+        # Columns across, a table by its columns, questions before answers, and line by line with numbers.
+        name = f"layout-{number:02}.pdf"
+        source = random.Random(number)
+        page = canvas.Canvas(str(HERE / name), pagesize=A4, invariant=1)
+        page.setFont("Helvetica", 9)
+        if number == 8:
+            columns = [wrapped(page, paragraph(source, sentences=(6, 6)), "Helvetica", 9, 220) for _ in range(2)]
+            length = min(map(len, columns))
+            columns = [column[:length] for column in columns]
+            for line in range(length):
+                page.drawString(50, 760 - 12 * line, columns[0][line])
+                page.drawString(300, 760 - 12 * line, columns[1][line])
+            text = " ".join(columns[0] + columns[1])
+        else:
+            rows = [[cell(source) for _ in range(3)] for _ in range(6)]
+            if number == 10:
+                rows = [[phrase(source).capitalize() + ":", cell(source)] for _ in range(6)]
+            if number == 11:
+                rows = [[f"({line})", cell(source)] for line in range(1, 7)]
+            for column in range(len(rows[0])):
+                for line, row in enumerate(rows):
+                    page.drawString(60 + (30 if number == 11 else 150) * column, 760 - 18 * line, row[column])
+            text = "\n".join(" ".join(row) for row in rows)
+        page.save()
+        add(name, "reportlab", text)
+    for number in range(12, 16):
+        name = f"layout-{number:02}"
+        source = random.Random(number)
+        if number < 14:
+            title, blocks = phrase(source).capitalize(), content(6500 + number, length=9, tables=False, lists=False)
+            body = ("\\sloppy\\twocolumn[\\begin{center}\\LARGE " + title + "\\end{center}\\vspace{2em}]\n"
+                    + "\n\n".join(block[-1] for block in blocks))
+            text = title + "\n" + text_of(blocks, " ")
+        else:
+            rows, before, after = cells(source, [3, 6, 12]), paragraph(source), paragraph(source)
+            body = (before + "\n\n\\begin{tabular}{p{2cm}p{3cm}p{5cm}}\n"
+                    + " \\\\\n".join(" & ".join(row) for row in rows) + "\n\\end{tabular}\n\n" + after)
+            text = "\n".join([before] + [" ".join(row) for row in rows] + [after])
+        latex(folder, name, "10pt", "article", "", body)
+        add(f"{name}.pdf", "pdflatex", text)
 
 
 # pandoc
@@ -300,6 +392,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         with_reportlab()
         with_latex(Path(folder))
+        with_layouts(Path(folder))
         with_pandoc(Path(folder))
         with_python_docx()
         with_libreoffice(Path(folder))
