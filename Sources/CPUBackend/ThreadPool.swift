@@ -34,7 +34,7 @@ final class ThreadPool: @unchecked Sendable {
     }
 
     /// Runs the iterations below `count`, each once, on several threads at once, and returns when all have
-    /// returned. An iteration costs `cost`; a thread takes them in multiples of `grain`, of the last ones of a
+    /// returned. An iteration costs `cost`; a thread takes them in multiples of `grain`, the last ones of a
     /// share in those of `tail`. `worker` is below `threadCount`. Threads that are left without any begin to
     /// read `next`. Not reentrant.
     ///
