@@ -134,13 +134,14 @@ private struct Forecast {
     /// unpack, and what passes has room for two or three units only. Measured on two cores.
     private static let unhidden = 0.5
     /// Seconds to open a file: its manifest is read and checked. Measured, as what follows.
-    private static let opening = 0.003
+    private static let opening = 0.004
     /// Seconds to make a tokenizer, for each byte that it has in the file.
     private static let tokenizing = 5e-8
-    /// Seconds to plan, for each unit of weights that are not held: many ways to hold some are looked at.
-    private static let planning = 1e-4
+    /// Seconds to plan, for each segment of weights, where not all are held: many ways to hold some are
+    /// tried.
+    private static let planning = 3e-4
     /// Seconds for a segment whose weights or norms are read: threads meet, and memory is made.
-    private static let segment = 1.5e-4
+    private static let segment = 2e-4
     /// Seconds for a byte of memory that is used for the first time.
     private static let touching = 1e-10
     /// Reads in flight that a disk's rate is measured with.
@@ -305,14 +306,13 @@ private struct Forecast {
 
     /// Seconds for what loading does beside weights, of which `segmentCount` segments have some to read.
     private func getReady(_ segmentCount: Int) -> Double {
-        let units = plan.parts.reduce(0) {
-            $0 + $1.residency.decoder.units.count + $1.residency.vision.units.count
-        }
-        // What has no weights is the tokenizer.
         let inventory = work.inventory
+        // What has no weights is the tokenizer.
         let others = Set(inventory.segments.indices).subtracting(inventory.all)
         let opening = Self.opening + Double(inventory.byteCount(of: others)) * Self.tokenizing
-        return opening + Double(units) * Self.planning + Double(segmentCount) * Self.segment
+        let isChosen = plan.parts.contains { !$0.residency.isWhole }
+        let planning = isChosen ? Double(inventory.all.count) * Self.planning : 0
+        return opening + planning + Double(segmentCount) * Self.segment
     }
 
     /// Threads that load read a block, make weights of it, and read the next, into memory that is new. The
