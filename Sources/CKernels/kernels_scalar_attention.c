@@ -131,8 +131,8 @@ static void merge_head(const float *parts, const float *shares, int64_t count, i
 }
 
 void thimble_attention_merge(const float *parts, const float *shares, int64_t count, int64_t heads,
-                             int64_t head_size, float *out) {
-    for (int64_t head = 0; head < heads; head++) {
+                             int64_t head_begin, int64_t head_end, int64_t head_size, float *out) {
+    for (int64_t head = head_begin; head < head_end; head++) {
         merge_head(parts + head * head_size, shares + head * 2, count, heads, head_size,
                    out + head * head_size);
     }

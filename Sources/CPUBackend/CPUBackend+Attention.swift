@@ -13,8 +13,8 @@ struct AttentionDivision: Equatable {
     /// Ranges of keys that are computed apart and joined.
     var parts: Int
 
-    /// Keys that are worth a part of their own: fewer cost less than joining them does.
-    private static let leastKeysOfPart = 512
+    /// Keys that are worth a part of their own: fewer cost little more than joining them does.
+    private static let leastKeysOfPart = 128
 
     /// `group` query heads share a kv head; `length` keys.
     init(tokens: Int, group: Int, kvHeads: Int, length: Int, threads: Int) {
@@ -92,12 +92,8 @@ extension CPUBackend {
                 division.blockTokens * (heads / kv.kvHeads) * keys.count / division.parts * kv.headSize
             pool.run(
                 loop, count: division.blocks * kv.kvHeads * division.parts,
-                cost: LoopCost(queries.rows <= 4 ? .attentionOfFewTokens : .attention, units: max(units, 1)))
-            if division.parts > 1 {
-                unsafe thimble_attention_merge(
-                    loop.outputs, loop.shares, Int64(division.parts), Int64(queries.rows * heads),
-                    call.head_size, call.out)
-            }
+                cost: LoopCost(queries.rows <= 4 ? .attentionOfFewTokens : .attention, units: max(units, 1)),
+                next: queries.rows == 1 ? expected : nil)
         }
     }
 }
@@ -152,5 +148,14 @@ extension KVType {
                 &call, Int64(task / division.parts % kvHeads), Int64(block * division.blockTokens),
                 Int64(min((block + 1) * division.blockTokens, tokens)), own)
         }
+    }
+
+    /// A head of a token, which its parts are joined to.
+    var countAfter: Int { unsafe division.parts > 1 ? tokens * Int(whole.q_heads) : 0 }
+
+    func runAfter(_ heads: Range<Int>, worker: Int) {
+        unsafe thimble_attention_merge(
+            outputs, shares, Int64(division.parts), Int64(countAfter), Int64(heads.lowerBound),
+            Int64(heads.upperBound), whole.head_size, whole.out)
     }
 }

@@ -5,15 +5,34 @@ public import Tensors
 
 extension CPUBackend {
     public func embed(_ tokens: Span<Int32>, table: Matrix, into y: Activation) {
-        let layout = table.layout
-        precondition(y.rows == tokens.count && y.columns == layout.columns)
-        var weights = unsafe table.kernelWeights
-        for index in tokens.indices {
-            precondition(tokens[index] >= 0 && tokens[index] < layout.rows, "a token is in the vocabulary")
-            unsafe kernels.pointee.gather_row(
-                &weights, Int32(layout.format.type.bitCount), Int64(tokens[index]), Int64(layout.columns),
-                y.row(index))
+        precondition(y.rows == tokens.count)
+        unsafe tokens.withUnsafeBufferPointer { unsafe gather($0, table, into: y, at: nil) }
+    }
+
+    public func embed(_ tokens: Span<Int32>, table: Matrix, into y: Activation, at rows: Span<Int32>) {
+        precondition(tokens.count == rows.count)
+        for index in rows.indices { precondition(rows[index] >= 0 && rows[index] < y.rows) }
+        unsafe tokens.withUnsafeBufferPointer { tokens in
+            unsafe rows.withUnsafeBufferPointer { unsafe gather(tokens, table, into: y, at: $0.baseAddress) }
         }
+    }
+
+    /// Rows of `table` to those of `y` that `rows` names; nil for all in order.
+    private func gather(
+        _ tokens: UnsafeBufferPointer<Int32>, _ table: Matrix, into y: Activation,
+        at rows: UnsafePointer<Int32>?
+    ) {
+        let layout = table.layout
+        precondition(y.columns == layout.columns)
+        guard let first = tokens.baseAddress else { return }
+        for index in 0..<tokens.count {
+            let token = unsafe first[index]
+            precondition(token >= 0 && token < layout.rows, "a token is in the vocabulary")
+        }
+        let loop = unsafe EmbedLoop(
+            kernels: kernels, table: table.kernelWeights, bits: Int32(layout.format.type.bitCount),
+            columns: layout.columns, tokens: first, rows: rows, y: y.floats)
+        pool.run(loop, count: tokens.count, cost: LoopCost(.embedding, units: layout.columns))
     }
 
     public func rmsNorm(_ x: Activation, weight: Vector, epsilon: Float, into y: Activation) {
@@ -57,6 +76,28 @@ extension CPUBackend {
     public func copy(_ x: Activation, to y: Activation) {
         precondition(x.rows == y.rows && x.columns == y.columns)
         unsafe y.floats.update(from: x.floats, count: x.rows * x.columns)
+    }
+}
+
+/// Rows of a table to rows of an activation.
+@safe private struct EmbedLoop: ParallelLoop {
+    let kernels: UnsafePointer<thimble_kernels>
+    let table: thimble_weights
+    let bits: Int32
+    let columns: Int
+    /// `[rows]`: the row of the table, and that of the activation unless they are all in order.
+    let tokens: UnsafePointer<Int32>
+    let rows: UnsafePointer<Int32>?
+    /// `[rows, columns]`
+    let y: UnsafeMutablePointer<Float>
+
+    func run(_ indices: Range<Int>, worker: Int) {
+        var table = unsafe table
+        for index in indices {
+            let row = unsafe rows.map { unsafe Int($0[index]) } ?? index
+            unsafe kernels.pointee.gather_row(
+                &table, bits, Int64(tokens[index]), Int64(columns), y + row * columns)
+        }
     }
 }
 

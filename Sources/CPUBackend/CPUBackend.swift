@@ -12,6 +12,8 @@ public import Tensors
     let pool: ThreadPool
     private var scratch: (memory: any BackendMemory, bytes: Range<Int>)?
     private let account: (any MemoryAccount)?
+    /// What threads that wait begin to read.
+    private(set) var expected: NextWeights?
 
     /// The kernel variants this machine can run, the definition first, the preferred one last.
     public static var variants: [String] {
@@ -81,6 +83,8 @@ public import Tensors
         }
         return unsafe hostBase(scratch.memory) + scratch.bytes.lowerBound
     }
+
+    public func expect(_ weight: Matrix?) { expected = weight.map(NextWeights.init) }
 
     public func fill<E: Error>(
         _ memory: any BackendMemory, _ bytes: Range<Int>,

@@ -4,15 +4,49 @@
 ///
 /// A value rather than a closure: the pool hands its threads a pointer to it, where a closure that other
 /// threads see would take a heap allocation for each loop.
+///
+/// What a loop needs first and what follows it can be stages of it, so that threads meet once and not thrice;
+/// most loops have none.
 protocol ParallelLoop {
     /// Runs the iterations of `indices`. `worker` tells the threads of one loop apart.
     func run(_ indices: Range<Int>, worker: Int)
+
+    /// What a worker does by itself before all else. Worker 0 always does.
+    func prepare(worker: Int)
+    /// Short iterations that are all done before the first of the loop's own.
+    var countBefore: Int { get }
+    func runBefore(_ indices: Range<Int>, worker: Int)
+    /// Short iterations that begin when all of the loop's own are done.
+    var countAfter: Int { get }
+    func runAfter(_ indices: Range<Int>, worker: Int)
+}
+
+/// Stages whose iterations are shared out.
+enum LoopStage {
+    case before, own, after
 }
 
 extension ParallelLoop {
-    /// `run` of the loop that `loop` points to: the way in for a thread that knows the type at run time only.
-    static func run(at loop: UnsafeRawPointer, _ indices: Range<Int>, worker: Int) {
-        unsafe loop.assumingMemoryBound(to: Self.self).pointee.run(indices, worker: worker)
+    func prepare(worker: Int) {}
+    var countBefore: Int { 0 }
+    func runBefore(_ indices: Range<Int>, worker: Int) {}
+    var countAfter: Int { 0 }
+    func runAfter(_ indices: Range<Int>, worker: Int) {}
+
+    /// A stage of the loop that `loop` points to: the way in for a thread that knows the type at run time
+    /// only.
+    static func run(at loop: UnsafeRawPointer, _ stage: LoopStage, _ indices: Range<Int>, worker: Int) {
+        let loop = unsafe loop.assumingMemoryBound(to: Self.self)
+        switch stage {
+        case .before: unsafe loop.pointee.runBefore(indices, worker: worker)
+        case .own: unsafe loop.pointee.run(indices, worker: worker)
+        case .after: unsafe loop.pointee.runAfter(indices, worker: worker)
+        }
+    }
+
+    /// Likewise, what a worker does first.
+    static func prepare(at loop: UnsafeRawPointer, worker: Int) {
+        unsafe loop.assumingMemoryBound(to: Self.self).pointee.prepare(worker: worker)
     }
 }
 
@@ -50,6 +84,8 @@ struct LoopCost {
         case attention
         /// Attention of few queries, bound by memory.
         case attentionOfFewTokens
+        /// Rows of a table of weights, dequantised; a unit is an element.
+        case embedding
         /// Rows gathered by weight; a unit is an element of a tap.
         case gather
         /// Rows of an image into patches; a unit is a pixel.
@@ -58,6 +94,9 @@ struct LoopCost {
         case copying
         /// Of unknown cost: every iteration is worth a claim of its own.
         case unknown
+
+        /// Whether an even share of the iterations is one of the time: then each thread has its own.
+        var iterationsAreAlike: Bool { self != .attention && self != .unknown }
     }
 
     let kind: Kind
@@ -71,11 +110,30 @@ struct LoopCost {
     }
 }
 
-/// How a loop is cut into claims: runs of iterations that a thread takes at a time.
+/// How many iterations of a loop a thread takes together.
+struct LoopGrain: Equatable {
+    /// What claims are multiples of.
+    let size: Int
+    /// The same of the last claims of a share, so that no thread waits long for another's: `size`, or a part
+    /// of it where a smaller claim costs no more an iteration.
+    let tail: Int
+
+    /// Precondition: both are positive, and the first is a multiple of the second.
+    init(size: Int, tail: Int) {
+        precondition(tail > 0 && size > 0 && size % tail == 0)
+        self.size = size
+        self.tail = tail
+    }
+}
+
+/// How a loop is cut into shares of threads, and these into claims: runs of iterations that a thread takes at
+/// a time.
 struct LoopPlan: Equatable {
     /// Threads that the loop can keep busy, the caller included.
     let workers: Int
-    /// The fewest iterations of a claim.
+    let count: Int
+    let grain: LoopGrain
+    /// The fewest iterations of a claim, but for a share's last ones.
     let smallestClaim: Int
     /// What the loop costs one thread.
     let nanoseconds: Float
@@ -87,25 +145,45 @@ struct LoopPlan: Equatable {
     /// Waking a thread costs the waker some microseconds, and the thread comes some tens later.
     static let wakeNanoseconds: Float = 40_000
 
-    /// Plans `count` iterations of `nanoseconds` each for at most `threadCount` threads; claims are
-    /// multiples of `grain`.
+    /// Plans `count` iterations of `nanoseconds` each for at most `threadCount` threads.
     ///
     /// Precondition: all counts are positive.
-    init(count: Int, nanoseconds: Float, grain: Int, threadCount: Int) {
-        precondition(count > 0 && grain > 0 && threadCount > 0)
+    init(count: Int, nanoseconds: Float, grain: LoopGrain, threadCount: Int) {
+        precondition(count > 0 && threadCount > 0)
         let total = nanoseconds * Float(count)
         let shares = total / Self.joinNanoseconds
-        let grains = (count + grain - 1) / grain
+        let grains = (count + grain.size - 1) / grain.size
         workers = min(threadCount, grains, shares < Float(threadCount) ? max(Int(shares), 1) : threadCount)
         let least = Self.claimNanoseconds / max(nanoseconds, Self.claimNanoseconds / Float(1 << 20))
-        smallestClaim = (Int(least.rounded(.up)) + grain - 1) / grain * grain
+        smallestClaim = (Int(least.rounded(.up)) + grain.size - 1) / grain.size * grain.size
+        self.count = count
+        self.grain = grain
         self.nanoseconds = total
     }
 
-    /// How many iterations the next claim takes where `remaining` are left: a quarter of an even share, so
-    /// that claims shrink toward the end and no thread is left waiting for another's long one.
-    func claim(of remaining: Int, grain: Int) -> Int {
-        let share = remaining / (4 * workers) / grain * grain
-        return min(remaining, max(share, smallestClaim))
+    /// What worker `worker` begins with: as many iterations in a row as every other one has, in multiples of
+    /// the grain's tail.
+    func share(of worker: Int) -> Range<Int> {
+        Self.share(of: worker, workers: workers, count: count, unit: grain.tail)
+    }
+
+    /// The share of one of `workers` of `count` iterations, in multiples of `unit`.
+    static func share(of worker: Int, workers: Int, count: Int, unit: Int) -> Range<Int> {
+        let units = (count + unit - 1) / unit
+        return min(units * worker / workers * unit, count)..<min(units * (worker + 1) / workers * unit, count)
+    }
+
+    /// How many iterations a worker takes next of its own share, of which `left` are left: a quarter, so that
+    /// it leaves others something to take from it should it be slow.
+    func claim(of left: Int) -> Int { claim(left / 4, of: left) }
+
+    /// How many are taken next of what belongs to all workers, or of another's share: a quarter of an even
+    /// share, so that claims shrink toward the end and no thread is left waiting for another's long one.
+    func sharedClaim(of left: Int) -> Int { claim(left / (4 * workers), of: left) }
+
+    private func claim(_ wanted: Int, of left: Int) -> Int {
+        // Where a grain by itself is long, the last ones are taken apart.
+        if smallestClaim == grain.size, left <= 2 * grain.size { return min(left, grain.tail) }
+        return min(left, max(wanted / grain.size * grain.size, smallestClaim))
     }
 }

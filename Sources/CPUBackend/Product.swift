@@ -14,6 +14,19 @@ internal import Tensors
         case .floats(_, let tokens), .integers(_, let tokens): tokens
         }
     }
+
+    /// The token at `index` of rows of `padded` columns, which need not be among these.
+    func token(_ index: Int, padded: Int) -> PreparedInput {
+        switch self {
+        case .floats(let x, _): return unsafe .floats(x + index * padded, tokens: 1)
+        case .integers(let x, _):
+            let blocks = padded / Int(THIMBLE_BLOCK)
+            return unsafe .integers(
+                thimble_quantized(
+                    codes: x.codes + index * padded, scales: x.scales + index * blocks,
+                    sums: x.sums + index * blocks), tokens: 1)
+        }
+    }
 }
 
 /// `W x` for some tokens. A tile's numbers do not depend on which tiles are computed together.
@@ -21,10 +34,12 @@ internal import Tensors
     let kernels: UnsafePointer<thimble_kernels>
     let weights: thimble_weights
     let layout: WeightLayout
-    let input: PreparedInput
+    var input: PreparedInput
 
     /// Tiles that a thread takes together at least: kernels may do two at a time.
     static let tileGrain = 2
+    /// The same of the last ones of a thread's share. One token waits for memory, by one tile as by two.
+    var tileTail: Int { input.tokens == 1 ? 1 : Self.tileGrain }
 
     init(kernels: UnsafePointer<thimble_kernels>, weight: Matrix, input: PreparedInput) {
         unsafe self.kernels = kernels
@@ -82,7 +97,7 @@ internal import Tensors
 
 /// A product's tiles and what becomes of them.
 @safe struct ProductLoop: ParallelLoop {
-    let product: Product
+    var product: Product
     let target: Target
 
     /// Where rows go. `[tokens, rows of W]`, or half as wide for SwiGLU; `parts` is

@@ -29,7 +29,8 @@ struct ProjectionScratch {
 
     /// Float32 `[threads, padded columns]`: a row between its norm and its quantisation.
     let rows: Int
-    /// Float32 `[tokens, padded columns]`: the input of a product of floats.
+    /// Float32 `[tokens, padded columns]`: the input of a product of floats. Of a single token, each thread
+    /// has a row of its own, and likewise below.
     let inputs: Int
     /// Int8 `[tokens, padded columns]`, its float32 scales and int32 sums `[tokens, blocks]`: the input of a
     /// product of integers.
@@ -44,15 +45,16 @@ struct ProjectionScratch {
 
     init(rows: Int, _ layout: WeightLayout, storesAttentionInputs: Bool, threadCount: Int) {
         let tokens = min(rows, Self.tokenBlock)
+        let inputRows = max(tokens, threadCount)
         let padded = layout.paddedColumns
         let isInteger = layout.format.type.isQuantized
         let blocks = isInteger ? padded / Int(THIMBLE_BLOCK) : 0
         var scratch = ScratchLayout()
         self.rows = scratch.add(isInteger ? threadCount * padded : 0, of: Float.self)
-        inputs = scratch.add(isInteger ? 0 : tokens * padded, of: Float.self)
-        codes = scratch.add(isInteger ? tokens * padded : 0, of: Int8.self)
-        scales = scratch.add(tokens * blocks, of: Float.self)
-        sums = scratch.add(tokens * blocks, of: Int32.self)
+        inputs = scratch.add(isInteger ? 0 : inputRows * padded, of: Float.self)
+        codes = scratch.add(isInteger ? inputRows * padded : 0, of: Int8.self)
+        scales = scratch.add(inputRows * blocks, of: Float.self)
+        sums = scratch.add(inputRows * blocks, of: Int32.self)
         parts = scratch.add(storesAttentionInputs ? 0 : threadCount * Self.partCount, of: Float.self)
         product = scratch.add(storesAttentionInputs ? tokens * layout.rows : 0, of: Float.self)
         byteCount = scratch.byteCount

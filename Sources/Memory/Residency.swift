@@ -62,6 +62,13 @@ public struct Residency: Sendable, Equatable {
 
     /// A residency that takes at most `budget` bytes, and makes good use of them; nil where there is none.
     static func fitting(_ inventory: WeightInventory, budget: Int) -> Residency? {
+        var cuts = UnitCuts(inventory)
+        return fitting(&cuts, budget: budget)
+    }
+
+    /// The same of the model that `cuts` cuts.
+    static func fitting(_ cuts: inout UnitCuts, budget: Int) -> Residency? {
+        let inventory = cuts.inventory
         let all = whole(inventory)
         if all.byteCount(inventory) <= budget { return all }
         // Looking a row up where it lies in the file costs a token less than any other part of the model.
@@ -71,23 +78,22 @@ public struct Residency: Sendable, Equatable {
             kept.embeddingTiles = keptTiles(inventory)
             if kept.byteCount(inventory) <= budget { return kept }
         }
-        return sharing(inventory, budget: budget)
+        return sharing(&cuts, budget: budget)
     }
 
     /// The tower and the decoder take turns in one arena.
-    private static func sharing(_ inventory: WeightInventory, budget: Int) -> Residency? {
+    private static func sharing(_ cuts: inout UnitCuts, budget: Int) -> Residency? {
+        let inventory = cuts.inventory
         var result = Residency(resident: [], embeddingTiles: keptTiles(inventory))
         let fixed = result.byteCount(inventory)
         let room = budget - fixed
         guard room > 0 else { return nil }
 
         let unitBytes = min(mostUnitBytes, room / 8)
-        let visionCap = max(unitBytes, inventory.largestMatrix(of: inventory.vision))
-        let visionUnits = inventory.visionUnits(mostBytes: visionCap)
+        let visionUnits = cuts.visionUnits(mostBytes: max(unitBytes, cuts.largestOfVision))
         let visionBytes = visionUnits.reduce(0) { $0 + $1.byteCount }
         let visionLargest = visionUnits.map(\.byteCount).max() ?? 0
-        let decoderCap = max(unitBytes, inventory.largestMatrix(of: inventory.decoder))
-        let unitsOf = inventory.decoder.map { inventory.decoderUnits(of: $0, mostBytes: decoderCap) }
+        let unitsOf = cuts.decoderUnits(mostBytes: max(unitBytes, cuts.largestOfDecoder))
         let decoderBytes = unitsOf.joined().reduce(0) { $0 + $1.byteCount }
         let decoderLargest = unitsOf.joined().map(\.byteCount).max() ?? 0
 

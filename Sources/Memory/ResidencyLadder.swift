@@ -28,8 +28,9 @@ struct ResidencyLadder {
         let all = whole.byteCount(inventory)
         var rungs: [Rung] = []
         var (reading, best) = (Int.max, nil as Residency.Passes?)
+        var cuts = UnitCuts(inventory)
         for budget in mayPass ? Self.steps(below: all) : [] {
-            guard let residency = Residency.fitting(inventory, budget: budget) else { continue }
+            guard let residency = Residency.fitting(&cuts, budget: budget) else { continue }
             let passes = residency.passes(inventory)
             guard passes.token.reading <= reading,
                 best.map({ passes.isWithin($0, roughly: true) }) ?? true

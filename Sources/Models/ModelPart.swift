@@ -157,9 +157,12 @@ final class ModelPart {
         _ stream: inout ResidualStream, _ sequence: KVSequence, start: Int, _ shouldStop: () -> Bool
     ) throws(ModelError) -> Bool {
         var deltaNorm = entryNorm
-        for (index, layer) in zip(share.layers, layers) {
+        for (number, layer) in layers.enumerated() {
             if shouldStop() { return false }
-            try run(layer, &stream, joining: deltaNorm, sequence.layer(index), start: start)
+            let following = number + 1 < layers.count ? layers[number + 1].qkv : head?.pieces.first
+            try run(
+                layer, &stream, joining: deltaNorm, sequence.layer(share.layers.lowerBound + number),
+                start: start, before: following)
             deltaNorm = layer.postMLPNorm
         }
         // While another part computes what comes next, this one's next pass is read.
@@ -169,19 +172,20 @@ final class ModelPart {
 
     /// The rows of `stream` through one layer, its own or one that was brought here: as many at a time as
     /// there is room for. `deltaNorm` is that of what the layer before has computed; nil for the first one.
+    /// `following` is the matrix that comes after the layer, where that is known.
     func run(
         _ layer: DecoderLayer, _ stream: inout ResidualStream, joining deltaNorm: Vector?, _ kv: PagedKV,
-        start: Int
+        start: Int, before following: WeightMatrix? = nil
     ) throws(ModelError) {
         let (count, most) = (stream.delta.rows, work.queries.rows)
         var first = 0
         while first + most < count {
             var rows = stream.rows(first..<first + most)
-            try run(layer, &rows, joining: deltaNorm, kv, start: start, from: first)
+            try run(layer, &rows, joining: deltaNorm, kv, start: start, from: first, before: layer.qkv)
             first += most
         }
         var last = stream.rows(first..<count)
-        try run(layer, &last, joining: deltaNorm, kv, start: start, from: first)
+        try run(layer, &last, joining: deltaNorm, kv, start: start, from: first, before: following)
         // All rows have gone from one place to the other alike.
         stream.advance(like: last)
     }
@@ -189,22 +193,26 @@ final class ModelPart {
     /// Some rows of a chunk that begins at `start`: those from `first` of it on.
     private func run(
         _ layer: DecoderLayer, _ stream: inout ResidualStream, joining deltaNorm: Vector?, _ kv: PagedKV,
-        start: Int, from first: Int
+        start: Int, from first: Int, before following: WeightMatrix?
     ) throws(ModelError) {
         let count = stream.delta.rows
         let (queries, attended) = (work.queries.rows(0..<count), work.attended.rows(0..<count))
         let (mlp, rotary) = (work.mlp.rows(0..<count), work.rotary.rows(first..<first + count))
         let start = start + first
+        backend.expect(layer.o.held)
         backend.project(
             joined(&stream, deltaNorm, then: layer.inputNorm), try here(layer.qkv),
             .attentionInputs(queries: queries, bias: layer.qkvBias, rotary: rotary, kv: kv, start: start))
         backend.attention(
             queries: queries, kv: kv, start: start, length: start + count, isCausal: true, scale: scale,
             into: attended)
+        backend.expect(layer.gateUp.held)
         backend.project(.plain(attended), try here(layer.o), .store(stream.delta, bias: nil))
+        backend.expect(layer.down.held)
         backend.project(
             joined(&stream, layer.postSelfAttentionNorm, then: layer.postAttentionNorm),
             try here(layer.gateUp), .swiglu(mlp))
+        backend.expect(following?.held)
         backend.project(.plain(mlp), try here(layer.down), .store(stream.delta, bias: nil))
     }
 

@@ -25,6 +25,9 @@ final class RowReader {
     private var order: [Int] = []
     /// Tiles that have a place and are yet to be read, in rising order.
     private var missing: [Int] = []
+    /// Rows of `kept` that are taken together, and where they go.
+    private var sources: [Int32] = []
+    private var targets: [Int32] = []
 
     /// Precondition: both counts are positive.
     init(
@@ -54,6 +57,8 @@ final class RowReader {
         places = [Int](repeating: -1, count: tensor.layout.tileCount)
         order.reserveCapacity(tokenCount)
         missing.reserveCapacity(tileCount)
+        sources.reserveCapacity(tokenCount)
+        targets.reserveCapacity(tokenCount)
     }
 
     /// `y[i] = table[tokens[i]]`. Throws `file` for a fault of the file.
@@ -69,9 +74,10 @@ final class RowReader {
             if place < 0 {
                 order.append(index)
             } else {
-                embed(tokens[index], from: place, into: y.rows(index..<index + 1), on: backend)
+                take(tokens[index], from: place, to: index)
             }
         }
+        embedTaken(into: y, on: backend)
         order.sort { tokens[$0] < tokens[$1] }
         var first = 0
         while first < order.count {
@@ -81,21 +87,28 @@ final class RowReader {
             while end < order.count, takePlace(for: tile(of: tokens[order[end]])) { end += 1 }
             try readMissing(on: backend)
             for index in order[first..<end] {
-                let place = places[tile(of: tokens[index])]
-                embed(tokens[index], from: place, into: y.rows(index..<index + 1), on: backend)
+                take(tokens[index], from: places[tile(of: tokens[index])], to: index)
             }
+            embedTaken(into: y, on: backend)
             first = end
         }
     }
 
     private func tile(of token: Int32) -> Int { Int(token) / WeightLayout.tileRows }
 
-    private func embed(_ token: Int32, from place: Int, into y: Activation, on backend: any Backend) {
+    /// Notes that a token's row lies in `place`, and goes to row `index`.
+    private func take(_ token: Int32, from place: Int, to index: Int) {
         uses[place] = clock
-        let row: InlineArray<1, Int32> = [
-            Int32(place * WeightLayout.tileRows + Int(token) % WeightLayout.tileRows)
-        ]
-        backend.embed(row.span, table: kept, into: y)
+        sources.append(Int32(place * WeightLayout.tileRows + Int(token) % WeightLayout.tileRows))
+        targets.append(Int32(index))
+    }
+
+    /// All rows that were noted, together: what comes next may take their places.
+    private func embedTaken(into y: Activation, on backend: any Backend) {
+        if sources.isEmpty { return }
+        backend.embed(sources.span, table: kept, into: y, at: targets.span)
+        sources.removeAll(keepingCapacity: true)
+        targets.removeAll(keepingCapacity: true)
     }
 
     /// Gives a tile a place, that of the one used longest ago, unless it has one; false where every place

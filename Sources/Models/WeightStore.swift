@@ -22,12 +22,16 @@ struct WeightMatrix {
         place = .resident(matrix.memory, codes: matrix.codesOffset, scales: matrix.scalesOffset)
     }
 
+    /// The matrix of one that is held from load to end; nil for one that is not.
+    var held: Matrix? {
+        guard case .resident(let memory, let codes, let scales) = place else { return nil }
+        return Matrix(layout: layout, memory: memory, codesOffset: codes, scalesOffset: scales)
+    }
+
     /// The matrix of one that is held. Precondition: it is.
     var resident: Matrix {
-        guard case .resident(let memory, let codes, let scales) = place else {
-            preconditionFailure("without a store every matrix is resident")
-        }
-        return Matrix(layout: layout, memory: memory, codesOffset: codes, scalesOffset: scales)
+        guard let held else { preconditionFailure("without a store every matrix is resident") }
+        return held
     }
 
     init(layout: WeightLayout, unit: Int, codes: Int, scales: Int) {

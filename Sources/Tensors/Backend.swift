@@ -197,6 +197,12 @@ public protocol Backend: AnyObject {
     func cutPatches(_ pixels: Span<UInt8>, _ cut: PatchCut, into patches: Activation)
     /// `y[i] = table[tokens[i]]`.
     func embed(_ tokens: Span<Int32>, table: Matrix, into y: Activation)
+    /// `y[rows[i]] = table[tokens[i]]`: rows of `y` in any order, none twice. There are as many as tokens.
+    func embed(_ tokens: Span<Int32>, table: Matrix, into y: Activation, at rows: Span<Int32>)
+    /// Says which matrix the next projection but the one that may be asked for at once will take; nil where
+    /// that is not known. A hint, of which nothing depends but time: where one token waits for memory, a
+    /// processor can begin to read it. It holds until the next one.
+    func expect(_ weight: Matrix?)
     /// `epilogue(W * prologue)`.
     func project(_ input: Prologue, _ weight: Matrix, _ output: Epilogue)
     /// Softmax(q k^T * scale) v over pages, grouped-query: `queries` and `y` are
@@ -235,4 +241,21 @@ extension Backend {
     public func makeMemory(byteCount: Int, label: String) throws(BackendError) -> any BackendMemory {
         try makeMemory(byteCount: byteCount, label: label, use: .working)
     }
+
+    /// Run by run of rows that follow each other.
+    public func embed(_ tokens: Span<Int32>, table: Matrix, into y: Activation, at rows: Span<Int32>) {
+        precondition(tokens.count == rows.count)
+        var first = 0
+        while first < rows.count {
+            var end = first + 1
+            while end < rows.count, rows[end] == rows[end - 1] + 1 { end += 1 }
+            let start = Int(rows[first])
+            embed(
+                tokens.extracting(first..<end), table: table, into: y.rows(start..<start + end - first))
+            first = end
+        }
+    }
+
+    /// Nothing: on most devices nobody is left to wait.
+    public func expect(_ weight: Matrix?) {}
 }

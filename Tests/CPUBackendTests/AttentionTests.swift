@@ -168,7 +168,8 @@ import Testing
         #expect(division(643, group: 16, kvHeads: 2, length: 643, threads: 16) == [12, 54, 1])
         // One token: its two kv heads feed sixteen threads once there are keys enough.
         #expect(division(1, group: 16, kvHeads: 2, length: 100, threads: 16) == [1, 1, 1])
-        #expect(division(1, group: 16, kvHeads: 2, length: 2100, threads: 16) == [1, 1, 4])
+        #expect(division(1, group: 16, kvHeads: 2, length: 300, threads: 16) == [1, 1, 2])
+        #expect(division(1, group: 16, kvHeads: 2, length: 2100, threads: 16) == [1, 1, 8])
         #expect(division(1, group: 16, kvHeads: 2, length: 65536, threads: 16) == [1, 1, 8])
         #expect(division(1, group: 16, kvHeads: 2, length: 65536, threads: 2) == [1, 1, 1])
     }

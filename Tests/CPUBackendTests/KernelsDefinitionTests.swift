@@ -219,8 +219,12 @@ import Testing
             let rows = parts.flatMap { $0.out[token * c.outStride..<token * c.outStride + row] }
             let shares = parts.flatMap { $0.shares[token * c.qHeads * 2..<(token + 1) * c.qHeads * 2] }
             var joined = [Float](repeating: -77, count: row)
-            unsafe thimble_attention_merge(
-                rows, shares, Int64(parts.count), Int64(c.qHeads), Int64(c.headSize), &joined)
+            // Some heads, then the others: each is joined by itself.
+            for heads in [1..<c.qHeads, 0..<1] {
+                unsafe thimble_attention_merge(
+                    rows, shares, Int64(parts.count), Int64(c.qHeads), Int64(heads.lowerBound),
+                    Int64(heads.upperBound), Int64(c.headSize), &joined)
+            }
             for i in 0..<row { #expect(abs(joined[i] - whole[token * c.outStride + i]) < 1e-6) }
         }
         // No query sees the last range's keys before its own position: no weight, and zeros.

@@ -245,6 +245,8 @@ func theNumbersDoNotDependOnTheThreads(format: WeightFormat, tokens: Int) throws
         let (stored, _) = try bench.random(tokens, rows)
         let (cosines, _) = try bench.random(tokens, headSize / 2)
         let (sines, _) = try bench.random(tokens, headSize / 2)
+        let (delta, _) = try bench.random(tokens, columns)
+        let (sum, _) = try bench.random(tokens, columns)
         let pageBytes = PagedKV.pageByteCount(
             type: .f16, kvHeads: kvHeads, headSize: headSize, pageTokens: 16)
         let kv = PagedKV(
@@ -259,11 +261,53 @@ func theNumbersDoNotDependOnTheThreads(format: WeightFormat, tokens: Int) throws
                     rotary: Rotary(cosines: cosines, sines: sines, pairing: .halves), kv: kv, start: 0))
             bench.backend.project(.plain(x), w, .swiglu(mlp))
             bench.backend.project(.plain(x), w, .store(stored, bias: bias))
-            bench.backend.project(.rmsNorm(x, weight: norm, epsilon: 1e-5), w, .add(stored))
+            // What is expected need not be what comes.
+            bench.backend.expect(w)
+            bench.backend.project(
+                .residual(
+                    x, adding: delta, deltaWeight: norm, weight: norm, epsilon: 1e-5, into: sum), w,
+                .add(stored))
         }
-        return try [queries, mlp, stored].map { try bench.values($0) }
+        #expect(try bench.guardsAreWhole())
+        let pages = try bench.halves(of: kv.memory).map { Float($0) }
+        return try [queries, mlp, stored, sum].map { try bench.values($0) } + [pages]
     }
     let expected = try run(threadCount: 1)
     #expect(expected.allSatisfy { $0.allSatisfy(\.isFinite) })
     for threadCount in [2, 3, 16] { #expect(try run(threadCount: threadCount) == expected) }
+}
+
+/// A product may go where its input is: then no thread may come late to it.
+@Test(arguments: [WeightFormat.f32, .q4(group: 32)], [1, 2])
+func aProductMayTakeThePlaceOfItsInput(format: WeightFormat, tokens: Int) throws {
+    func run(inPlace: Bool) throws -> [[Float]] {
+        var bench = try Bench(threadCount: 5)
+        let columns = 256
+        let (norm, _) = try bench.vector(columns)
+        let w = try bench.matrix(columns, columns, format)
+        let (delta, _) = try bench.random(tokens, columns)
+        let (sum, _) = try bench.random(tokens, columns)
+        let (other, _) = try bench.random(tokens, columns)
+        let (another, _) = try bench.random(tokens, columns)
+        var results: [[Float]] = []
+        for _ in 0..<10 {
+            let (x, _) = try bench.random(tokens, columns)
+            let y = inPlace ? x : other
+            bench.backend.project(.rmsNorm(x, weight: norm, epsilon: 1e-5), w, .store(y, bias: nil))
+            results.append(try bench.values(y))
+            let target = inPlace ? delta : another
+            bench.backend.project(
+                .residual(y, adding: delta, deltaWeight: norm, weight: norm, epsilon: 1e-5, into: sum), w,
+                .store(target, bias: nil))
+            results.append(try bench.values(target))
+            // An activation as it is may be read from where it lies, unless it is quantised.
+            if format.type.isQuantized {
+                bench.backend.project(.plain(y), w, .store(inPlace ? y : other, bias: nil))
+                results.append(try bench.values(y))
+            }
+            if !inPlace { bench.backend.copy(another, to: delta) }
+        }
+        return results
+    }
+    #expect(try run(inPlace: true) == run(inPlace: false))
 }

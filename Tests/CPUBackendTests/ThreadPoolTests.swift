@@ -80,29 +80,122 @@ func loopsOfEverySizeAndPriceAreWhole(threadCount: Int) {
     #expect(total.value.load(ordering: .relaxed) == 150)
 }
 
-@Test func loopsThatCostLittleStayWithTheCaller() {
-    #expect(LoopPlan(count: 100, nanoseconds: 20, grain: 1, threadCount: 16).workers == 1)
-    #expect(LoopPlan(count: 100, nanoseconds: 200, grain: 1, threadCount: 16).workers == 5)
-    #expect(LoopPlan(count: 100, nanoseconds: 20_000, grain: 1, threadCount: 16).workers == 16)
-    #expect(LoopPlan(count: 3, nanoseconds: 1e6, grain: 2, threadCount: 16).workers == 2)
-    #expect(LoopPlan(count: 1 << 40, nanoseconds: 0, grain: 2, threadCount: 16).workers == 1)
-    #expect(LoopPlan(count: 1, nanoseconds: .greatestFiniteMagnitude, grain: 1, threadCount: 4).workers == 1)
+/// Stages that each look whether the one before has been done by everybody.
+@safe private struct StagedLoop: ParallelLoop {
+    let count: Int
+    let countBefore: Int
+    let countAfter: Int
+    /// `[workers]`, `[countBefore]`, `[count]`, `[countAfter]`: how often each was done, with thousands for
+    /// what came too early.
+    let prepared: UnsafeMutablePointer<Int>
+    let before: UnsafeMutablePointer<Int>
+    let own: UnsafeMutablePointer<Int>
+    let after: UnsafeMutablePointer<Int>
+
+    func prepare(worker: Int) { unsafe prepared[worker] += 1 }
+
+    func runBefore(_ indices: Range<Int>, worker: Int) {
+        for index in indices { unsafe before[index] += prepared[worker] == 1 ? 1 : 1000 }
+    }
+
+    func run(_ indices: Range<Int>, worker: Int) {
+        let isEarly = (0..<countBefore).contains { unsafe before[$0] != 1 }
+        for index in indices { unsafe own[index] += isEarly ? 1000 : 1 }
+    }
+
+    func runAfter(_ indices: Range<Int>, worker: Int) {
+        let isEarly = (0..<count).contains { unsafe own[$0] != 1 }
+        for index in indices { unsafe after[index] += isEarly ? 1000 : 1 }
+    }
 }
 
-@Test(arguments: [(1, 50), (2, 4), (1000, 4), (1000, 5000), (77, 1e7)], [1, 2, 3])
-func claimsCoverALoopAndShrink(loop: (count: Int, nanoseconds: Float), grain: Int) {
-    let plan = LoopPlan(
-        count: loop.count, nanoseconds: loop.nanoseconds, grain: grain, threadCount: 8)
-    var (remaining, previous, claims) = (loop.count, Int.max, 0)
-    while remaining > 0 {
-        let claim = plan.claim(of: remaining, grain: grain)
-        #expect(claim > 0 && claim <= remaining && claim <= previous)
-        #expect(claim % grain == 0 || claim == remaining)
-        // None takes longer than an even share of all.
-        #expect(claim <= max(loop.count / plan.workers, plan.smallestClaim))
-        (remaining, previous, claims) = (remaining - claim, claim, claims + 1)
+@Test(arguments: [1, 2, 3, 16], [LoopCost.Kind.rows, .unknown])
+func stagesFollowEachOther(threadCount: Int, kind: LoopCost.Kind) {
+    let pool = ThreadPool(threadCount: threadCount)
+    for repetition in 0..<200 {
+        let (count, countBefore) = ([1, 5, 16, 33][repetition % 4], [0, 1, 40][repetition % 3])
+        let countAfter = [7, 0, 100, 1, 16][repetition % 5]
+        let starts = [0, threadCount, countBefore, count, countAfter].reduce(into: []) {
+            $0.append(($0.last ?? 0) + $1)
+        }
+        let cells = UnsafeMutablePointer<Int>.allocate(capacity: starts[4])
+        unsafe cells.initialize(repeating: 0, count: starts[4])
+        defer { unsafe cells.deallocate() }
+        let loop = unsafe StagedLoop(
+            count: count, countBefore: countBefore, countAfter: countAfter, prepared: cells,
+            before: cells + starts[1], own: cells + starts[2], after: cells + starts[3])
+        // Said to be dear, so that it is shared.
+        pool.run(loop, count: count, cost: LoopCost(kind, units: 1 << 20), grain: 1 + repetition % 2, tail: 1)
+        let done = (0..<starts[4]).map { unsafe cells[$0] }
+        #expect(done[0] == 1 && done[..<starts[1]].allSatisfy { $0 <= 1 })
+        #expect(done[starts[1]...].allSatisfy { $0 == 1 }, "\(count) after \(countBefore)")
     }
-    #expect(claims >= min(plan.workers, loop.count / plan.smallestClaim))
+}
+
+private func plan(_ count: Int, _ nanoseconds: Float, grain: Int, tail: Int? = nil, threads: Int) -> LoopPlan
+{
+    LoopPlan(
+        count: count, nanoseconds: nanoseconds, grain: LoopGrain(size: grain, tail: tail ?? grain),
+        threadCount: threads)
+}
+
+@Test func loopsThatCostLittleStayWithTheCaller() {
+    #expect(plan(100, 20, grain: 1, threads: 16).workers == 1)
+    #expect(plan(100, 200, grain: 1, threads: 16).workers == 5)
+    #expect(plan(100, 20_000, grain: 1, threads: 16).workers == 16)
+    #expect(plan(3, 1e6, grain: 2, threads: 16).workers == 2)
+    #expect(plan(1 << 30, 0, grain: 2, threads: 16).workers == 1)
+    #expect(plan(1, .greatestFiniteMagnitude, grain: 1, threads: 4).workers == 1)
+}
+
+@Test(arguments: [(1, 50), (2, 4), (1000, 4), (1000, 5000), (77, 1e7)], [(1, 1), (2, 1), (2, 2), (3, 3)])
+func claimsCoverALoopAndShrink(loop: (count: Int, nanoseconds: Float), grain: (size: Int, tail: Int)) {
+    let plan = CPUBackendTests.plan(
+        loop.count, loop.nanoseconds, grain: grain.size, tail: grain.tail, threads: 8)
+    func cover(_ count: Int, _ claim: (Int) -> Int) -> Int {
+        var (remaining, previous, claims) = (count, Int.max, 0)
+        while remaining > 0 {
+            let size = claim(remaining)
+            #expect(size > 0 && size <= remaining && size <= previous)
+            #expect(size % grain.tail == 0 || size == remaining)
+            // None takes longer than an even share of all.
+            #expect(size <= max(loop.count / plan.workers, plan.smallestClaim))
+            (remaining, previous, claims) = (remaining - size, size, claims + 1)
+        }
+        return claims
+    }
+    #expect(cover(loop.count, plan.sharedClaim) >= min(plan.workers, loop.count / plan.smallestClaim))
+    // The shares are all iterations in order, and alike.
+    var end = 0
+    for worker in 0..<plan.workers {
+        let share = plan.share(of: worker)
+        #expect(share.lowerBound == end)
+        #expect(abs(share.count - loop.count / plan.workers) <= grain.tail)
+        end = share.upperBound
+        _ = cover(share.count, plan.claim)
+    }
+    #expect(end == loop.count)
+}
+
+@Test func longGrainsAreTakenApartAtTheEnd() {
+    let long = plan(64, 9000, grain: 2, tail: 1, threads: 4)
+    #expect([16, 5, 4, 3, 1].map(long.claim) == [4, 2, 1, 1, 1])
+    let short = plan(64, 1000, grain: 2, tail: 1, threads: 4)
+    // One by one would be too little here.
+    #expect([16, 5, 4, 3, 1].map(short.claim) == [4, 4, 4, 3, 1])
+}
+
+@Test func aShareIsTakenFromBothEnds() {
+    let share = LoopShare()
+    #expect(share.isEmpty && share.takeFirst { $0 } == nil)
+    share.give(3..<LoopShare.mostIterations)
+    #expect(share.takeFirst { _ in 4 } == 3..<7)
+    #expect(share.takeLast { _ in 2 } == LoopShare.mostIterations - 2..<LoopShare.mostIterations)
+    #expect(share.takeFirst { $0 - 1 } == 7..<LoopShare.mostIterations - 3)
+    #expect(
+        !share.isEmpty && share.takeLast { $0 } == LoopShare.mostIterations - 3..<LoopShare.mostIterations - 2
+    )
+    #expect(share.isEmpty && share.takeLast { $0 } == nil)
 }
 
 private final class Counter: Sendable {

@@ -157,7 +157,7 @@ static void check_merge(checks *c, problem *p, int64_t token) {
     p->a.key_end = p->s.keys;
     guarded expected = guarded_copy(whole.out.y + token * p->a.out_stride, size);
     guarded y = guarded_floats(size);
-    thimble_attention_merge(parts, shares, 2, p->s.q_heads, p->s.head_size, y.y);
+    thimble_attention_merge(parts, shares, 2, p->s.q_heads, 0, p->s.q_heads, p->s.head_size, y.y);
     name_problem(c, " joined", p);
     expect_near(c, &y, &expected, output_bound(p), 0);
     release(y.memory);

@@ -50,6 +50,22 @@ import Testing
         }
     }
 
+    /// How a model was cut for another budget changes nothing.
+    @Test func aModelThatWasCutBeforeIsCutAlike() throws {
+        let folder = try TemporaryDirectory()
+        var generator = SeededGenerator(seed: 14)
+        for _ in 0..<exampleCount(20) {
+            let inventory = try RandomModel(&generator, in: folder).inventory
+            let whole = Residency.whole(inventory).byteCount(inventory)
+            var cuts = UnitCuts(inventory)
+            for _ in 0..<40 {
+                let budget = generator.integer(below: whole + 1)
+                let kept = Residency.fitting(&cuts, budget: budget)
+                #expect(kept == Residency.fitting(inventory, budget: budget), "\(budget) of \(whole)")
+            }
+        }
+    }
+
     /// What holding on to smaller budgets' residencies costs: of models as small as these, whose blocks are
     /// as large as their units, half of the decoder at most.
     @Test func littleIsLostByNeverReadingMore() throws {

@@ -35,6 +35,26 @@ extension VulkanBackendTests {
             #expect(device == cpu)
         }
 
+        /// Rows go where they are asked for, whatever runs they lie in, and no others change.
+        @Test(arguments: [[0], [4, 5, 6, 0, 1, 9], [9, 8, 7, 6], [2, 3, 5, 6, 8, 9]] as [[Int32]])
+        func embeddedRowsGoToTheirPlaces(places: [Int32]) throws {
+            let (device, cpu) = try onBoth { bench in
+                let table = try bench.matrix(50, 33, .q4(group: 32))
+                let tokens = places.map { _ in Int32(bench.generator.integer(below: 50)) }
+                let (plain, _) = try bench.random(places.count, 33)
+                let (y, before) = try bench.random(10, 33)
+                bench.backend.embed(tokens.span, table: table, into: plain)
+                bench.backend.embed(tokens.span, table: table, into: y, at: places.span)
+                let (rows, all) = (try bench.values(plain), try bench.values(y))
+                for row in 0..<10 {
+                    let source = places.firstIndex(of: Int32(row)).map { rows[$0 * 33..<$0 * 33 + 33] }
+                    #expect(all[row * 33..<row * 33 + 33] == source ?? before[row * 33..<row * 33 + 33])
+                }
+                return all
+            }
+            #expect(device == cpu)
+        }
+
         /// A sum of squares in another order is off by a few roundings, and so is the root.
         @Test(arguments: [(1, 1), (3, 40), (2, 127), (5, 128), (600, 33), (2, 5000)])
         func normsAgree(rows: Int, columns: Int) throws {

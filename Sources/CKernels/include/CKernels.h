@@ -187,10 +187,10 @@ typedef struct {
 int64_t thimble_attention_scratch_count(int64_t head_size);
 
 // Joins the outputs of `count` ranges of keys into what one call over all of them gives:
-// out[heads][head_size] from parts[count][heads][head_size] and shares[count][heads][2]. A head without keys
-// gets zeros.
+// out[heads][head_size] from parts[count][heads][head_size] and shares[count][heads][2], for the heads
+// head_begin..<head_end. A head without keys gets zeros.
 void thimble_attention_merge(const float *parts, const float *shares, int64_t count, int64_t heads,
-                             int64_t head_size, float *out);
+                             int64_t head_begin, int64_t head_end, int64_t head_size, float *out);
 
 // The definition.
 const thimble_kernels *thimble_kernels_scalar(void);
@@ -202,6 +202,9 @@ int32_t thimble_schedulable_cores(void);
 
 // Asks for the cache line at p, which need not be mapped.
 static inline void thimble_prefetch(const void *p) { __builtin_prefetch(p); }
+
+// Likewise, into the core's second cache: for what it reads soon, but not at once.
+static inline void thimble_prefetch_near(const void *p) { __builtin_prefetch(p, 0, 2); }
 
 // Tells the processor that the caller spins.
 static inline void thimble_pause(void) {
