@@ -63,7 +63,9 @@ void rotate_eight(inout vec4 a, inout vec4 b, uint lane) {
 // Queries as float16, each row over a power of two, an invocation each 8 of them.
 void put_queries(uint kv_head) {
     const uint row_lanes = head_size / 8;
-    for (uint i = gl_LocalInvocationIndex; i < 16 * row_lanes; i += group_size) {
+    [[unroll]] for (uint round = 0; round * group_size < 16 * row_lanes; ++round) {
+        uint i = round * group_size + gl_LocalInvocationIndex;
+        if (16 * row_lanes % group_size != 0 && i >= 16 * row_lanes) break;
         uint r = i / row_lanes, lane = i % row_lanes;
         vec4 a = vec4(0), b = vec4(0);
         if (r < ratio) {
@@ -144,9 +146,8 @@ void weigh(uint first, uint end, inout float top[own_rows], inout float sum[own_
             if (s[c] < -SCORE_LIMIT || first + lane * lane_columns + c >= end) s[c] = -SCORE_LIMIT;
             highest = max(highest, s[c]);
         }
-        // Of floats: an NVIDIA driver (580.159) has got the largest of integers wrong here, which are
-        // reduced by an instruction of their own.
-        highest = subgroupMax(highest);
+        [[unroll]] for (uint other = subgroup_size / 2; other > 0; other /= 2)
+            highest = max(highest, subgroupShuffleXor(highest, other));
         float factor = exp(top[i] - highest), added = 0;
         top[i] = highest;
         [[unroll]] for (uint c = 0; c < lane_columns; ++c) {
@@ -269,7 +270,9 @@ void attend_range(uint length, uint share, uint ranges) {
             coopMatStore(sums[j], staged, 4 * slice, head_size / 4, gl_CooperativeMatrixLayoutRowMajor);
     }
     [[unroll]] for (uint i = 0; i < own_rows; ++i) {
-        float whole = subgroupAdd(weight_sum[i]);
+        float whole = weight_sum[i];
+        [[unroll]] for (uint other = subgroup_size / 2; other > 0; other /= 2)
+            whole += subgroupShuffleXor(whole, other);
         if (gl_SubgroupInvocationID == 0) {
             largest[subgroup * own_rows + i] = top[i];
             total[subgroup * own_rows + i] = whole;

@@ -90,10 +90,6 @@ static const unsigned char project_vector_f32[] = {
 #embed "spirv/project_vector_f32.spv.zst"
 };
 
-static const unsigned char project_vector_f32_linked[] = {
-#embed "spirv/project_vector_f32_linked.spv.zst"
-};
-
 static const unsigned char project_vector_q4[] = {
 #embed "spirv/project_vector_q4.spv.zst"
 };
@@ -141,11 +137,11 @@ static const struct thimble_shader shaders[] = {
      attention_inputs, sizeof attention_inputs},
     {"attention_vector", 44660,
      attention_vector, sizeof attention_vector},
-    {"attention_vector_coopmat", 59400,
+    {"attention_vector_coopmat", 60144,
      attention_vector_coopmat, sizeof attention_vector_coopmat},
-    {"attention_vector_coopmat_linked", 64792,
+    {"attention_vector_coopmat_linked", 66328,
      attention_vector_coopmat_linked, sizeof attention_vector_coopmat_linked},
-    {"attention_vector_linked", 46120,
+    {"attention_vector_linked", 46944,
      attention_vector_linked, sizeof attention_vector_linked},
     {"begin_step", 7220,
      begin_step, sizeof begin_step},
@@ -167,21 +163,19 @@ static const struct thimble_shader shaders[] = {
      prepare, sizeof prepare},
     {"prepare_half", 20500,
      prepare_half, sizeof prepare_half},
-    {"project_vector_f16", 43960,
+    {"project_vector_f16", 49968,
      project_vector_f16, sizeof project_vector_f16},
-    {"project_vector_f16_linked", 166780,
+    {"project_vector_f16_linked", 248436,
      project_vector_f16_linked, sizeof project_vector_f16_linked},
-    {"project_vector_f32", 41600,
+    {"project_vector_f32", 47608,
      project_vector_f32, sizeof project_vector_f32},
-    {"project_vector_f32_linked", 157244,
-     project_vector_f32_linked, sizeof project_vector_f32_linked},
-    {"project_vector_q4", 48576,
+    {"project_vector_q4", 54888,
      project_vector_q4, sizeof project_vector_q4},
-    {"project_vector_q4_linked", 183576,
+    {"project_vector_q4_linked", 270804,
      project_vector_q4_linked, sizeof project_vector_q4_linked},
-    {"project_vector_q8", 45956,
+    {"project_vector_q8", 52268,
      project_vector_q8, sizeof project_vector_q8},
-    {"project_vector_q8_linked", 173372,
+    {"project_vector_q8_linked", 258080,
      project_vector_q8_linked, sizeof project_vector_q8_linked},
     {"read_memory", 2424,
      read_memory, sizeof read_memory},
@@ -189,7 +183,7 @@ static const struct thimble_shader shaders[] = {
      resample, sizeof resample},
     {"rms_norm", 4120,
      rms_norm, sizeof rms_norm},
-    {"sample", 49328,
+    {"sample", 50112,
      sample, sizeof sample},
     {"spread", 2616,
      spread, sizeof spread},

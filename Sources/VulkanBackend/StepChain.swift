@@ -9,6 +9,8 @@ internal import CShaders
 struct StepChain {
     /// Link `n`: how many workgroups stage `n` waits for.
     private(set) var expected: [UInt32] = []
+    /// Links of which claims of shares are made, of dispatches that do several projections.
+    private(set) var claimCount = 0
     /// What each projection works on, in order.
     private(set) var projections: [thimble_project_vector] = []
     /// Projections that the next dispatch will do.
@@ -21,6 +23,9 @@ struct StepChain {
 
     /// More than a model of the deepest kind has one-row stages.
     static let capacity = 2048
+    /// Links of a step: one more than stages, for the last raises one too, and then claims. A layer has five
+    /// stages and as many claims as 256 workgroups take.
+    static let linkCapacity = capacity + 1 + 2 * capacity
 
     init(links: UInt64, projections: UInt64) {
         address = links
@@ -33,8 +38,7 @@ struct StepChain {
         defer { previousGroups = groups }
         precondition(expected.count < Self.capacity, "no model is so deep")
         expected.append(UInt32(previousGroups ?? 0))
-        let link = address + UInt64((expected.count - 1) * MemoryLayout<thimble_link>.stride)
-        return (link, previousGroups != nil)
+        return (addressOfLink(expected.count - 1), previousGroups != nil)
     }
 
     /// Adds the projections of a dispatch, each a stage of so many workgroups: where the device will find
@@ -48,8 +52,21 @@ struct StepChain {
             stage.link = add(groups: groups).link
             projections.append(stage)
         }
-        return (thimble_vector_stages(stages: projectionAddress + UInt64(offset)), isIndependent)
+        var list = thimble_vector_stages(stages: projectionAddress + UInt64(offset), claims: 0)
+        if stages.count > 1 {
+            list.claims = addressOfLink(Self.capacity + 1 + claimCount)
+            claimCount += 1 + (groups + 31) / 32
+            precondition(claimCount <= 2 * Self.capacity, "no model is so deep")
+        }
+        return (list, isIndependent)
     }
+
+    private func addressOfLink(_ index: Int) -> UInt64 {
+        address + UInt64(index * MemoryLayout<thimble_link>.stride)
+    }
+
+    /// The link that the last stage so far raises; nil where there is none.
+    var raised: UInt64? { previousGroups == nil ? nil : addressOfLink(expected.count) }
 
     /// States that a command follows that raises no link: the next one needs a barrier.
     mutating func interrupt() { previousGroups = nil }

@@ -4,7 +4,8 @@ internal import CShaders
 internal import Tensors
 
 /// Projections that one dispatch does in turn. Between two of them its workgroups wait for each other, which
-/// takes half of the time that the start of another dispatch does.
+/// takes half of the time that the start of another dispatch does. Those that the device has not started when
+/// others need them are done by these (`shaders/include/shares.glsl`).
 struct VectorSegment {
     /// What all stages of a dispatch have in common.
     struct Kind: Equatable {
@@ -24,8 +25,8 @@ struct VectorSegment {
     /// One projection.
     struct Stage {
         var parameters: thimble_project_vector
-        /// As the shader's constants of a stage come.
-        var constants: [UInt32]
+        /// What becomes of the input, and of the product's sums: the shader's kinds.
+        var prologue, epilogue: Int32
         var layout: WeightLayout
     }
 
@@ -56,11 +57,19 @@ struct VectorSegment {
     /// Workgroups of a device that runs so many at once.
     func groups(resident: Int) -> Int { min(stages.map(\.layout.tileCount).max() ?? 1, resident) }
 
-    /// The shader's constants, from id 2 on.
-    var constants: [UInt32] {
+    /// The shader's constants, from id 2 on, where so many workgroups run it.
+    func constants(_ tuning: VectorTuning, groups: Int) -> [UInt32] {
         let capacity = stages.map(\.layout.paddedColumns).max() ?? 32
         return [UInt32(max(kind.group, 32)), UInt32(capacity), UInt32(cut.tiles)] + kind.attention
-            + [UInt32(stages.count)] + stages.flatMap(\.constants)
+            + [UInt32(stages.count), UInt32(groups)]
+            + stages.flatMap { stage in
+                let share = (stage.layout.tileCount + groups - 1) / groups
+                return [
+                    UInt32(stage.prologue), UInt32(stage.epilogue), UInt32(stage.layout.rows),
+                    UInt32(stage.layout.columns), UInt32(tuning.depth(stage.layout, cut, share: share)),
+                    stage.parameters.bias == 0 ? 0 : 1, UInt32(share),
+                ]
+            }
     }
 
     /// For a profile.

@@ -35,8 +35,18 @@ struct VectorTuning {
         return min(max(residentGroups / kvHeads, 1), most)
     }
 
-    /// Cells of weights that a lane has on their way, for a row of so many inputs.
-    func depth(columns: Int) -> Int { columns > 8192 ? 2 : 1 }
+    /// Tiles of a short row that are on their way together.
+    private static let mostTilesAtOnce = 3
+
+    /// Cells of weights that a lane has on their way, of a matrix of which a workgroup's share is so many
+    /// tiles.
+    func depth(_ layout: WeightLayout, _ cut: ProjectionCut, share: Int) -> Int {
+        let lanes = 4 * layout.paddedColumns * layout.format.type.bitCount / 128
+        let rounds = (lanes + cut.threads - 1) / cut.threads
+        // Tiles of one round: all of a share, if they are few; of a longer one the next only.
+        if rounds == 1 { return share <= min(Self.mostTilesAtOnce, cut.tiles) ? share : 1 }
+        return 2
+    }
 
     // MARK: What fits shared memory
 
@@ -75,6 +85,7 @@ struct VectorTuning {
         let subgroups = cut.threads / subgroupSize
         let stages = Int(THIMBLE_VECTOR_STAGES) * MemoryLayout<thimble_project_vector>.stride
         return input + 64 * cut.tiles * (subgroups + 1) + 16 * (subgroups + 4) + 8 * pairs + 128 + stages
+            + 4 * residentGroups
     }
 
     /// Which shader attends in a step, and by how many threads a workgroup.

@@ -74,6 +74,8 @@ extension VulkanBackend: SteppingBackend {
         parameters.counts = state.counts.address
         parameters.scratch = state.drawScratch.address
         parameters.vocabulary = UInt32(logits.columns)
+        dispatchSegment()
+        parameters.link = chain?.raised ?? 0
         for stage in kind.stages {
             dispatch(
                 "sample", workgroup: vectorTuning.drawThreads, constants: [UInt32(stage)], parameters,
@@ -105,7 +107,7 @@ extension VulkanBackend: SteppingBackend {
         parameters.step = state.step.address
         parameters.frequencies = state.rotary.address
         parameters.links = state.links.address
-        parameters.link_count = UInt32(StepChain.capacity + 1)
+        parameters.link_count = UInt32(StepChain.linkCapacity)
         parameters.pairs = UInt32(state.shape.frequencies.count)
         parameters.page_tokens = UInt32(state.shape.pageTokens)
         dispatch(
@@ -167,6 +169,10 @@ extension VulkanBackend: SteppingBackend {
             drawnTokens[index] = unsafe ring[(first + index) % VulkanStepState.ringSize]
         }
         let tokens = drawnTokens
+        guard !tokens[..<count].contains(THIMBLE_TOKEN_OF_FAILURE) else {
+            throw BackendError(
+                .deviceLost, "the device did not end a step's dispatches in the order asked, or stood still")
+        }
         body(tokens.span.extracting(first: count))
     }
 

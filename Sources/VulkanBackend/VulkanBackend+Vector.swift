@@ -27,12 +27,7 @@ extension VulkanBackend {
         let prologue = take(input, &parameters)
         let epilogue = take(output, &parameters)
         let stage = VectorSegment.Stage(
-            parameters: parameters,
-            constants: [
-                UInt32(prologue), UInt32(epilogue), UInt32(layout.rows), UInt32(layout.columns),
-                UInt32(vectorTuning.depth(columns: layout.columns)), parameters.bias == 0 ? 0 : 1,
-            ],
-            layout: layout)
+            parameters: parameters, prologue: prologue, epilogue: epilogue, layout: layout)
         guard let segment = VectorSegment(kind, stage, vectorTuning) else { return false }
         queue(segment)
         if case .attentionInputs(let queries, _, let rotary, let kv, let start) = output, kv.type != .f16 {
@@ -44,12 +39,13 @@ extension VulkanBackend {
 
     /// Queues a projection: at once, or with those that follow it in a step.
     private func queue(_ segment: VectorSegment) {
-        guard chain != nil else {
+        // Weights of float32 have no form that waits by itself: who wants speed has others.
+        guard chain != nil, segment.kind.type != .f32 else {
             let groups = segment.groups(resident: vectorTuning.residentGroups)
             return dispatch(
                 "project_vector_\(segment.kind.type.rawValue)", workgroup: segment.cut.threads,
-                constants: segment.constants, segment.stages[0].parameters, groups: (groups, 1, 1),
-                shape: segment.shape)
+                constants: segment.constants(vectorTuning, groups: groups), segment.stages[0].parameters,
+                groups: (groups, 1, 1), shape: segment.shape)
         }
         if chain?.segment?.append(segment) != true {
             dispatchSegment()
@@ -68,7 +64,9 @@ extension VulkanBackend {
         if added.isIndependent { stream.markIndependent() }
         queue(
             "project_vector_\(segment.kind.type.rawValue)_linked", workgroup: segment.cut.threads,
-            constants: segment.constants, added.list, groups: (groups, 1, 1), shape: segment.shape)
+            constants: segment.constants(vectorTuning, groups: groups), added.list,
+            groups: (segment.stages.count > 1 ? max(groups - absentGroups, 1) : groups, 1, 1),
+            shape: segment.shape)
     }
 
     /// Of the step that is recorded, as the shader's constants come.

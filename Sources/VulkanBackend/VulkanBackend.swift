@@ -35,6 +35,8 @@ public final class VulkanBackend: Backend {
     /// Whether dispatches of a step wait for each other by themselves where the device allows it. Tests hold
     /// both ways to each other.
     var chainsSteps = true
+    /// For tests: workgroups that dispatches of several projections lack, as if the device started them late.
+    var absentGroups = 0
     /// The links of that step, where dispatches can wait for each other.
     var chain: StepChain?
     /// Where the time of each dispatch is kept, while that is asked for.

@@ -27,7 +27,7 @@ final class VulkanStepState: StepState {
     let parts: DeviceBuffer
     /// Uint32 `[kv heads][THIMBLE_ATTENTION_JOINED]`, zero between steps.
     let arrived: DeviceBuffer
-    /// `thimble_link` of each stage of a step.
+    /// `thimble_link` of each stage of a step, and claims of shares.
     let links: DeviceBuffer
     /// `thimble_project_vector` of each projection of a step whose dispatches wait by themselves.
     let projections: DeviceBuffer
@@ -63,7 +63,7 @@ final class VulkanStepState: StepState {
         arrived = try DeviceBuffer(
             device, byteCount: shape.kvHeads * Int(THIMBLE_ATTENTION_JOINED) * 4)
         links = try DeviceBuffer(
-            device, byteCount: (StepChain.capacity + 1) * MemoryLayout<thimble_link>.stride)
+            device, byteCount: StepChain.linkCapacity * MemoryLayout<thimble_link>.stride)
         projections = try DeviceBuffer(
             device, byteCount: StepChain.capacity * MemoryLayout<thimble_project_vector>.stride)
         pages.reserveCapacity(pageCount)

@@ -209,7 +209,7 @@ private func complete(_ prompt: String, in session: Handle) throws -> (text: Str
             }
         }
         let words = CStrings()
-        let text = unsafe words.pointer("caf\u{E9}")
+        let text = words.pointer("caf\u{E9}")
         func refuse(
             _ detail: thimble_detail, _ set: (inout thimble_model_options) -> Void,
             _ setRuntime: (inout thimble_runtime_options) -> Void

@@ -37,12 +37,14 @@ layout(constant_id = 9) const uint pairs = 0;
 layout(constant_id = 10) const uint splits = 1;
 layout(constant_id = 11) const uint least_positions = 64;
 layout(constant_id = 12) const uint stages = 1;
+layout(constant_id = 13) const uint shares = 1;
 
 // What is known of a stage.
 struct Stage {
     uint index, prologue, epilogue, rows, columns;
-    uint depth; // cells that a lane has on their way
+    uint depth; // cells that a lane has on their way, of a tile or of a few
     uint biased;
+    uint share; // tiles of a share, at most
 };
 #define STAGE(n, id) \
     layout(constant_id = id) const uint prologue_##n = THIMBLE_PROLOGUE_PLAIN; \
@@ -50,12 +52,14 @@ struct Stage {
     layout(constant_id = id + 2) const uint rows_##n = 16; \
     layout(constant_id = id + 3) const uint columns_##n = 32; \
     layout(constant_id = id + 4) const uint depth_##n = 1; \
-    layout(constant_id = id + 5) const uint biased_##n = 0;
-STAGE(0, 13)
-STAGE(1, 19)
-STAGE(2, 25)
-STAGE(3, 31)
-#define STAGE_OF(n) Stage(n, prologue_##n, epilogue_##n, rows_##n, columns_##n, depth_##n, biased_##n)
+    layout(constant_id = id + 5) const uint biased_##n = 0; \
+    layout(constant_id = id + 6) const uint share_##n = 1;
+STAGE(0, 14)
+STAGE(1, 21)
+STAGE(2, 28)
+STAGE(3, 35)
+#define STAGE_OF(n) \
+    Stage(n, prologue_##n, epilogue_##n, rows_##n, columns_##n, depth_##n, biased_##n, share_##n)
 
 #ifdef LINKED
 layout(push_constant, scalar) uniform Parameters { thimble_vector_stages list; };
@@ -65,9 +69,12 @@ layout(buffer_reference, scalar, buffer_reference_align = 8) readonly buffer Sta
 // Of all stages: what lies there is not waited for again.
 shared thimble_project_vector of_stage[THIMBLE_VECTOR_STAGES];
 #define P(stage) of_stage[stage.index]
+#define CLAIMS list.claims
+#include "shares.glsl"
 #else
 layout(push_constant, scalar) uniform Parameters { thimble_project_vector parameters; };
 #define P(stage) parameters
+#define CLAIMS 0
 #endif
 
 layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Units { uvec4 at[]; };
@@ -86,10 +93,19 @@ const uint CELL = 128 / TYPE;           // inputs of a cell
 const bool integers = TYPE <= 8;
 const uint block = 32;                  // inputs that share an activation scale
 const uint quantum = integers ? group : 32;
-const uint most_depth = 2;
+const uint most_depth = 3;
 
 uint padded_columns(Stage s) { return (s.columns + quantum - 1) / quantum * quantum; }
 uint cells_of(Stage s) { return padded_columns(s) / CELL; }
+
+// Rounds of a workgroup's teams for a tile's cells; how many of them are on their way at once; and in how
+// many turns a tile is done.
+uint rounds_of_tile(Stage s) { return (cells_of(s) + teams - 1) / teams; }
+uint rounds_at_once(Stage s) { return min(s.depth, rounds_of_tile(s)); }
+uint turns_of_tile(Stage s) { return (rounds_of_tile(s) + rounds_at_once(s) - 1) / rounds_at_once(s); }
+
+// Tiles that are under way together.
+uint tiles_at_once(Stage s) { return s.depth / rounds_at_once(s); }
 
 // The input: int8 codes, four a word and 16 a vector, with a block's scale and -8 times its sum; or floats.
 #if TYPE == 4
@@ -132,18 +148,19 @@ struct Place {
     uint tile, cell;
 };
 
-// The lane's part of a cell. Beyond the last it is some other cell: a branch would hold up the loads behind
-// it.
+// The lane's part of a cell. Where there is none all lanes ask for the same bytes, which costs little: a
+// branch would hold up the loads behind it.
 Cell load_cell(Stage s, Weights w, Place at) {
-    uint tile = min(at.tile, w.tiles - 1), cell = min(at.cell, cells_of(s) - 1);
+    bool is_real = at.tile < w.tiles;
+    uint cell = min(at.cell, cells_of(s) - 1);
     Cell c;
-    Units units = Units(w.codes + (uint64_t(tile) * cells_of(s) + cell) * 256);
-    [[unroll]] for (uint i = 0; i < 4; ++i) c.unit[i] = units.at[4 * i + w.column];
+    uint64_t units = (uint64_t(at.tile) * cells_of(s) + cell) * 256 + w.column * 16;
+    [[unroll]] for (uint i = 0; i < 4; ++i) c.unit[i] = Units(w.codes + (is_real ? units : 0)).at[4 * i];
     c.scales = uvec2(0);
     if (integers) {
         const uint group_cells = group / CELL;
-        uint64_t first = uint64_t(tile) * (cells_of(s) / group_cells) + cell / group_cells;
-        c.scales = Scales(w.scales + first * 32).at[w.column];
+        uint64_t first = uint64_t(at.tile) * (cells_of(s) / group_cells) + cell / group_cells;
+        c.scales = Scales(w.scales + (is_real ? first * 32 + w.column * 8 : 0)).at[0];
     }
     return c;
 }
@@ -208,26 +225,28 @@ void put_sums(vec4 sum, uint slot) {
     }
 }
 
-// Rounds of a workgroup's teams for a tile's cells, `depth` at once.
-uint turns_of_tile(Stage s) { return (cells_of(s) + s.depth * teams - 1) / (s.depth * teams); }
-
 // Moves to the lane's next cell.
 void advance(Stage s, inout Place at, uint team) {
-    uint padded = turns_of_tile(s) * s.depth * teams;
+    uint padded = turns_of_tile(s) * rounds_at_once(s) * teams;
     at.cell += teams;
     if (padded == teams || at.cell - team >= padded) {
         at.cell = team;
-        at.tile += gl_NumWorkGroups.x;
+        at.tile += shares;
     }
 }
 
-void run_stage(Stage s) {
-    uint cells = cells_of(s), stride = gl_NumWorkGroups.x, tile = gl_WorkGroupID.x;
+// Does a share of a stage. `settles` where the first of several stages waits until all shares are claimed,
+// too: false, and nothing is done, where some are left.
+bool run_stage(Stage s, uint share, bool settles) {
+    uint cells = cells_of(s), stride = shares, tile = share;
     uint team = gl_LocalInvocationIndex / 4;
     Weights w = Weights(P(s).codes, P(s).scales, (s.rows + 15) / 16, gl_LocalInvocationIndex & 3);
+    uint64_t claims = settles ? CLAIMS : 0;
     if (tile >= w.tiles) {
+        // What others take over is not known here.
+        if (settles && !wait_for_link(P(s).link, claims, shares)) return false;
         if (waits) raise_link(P(s).link);
-        return;
+        return true;
     }
     // The first weights are on their way before anything that others write is asked for.
     Cell ring[most_depth];
@@ -240,46 +259,103 @@ void run_stage(Stage s) {
     look_ahead(s, tile, stride);
     Norms norms;
     ask_for_norms(s, norms);
-    if (waits) wait_for_link(P(s).link);
-    prepare_inputs(s, norms);
+    Operands operands = operands_of(s);
+    if (waits && !wait_for_link(P(s).link, claims, shares)) return false;
+    prepare_inputs(s, operands, norms, share);
     barrier();
 
     uint first = tile, count = 0;
-    for (; tile < w.tiles; tile += stride) {
-        vec4 sum = vec4(0);
+    for (; tile < w.tiles; tile += tiles_at_once(s) * stride) {
+        vec4 sums[most_depth];
+        [[unroll]] for (uint i = 0; i < most_depth; ++i) sums[i] = vec4(0);
         for (uint turn = 0; turn < turns_of_tile(s); ++turn) {
             [[unroll]] for (uint i = 0; i < most_depth; ++i) {
                 if (i >= s.depth) break;
                 Cell now = ring[i];
-                ring[i] = load_cell(s, w, ahead);
-                advance(s, ahead, team);
-                uint cell = team + (turn * s.depth + i) * teams;
+                if (s.share * turns_of_tile(s) > tiles_at_once(s)) {
+                    ring[i] = load_cell(s, w, ahead);
+                    advance(s, ahead, team);
+                }
+                // By selection: an index that no compiler sees through would put sums into memory.
+                uint of = i / rounds_at_once(s);
+                vec4 sum = sums[0];
+                [[unroll]] for (uint j = 1; j < most_depth; ++j) sum = j == of ? sums[j] : sum;
+                uint cell = team + (turn * rounds_at_once(s) + i % rounds_at_once(s)) * teams;
                 if (cells % teams == 0 || cell < cells) sum = add_cell(sum, now, cell);
+                [[unroll]] for (uint j = 0; j < most_depth; ++j) sums[j] = j == of ? sum : sums[j];
             }
         }
-        put_sums(sum, count);
-        count += 1;
-        if (count == pending || tile + stride >= w.tiles) {
+        // Not in a loop that is left early: lanes that exchange there are first looked for.
+        put_sums(sums[0], count);
+        if (tiles_at_once(s) > 1) put_sums(sums[1], count + 1);
+        if (tiles_at_once(s) > 2) put_sums(sums[2], count + 2);
+        count += tiles_at_once(s);
+        uint next = tile + tiles_at_once(s) * stride;
+        if (count + tiles_at_once(s) > pending || next >= w.tiles) {
             barrier();
-            finish(s, first, stride, count, first == gl_WorkGroupID.x);
+            finish(s, operands, first, stride, count, first == share);
             count = 0;
-            first = tile + stride;
-            if (first < w.tiles) barrier();
+            first = next;
+            if (next < w.tiles) barrier();
         }
     }
     if (waits) raise_link(P(s).link);
+    return true;
 }
 
+#ifdef LINKED
+// Of this workgroup: its own share, then those that it has taken over.
+shared uint own_shares[shares];
+shared uint claimed_share;
+
+Stage stage_at(uint n) {
+    if (n == 0) return STAGE_OF(0);
+    if (n == 1) return STAGE_OF(1);
+    return n == 2 ? STAGE_OF(2) : STAGE_OF(3);
+}
+
+// All stages where not all workgroups have started: slowly, by code that is made for no stage.
+void run_with_shares_of_others() {
+    uint count = 1, stage = 0, i = 0;
+    if (gl_LocalInvocationIndex == 0) own_shares[0] = gl_WorkGroupID.x;
+    barrier();
+    while (stage < stages) {
+        run_stage(stage_at(stage), own_shares[i], false);
+        i += 1;
+        // Once one's own are begun, what is still nobody's.
+        if (stage == 0 && i == count) {
+            if (gl_LocalInvocationIndex == 0) {
+                claimed_share = claim_any_share(CLAIMS, shares);
+                if (claimed_share != NO_SHARE) own_shares[count] = claimed_share;
+            }
+            barrier();
+            if (claimed_share != NO_SHARE) count += 1;
+            barrier();
+        }
+        if (i == count) {
+            stage += 1;
+            i = 0;
+        }
+    }
+}
+#endif
+
 void main() {
+    uint share = gl_WorkGroupID.x;
 #ifdef LINKED
     uint index = gl_LocalInvocationIndex;
     if (index < stages) of_stage[index] = StageList(list.stages).at[index];
+    if (stages > 1 && index == 0) claimed_share = claim_share(CLAIMS, share) ? share : NO_SHARE;
     barrier();
-    run_stage(STAGE_OF(0));
-    if (stages > 1) run_stage(STAGE_OF(1));
-    if (stages > 2) run_stage(STAGE_OF(2));
-    if (stages > 3) run_stage(STAGE_OF(3));
+    if (stages > 1 && claimed_share == NO_SHARE) return;
+    if (!run_stage(STAGE_OF(0), share, stages > 1)) {
+        run_with_shares_of_others();
+        return;
+    }
+    if (stages > 1) run_stage(STAGE_OF(1), share, false);
+    if (stages > 2) run_stage(STAGE_OF(2), share, false);
+    if (stages > 3) run_stage(STAGE_OF(3), share, false);
 #else
-    run_stage(STAGE_OF(0));
+    run_stage(STAGE_OF(0), share, false);
 #endif
 }

@@ -1,6 +1,6 @@
 //! project_vector's outputs: what else they need, and what becomes of the product's sums.
 
-void store_attention_input(Stage s, uint row, float value) {
+void store_attention_input(Stage s, uint64_t y, uint row, float value) {
     uint head = row / head_size, index = row % head_size;
     float partner = subgroupShuffleXor(value, 1);
     if (head < query_heads + kv_heads && index < 2 * pairs) {
@@ -11,7 +11,7 @@ void store_attention_input(Stage s, uint row, float value) {
     }
     if (row >= s.rows) return;
     if (head < query_heads) {
-        Activation(P(s).y).at[row] = value;
+        Activation(y).at[row] = value;
         return;
     }
     // Key heads, then value heads, as a page holds them.
@@ -50,25 +50,29 @@ void look_ahead(Stage s, uint tile, uint stride) {
 }
 
 // Turns the sums of `count` tiles, the first of which is `tile`, into outputs.
-void finish(Stage s, uint tile, uint stride, uint count, bool is_first) {
-    for (uint item = gl_LocalInvocationIndex; item < 16 * count; item += group_size) {
+void finish(Stage s, Operands o, uint tile, uint stride, uint count, bool is_first) {
+    // The rounds are known, so that code is made for no more.
+    [[unroll]] for (uint round = 0; round * group_size < 16 * pending; ++round) {
+        uint item = round * group_size + gl_LocalInvocationIndex;
+        if (item >= 16 * count) break;
         uint slot = item / 16;
         uint row = (tile + slot * stride) * 16 + item % 16;
         float value = 0;
         for (uint i = 0; i < subgroups; ++i) value += partial[(slot * subgroups + i) * 16 + item % 16];
-        bool real = s.rows % 16 == 0 || row < s.rows;
+        // Of tiles that are under way together the last may be none.
+        bool real = s.rows % 16 == 0 && tiles_at_once(s) == 1 || row < s.rows;
         if (s.epilogue == THIMBLE_EPILOGUE_SWIGLU) {
             float up = subgroupShuffleXor(value, 1);
-            if (real && (row & 1) == 0) Activation(P(s).y).at[row / 2] = value / (1 + exp(-value)) * up;
+            if (real && (row & 1) == 0) Activation(o.y).at[row / 2] = value / (1 + exp(-value)) * up;
             continue;
         }
         if (s.biased != 0 && real)
             value += is_first ? biases[item] : Vector(P(s).bias).at[row];
         if (s.epilogue == THIMBLE_EPILOGUE_ATTENTION_INPUTS) {
-            store_attention_input(s, real ? row : s.rows, value);
+            store_attention_input(s, o.y, real ? row : s.rows, value);
         } else if (real) {
-            if (s.epilogue == THIMBLE_EPILOGUE_ADD) value += Activation(P(s).y).at[row];
-            Activation(P(s).y).at[row] = value;
+            if (s.epilogue == THIMBLE_EPILOGUE_ADD) value += Activation(o.y).at[row];
+            Activation(o.y).at[row] = value;
         }
     }
 }

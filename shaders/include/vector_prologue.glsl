@@ -15,11 +15,12 @@ uint column_of(uint four) {
 // Of all rounds of `s` the fours, `i`.
 #define FOURS(s) [[unroll]] for (uint i = 0; i < 2 * rounds_of(s); ++i)
 
-// The sum of x over the workgroup. Each call of a stage has a slot of its own: no barrier guards it.
+// The sum of x over the workgroup. Each call of a stage has a slot of its own: no barrier guards it. Lanes
+// exchange by hand, for a driver asks first whether all are there.
 float workgroup_sum(float x, uint slot) {
     const uint vectors = (subgroups + 3) / 4;
-    x = subgroupAdd(x);
-    if (subgroupElect()) reduced[slot * vectors + gl_SubgroupID / 4][gl_SubgroupID % 4] = x;
+    [[unroll]] for (uint other = subgroup_size / 2; other > 0; other /= 2) x += subgroupShuffleXor(x, other);
+    if (gl_SubgroupInvocationID == 0) reduced[slot * vectors + gl_SubgroupID / 4][gl_SubgroupID % 4] = x;
     barrier();
     vec4 sums = reduced[slot * vectors];
     if (subgroups < 4) {
@@ -36,12 +37,12 @@ float workgroup_sum(float x, uint slot) {
 }
 
 // 1 / sqrt(mean of the squares of all invocations' x + epsilon). `slot` is even.
-float inverse_root_mean_square(Stage s, Vectors x, uint slot) {
+float inverse_root_mean_square(Stage s, Vectors x, float epsilon, uint slot) {
     float sum = 0;
     FOURS(s) sum += dot(x.at[i], x.at[i]);
     sum = workgroup_sum(sum, slot);
     float count = float(s.columns);
-    float unit = 1, mean = sum / count + P(s).epsilon;
+    float unit = 1, mean = sum / count + epsilon;
     if (!(sum < 1e37)) {
         // Squares of large numbers count in units of 2^160, and epsilon no more.
         unit = uintBitsToFloat(0x17800000u);
@@ -73,11 +74,11 @@ float inverse_root_mean_square(Stage s, Vectors x, uint slot) {
 LOAD_FOUR(load_vector, Vector, Vector4)
 LOAD_FOUR(load_activation, Activation, Activation4)
 
-void store_residual(Stage s, uint k, vec4 v) {
+void store_activation(Stage s, uint64_t address, uint k, vec4 v) {
     if (s.columns % 4 == 0) {
-        if (k < s.columns) Activation4(P(s).residual_out).at[k / 4] = v;
+        if (k < s.columns) Activation4(address).at[k / 4] = v;
     } else {
-        for (uint i = 0; i < 4; ++i) if (k + i < s.columns) Activation(P(s).residual_out).at[k + i] = v[i];
+        for (uint i = 0; i < 4; ++i) if (k + i < s.columns) Activation(address).at[k + i] = v[i];
     }
 }
 
@@ -194,8 +195,34 @@ void ask_for_norms(Stage s, inout Norms norms) {
     }
 }
 
-// Attention's outputs from input k on, eight of one head, of `parts` parts.
-void join_parts(Stage s, uint k, uint parts, uint distance, out vec4 a, out vec4 b) {
+// What a stage needs behind its wait and knows before: behind a barrier it would be asked for anew.
+struct Operands {
+    uint64_t x, delta, residual_out, y;
+    float epsilon;
+    // Of attention's outputs: how many parts, and ranges from one to the next.
+    uint parts, distance;
+};
+
+Operands operands_of(Stage s) {
+    Operands o;
+    o.x = P(s).x;
+    o.delta = P(s).delta;
+    o.residual_out = P(s).residual_out;
+    o.y = P(s).y;
+    o.epsilon = P(s).epsilon;
+    if (s.prologue == THIMBLE_PROLOGUE_PARTS) {
+        // The position is the step's, which no stage before changes.
+        uint length = Step(P(s).step).step.position + 1;
+        uint share = positions_of_range(length, splits, least_positions);
+        uint ranges = (length + share - 1) / share;
+        o.distance = ranges_of_part(ranges);
+        o.parts = (ranges + o.distance - 1) / o.distance;
+    }
+    return o;
+}
+
+// Attention's outputs from input k on, eight of one head.
+void join_parts(Stage s, Operands o, uint k, out vec4 a, out vec4 b) {
     const float lowest = -3e38;
     k = min(k, s.columns - 8);
     uint head = k / head_size, d = k % head_size;
@@ -204,17 +231,17 @@ void join_parts(Stage s, uint k, uint parts, uint distance, out vec4 a, out vec4
     float top = lowest, total = 0;
     // Four parts are on their way at once; who joins reads no more than there are.
     [[unroll]] for (uint from = 0; from < THIMBLE_ATTENTION_JOINED; from += 4) {
-        if (from >= parts) break;
+        if (from >= o.parts) break;
         vec2 shares[4];
         vec4 sums[8];
         [[unroll]] for (uint i = 0; i < 4; ++i) {
             shares[i] = vec2(lowest, 0);
             sums[2 * i] = vec4(0);
             sums[2 * i + 1] = vec4(0);
-            if (from + i >= parts) continue;
-            uint part = (from + i) * distance;
-            shares[i] = Share(share_of_part(P(s).x, splits, part, head, query_heads, head_size)).at[0];
-            uint64_t at = sums_of_part(P(s).x, part, head, query_heads, head_size) + 4 * d;
+            if (from + i >= o.parts) continue;
+            uint part = (from + i) * o.distance;
+            shares[i] = Share(share_of_part(o.x, splits, part, head, query_heads, head_size)).at[0];
+            uint64_t at = sums_of_part(o.x, part, head, query_heads, head_size) + 4 * d;
             sums[2 * i] = Activation4(at).at[0];
             sums[2 * i + 1] = Activation4(at).at[1];
         }
@@ -236,36 +263,32 @@ void join_parts(Stage s, uint k, uint parts, uint distance, out vec4 a, out vec4
     b /= total;
 }
 
-void prepare_inputs(Stage s, Norms norms) {
+void prepare_inputs(Stage s, Operands o, Norms norms, uint share) {
     Vectors x;
     if (s.prologue == THIMBLE_PROLOGUE_PARTS) {
-        uint length = Step(P(s).step).step.position + 1;
-        uint share = positions_of_range(length, splits, least_positions);
-        uint ranges = (length + share - 1) / share, distance = ranges_of_part(ranges);
-        uint parts = (ranges + distance - 1) / distance;
         [[unroll]] for (uint i = 0; i < rounds_of(s); ++i) {
             uint k = column_of(2 * i);
-            join_parts(s, k, parts, distance, x.at[2 * i], x.at[2 * i + 1]);
+            join_parts(s, o, k, x.at[2 * i], x.at[2 * i + 1]);
             if (k < s.columns) continue;
             x.at[2 * i] = vec4(0);
             x.at[2 * i + 1] = vec4(0);
         }
     } else {
-        FOURS(s) x.at[i] = load_activation(s, P(s).x, column_of(i));
+        FOURS(s) x.at[i] = load_activation(s, o.x, column_of(i));
     }
     if (s.prologue == THIMBLE_PROLOGUE_RESIDUAL) {
         Vectors delta;
-        FOURS(s) delta.at[i] = load_activation(s, P(s).delta, column_of(i));
-        float inverse = inverse_root_mean_square(s, delta, 0);
+        FOURS(s) delta.at[i] = load_activation(s, o.delta, column_of(i));
+        float inverse = inverse_root_mean_square(s, delta, o.epsilon, 0);
         FOURS(s) {
             uint k = column_of(i);
             vec4 weight = asks_early(s) ? norms.delta_weight.at[i] : load_vector(s, P(s).delta_weight, k);
             x.at[i] = joined(x.at[i], scaled(delta.at[i], inverse, weight));
-            if (gl_WorkGroupID.x == 0) store_residual(s, k, x.at[i]);
+            if (share == 0) store_activation(s, o.residual_out, k, x.at[i]);
         }
     }
     if (has_norm(s)) {
-        float inverse = inverse_root_mean_square(s, x, 2);
+        float inverse = inverse_root_mean_square(s, x, o.epsilon, 2);
         FOURS(s) {
             vec4 weight = asks_early(s) ? norms.weight.at[i] : load_vector(s, P(s).weight, column_of(i));
             x.at[i] = scaled(x.at[i], inverse, weight);

@@ -23,21 +23,27 @@
 //   THIMBLE_PROLOGUE_PARTS only, with 5 and 7, of heads of a multiple of 8:
 //   10 splits, 11 positions of a range at least: attention_vector's
 //   12 stages   how many projections follow each other
-//   13 + 6 n...18 + 6 n, of stage n:
+//   13 shares   that the tiles of each are cut in: share n has every tile whose number is n modulo `shares`
+//   14 + 7 n...20 + 7 n, of stage n:
 //      prologue  THIMBLE_PROLOGUE_*
 //      epilogue  THIMBLE_EPILOGUE_*
 //      rows
 //      columns
-//      depth     cells of weights, 64 bytes each and lane, that are on their way at once: 1 or 2
+//      depth     cells of weights, 64 bytes each and lane, that are on their way at once: 1 to 3. A tile's
+//                cells take some rounds of a workgroup's lanes; no more than those, or a multiple: then that
+//                many tiles are under way together, `pending` at most
 //      biased    whether there is a bias: store and attention inputs
-// Workgroups: any number from 1 to the number of tiles, (n, 1, 1): each takes every n-th tile. Of several
-// stages all workgroups must run at once, for each stage waits for all of them.
-// One pipeline a weight type: project_vector_q4, _q8, _f16, _f32. Those that end in _linked wait for their
-// stage's `link` before they read what others write, and then raise the next; the others do one stage and
-// want barriers between dispatches.
+//      share     tiles of a share, at most
+// Workgroups: as many as there are shares, (n, 1, 1), from 1 to the number of tiles. Of several stages each
+// waits for all shares of the one before. A device may let some workgroups of a dispatch wait until others
+// have ended, as those do that other programs use too: so shares are claimed, and those of workgroups that
+// have not started when they are needed are taken over by those that have.
+// One pipeline a weight type: project_vector_q4, _q8, _f16, _f32. Those that end in _linked, of all but f32,
+// wait for their stage's `link` before they read what others write, and then raise the next; the others do
+// one stage and want barriers between dispatches.
 //
-// Measured best on an H200 (132 multiprocessors): 132 workgroups of 512, depth 1 but 2 for long rows,
-// pending 4.
+// Measured best on an H200 (132 multiprocessors): 132 workgroups of 512, depth 2 for long rows, else as many
+// as a share has tiles if those are at most 3, and 1 for more; pending 4.
 
 // What one stage works on. Addresses are of device memory, aligned to 16 bytes.
 struct thimble_project_vector {
@@ -60,6 +66,9 @@ struct thimble_project_vector {
 // What the linked forms are told.
 struct thimble_vector_stages {
     uint64_t stages; // thimble_project_vector [stages]
+    // thimble_link [1 + ceil(shares / 32)], of several stages: the first `arrived` counts shares that are
+    // claimed, the others have a bit a share.
+    uint64_t claims;
 };
 
 #endif

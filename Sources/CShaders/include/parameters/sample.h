@@ -42,6 +42,7 @@ struct thimble_sample {
     uint64_t step;    // thimble_step
     uint64_t options; // thimble_sampling
     uint64_t counts;  // uint32 [vocabulary]: twice how often a token was generated, plus 1 where it was seen
+    uint64_t link;    // thimble_link that the step's last dispatch raises; 0: none
     uint64_t scratch; // THIMBLE_SAMPLE_SCRATCH(vocabulary) bytes, zero before the first use
     uint32_t vocabulary;
     uint32_t reserved;

@@ -28,5 +28,9 @@ struct thimble_link {
     uint32_t arrived;
     uint32_t expected; // workgroups of dispatch n
 };
+// Who has waited in vain sets this in the `arrived` of its own dispatch, and so do all that follow.
+#define THIMBLE_LINK_FAILED 0x80000000u
+// What is drawn of a step that has failed.
+#define THIMBLE_TOKEN_OF_FAILURE -2147483647
 
 #endif
