@@ -165,7 +165,7 @@ static const struct thimble_shader shaders[] = {
      prepare_half, sizeof prepare_half},
     {"project_vector_f16", 49968,
      project_vector_f16, sizeof project_vector_f16},
-    {"project_vector_f16_linked", 248436,
+    {"project_vector_f16_linked", 83592,
      project_vector_f16_linked, sizeof project_vector_f16_linked},
     {"project_vector_f32", 47608,
      project_vector_f32, sizeof project_vector_f32},
