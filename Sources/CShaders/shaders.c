@@ -82,10 +82,6 @@ static const unsigned char project_vector_f16[] = {
 #embed "spirv/project_vector_f16.spv.zst"
 };
 
-static const unsigned char project_vector_f16_linked[] = {
-#embed "spirv/project_vector_f16_linked.spv.zst"
-};
-
 static const unsigned char project_vector_f32[] = {
 #embed "spirv/project_vector_f32.spv.zst"
 };
@@ -165,8 +161,6 @@ static const struct thimble_shader shaders[] = {
      prepare_half, sizeof prepare_half},
     {"project_vector_f16", 49968,
      project_vector_f16, sizeof project_vector_f16},
-    {"project_vector_f16_linked", 83592,
-     project_vector_f16_linked, sizeof project_vector_f16_linked},
     {"project_vector_f32", 47608,
      project_vector_f32, sizeof project_vector_f32},
     {"project_vector_q4", 54888,

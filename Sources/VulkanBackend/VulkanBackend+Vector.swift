@@ -39,8 +39,8 @@ extension VulkanBackend {
 
     /// Queues a projection: at once, or with those that follow it in a step.
     private func queue(_ segment: VectorSegment) {
-        // Weights of float32 have no form that waits by itself: who wants speed has others.
-        guard chain != nil, segment.kind.type != .f32 else {
+        // Weights of floats have no form that waits by itself: it is large, and they gain the least.
+        guard chain != nil, segment.kind.type.isQuantized else {
             let groups = segment.groups(resident: vectorTuning.residentGroups)
             return dispatch(
                 "project_vector_\(segment.kind.type.rawValue)", workgroup: segment.cut.threads,

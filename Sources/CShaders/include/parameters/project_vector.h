@@ -38,7 +38,7 @@
 // waits for all shares of the one before. A device may let some workgroups of a dispatch wait until others
 // have ended, as those do that other programs use too: so shares are claimed, and those of workgroups that
 // have not started when they are needed are taken over by those that have.
-// One pipeline a weight type: project_vector_q4, _q8, _f16, _f32. Those that end in _linked, of all but f32,
+// One pipeline a weight type: project_vector_q4, _q8, _f16, _f32. Those that end in _linked, of q4 and q8,
 // wait for their stage's `link` before they read what others write, and then raise the next; the others do
 // one stage and want barriers between dispatches.
 //
