@@ -65,8 +65,8 @@ struct StepChain {
         address + UInt64(index * MemoryLayout<thimble_link>.stride)
     }
 
-    /// The link that the last stage so far raises; nil where there is none.
-    var raised: UInt64? { previousGroups == nil ? nil : addressOfLink(expected.count) }
+    /// The link that the last stage so far raises, whatever came behind it; nil where there is none.
+    var raised: UInt64? { expected.isEmpty ? nil : addressOfLink(expected.count) }
 
     /// States that a command follows that raises no link: the next one needs a barrier.
     mutating func interrupt() { previousGroups = nil }
