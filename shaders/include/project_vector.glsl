@@ -15,6 +15,7 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
+#extension GL_KHR_shader_subgroup_vote : require
 #include "parameters/project_vector.h"
 #include "links.glsl"
 #include "step.glsl"
@@ -235,6 +236,9 @@ void advance(Stage s, inout Place at, uint team) {
     }
 }
 
+// Branches that all lanes of a subgroup take alike are taken by a vote where a driver could not tell: behind
+// others lanes that exchange are first looked for.
+
 // Does a share of a stage. `settles` where the first of several stages waits until all shares are claimed,
 // too: false, and nothing is done, where some are left.
 bool run_stage(Stage s, uint share, bool settles) {
@@ -260,7 +264,7 @@ bool run_stage(Stage s, uint share, bool settles) {
     Norms norms;
     ask_for_norms(s, norms);
     Operands operands = operands_of(s);
-    if (waits && !wait_for_link(P(s).link, claims, shares)) return false;
+    if (waits && !subgroupAll(wait_for_link(P(s).link, claims, shares))) return false;
     prepare_inputs(s, operands, norms, share);
     barrier();
 
@@ -347,8 +351,8 @@ void main() {
     if (index < stages) of_stage[index] = StageList(list.stages).at[index];
     if (stages > 1 && index == 0) claimed_share = claim_share(CLAIMS, share) ? share : NO_SHARE;
     barrier();
-    if (stages > 1 && claimed_share == NO_SHARE) return;
-    if (!run_stage(STAGE_OF(0), share, stages > 1)) {
+    if (subgroupAll(stages > 1 && claimed_share == NO_SHARE)) return;
+    if (!subgroupAll(run_stage(STAGE_OF(0), share, stages > 1))) {
         run_with_shares_of_others();
         return;
     }

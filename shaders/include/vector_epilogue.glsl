@@ -1,15 +1,14 @@
 //! project_vector's outputs: what else they need, and what becomes of the product's sums.
 
-void store_attention_input(Stage s, uint64_t y, uint row, float value) {
+// `partner` is the output of the row that this one turns with, its neighbour.
+void store_attention_input(Stage s, uint64_t y, uint row, float value, float partner) {
     uint head = row / head_size, index = row % head_size;
-    float partner = subgroupShuffleXor(value, 1);
     if (head < query_heads + kv_heads && index < 2 * pairs) {
         precise float along = value * turns[index / 2];
         precise float across = partner * turns[pairs + index / 2];
         precise float turned = (index & 1) == 0 ? along - across : along + across;
         value = turned;
     }
-    if (row >= s.rows) return;
     if (head < query_heads) {
         Activation(y).at[row] = value;
         return;
@@ -49,28 +48,41 @@ void look_ahead(Stage s, uint tile, uint stride) {
         turns[i] = Vector(P(s).step + THIMBLE_STEP_ANGLES).at[i];
 }
 
-// Turns the sums of `count` tiles, the first of which is `tile`, into outputs.
+// What the subgroups have put of a row in a tile's slot, added up.
+float sum_of(uint slot, uint row) {
+    float sum = 0;
+    for (uint i = 0; i < subgroups; ++i) sum += partial[(slot * subgroups + i) * 16 + row];
+    return sum;
+}
+
+// The bias of a row of the tile in `slot`, which look_ahead has brought for the first tiles.
+float bias_of(Stage s, uint slot, uint row, bool is_first) {
+    return is_first ? biases[16 * slot + row % 16] : Vector(P(s).bias).at[row];
+}
+
+// Turns the sums of `count` tiles, the first of which is `tile`, into outputs. Who needs its neighbour's sum
+// adds it up too: lanes behind a branch that exchange are first looked for.
 void finish(Stage s, Operands o, uint tile, uint stride, uint count, bool is_first) {
     // The rounds are known, so that code is made for no more.
     [[unroll]] for (uint round = 0; round * group_size < 16 * pending; ++round) {
         uint item = round * group_size + gl_LocalInvocationIndex;
-        if (item >= 16 * count) break;
         uint slot = item / 16;
         uint row = (tile + slot * stride) * 16 + item % 16;
-        float value = 0;
-        for (uint i = 0; i < subgroups; ++i) value += partial[(slot * subgroups + i) * 16 + item % 16];
         // Of tiles that are under way together the last may be none.
         bool real = s.rows % 16 == 0 && tiles_at_once(s) == 1 || row < s.rows;
+        if (item >= 16 * count || !real) continue;
+        float value = sum_of(slot, item % 16);
         if (s.epilogue == THIMBLE_EPILOGUE_SWIGLU) {
-            float up = subgroupShuffleXor(value, 1);
-            if (real && (row & 1) == 0) Activation(o.y).at[row / 2] = value / (1 + exp(-value)) * up;
+            if ((row & 1) == 0)
+                Activation(o.y).at[row / 2] = value / (1 + exp(-value)) * sum_of(slot, item % 16 + 1);
             continue;
         }
-        if (s.biased != 0 && real)
-            value += is_first ? biases[item] : Vector(P(s).bias).at[row];
+        if (s.biased != 0) value += bias_of(s, slot, row, is_first);
         if (s.epilogue == THIMBLE_EPILOGUE_ATTENTION_INPUTS) {
-            store_attention_input(s, o.y, real ? row : s.rows, value);
-        } else if (real) {
+            float partner = sum_of(slot, item % 16 ^ 1);
+            if (s.biased != 0) partner += bias_of(s, slot, row ^ 1, is_first);
+            store_attention_input(s, o.y, row, value, partner);
+        } else {
             if (s.epilogue == THIMBLE_EPILOGUE_ADD) value += Activation(o.y).at[row];
             Activation(o.y).at[row] = value;
         }

@@ -43,7 +43,7 @@ float inverse_root_mean_square(Stage s, Vectors x, float epsilon, uint slot) {
     sum = workgroup_sum(sum, slot);
     float count = float(s.columns);
     float unit = 1, mean = sum / count + epsilon;
-    if (!(sum < 1e37)) {
+    if (subgroupAny(!(sum < 1e37))) {
         // Squares of large numbers count in units of 2^160, and epsilon no more.
         unit = uintBitsToFloat(0x17800000u);
         sum = 0;
