@@ -104,6 +104,17 @@ private func comment(above index: Int, in lines: [Substring]) -> String {
     #expect(try Set(defined) == Set(functions()) && defined.count == exported.count)
 }
 
+/// `make fuzz` calls them in any order.
+@Test func everyFunctionIsFuzzed() throws {
+    let targets = try ["", "+Runtimes"].map { name in
+        let path = Fixtures.packageRoot.appending(path: "Fuzz/Targets/InterfaceTarget\(name).swift")
+        return try String(contentsOf: path, encoding: .utf8)
+    }
+    for function in try functions() {
+        #expect(targets.contains { $0.contains("\(function)(") }, "\(function)")
+    }
+}
+
 @Test(arguments: ["gcc", "clang"])
 func theProgramOfTheDocumentationCompiles(compiler: String) throws {
     let page = Fixtures.packageRoot.appending(path: "docs/embedding.md")
