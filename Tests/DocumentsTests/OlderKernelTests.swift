@@ -1,4 +1,4 @@
-//! What holds a program back where the kernel has no Landlock, no seccomp or neither: what each does, and limits.
+//! What holds a program back where the kernel has no Landlock, no seccomp or neither.
 //! Each is tried in a process of its own, for no process gets back what was taken from it.
 
 import COlderKernel

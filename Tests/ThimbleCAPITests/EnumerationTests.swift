@@ -41,8 +41,8 @@ private func enumerations() throws -> [String: [String: UInt32]] {
     return found
 }
 
-/// The constants that Swift's cases are, by a prefix and their name in the header's spelling, and those beside
-/// them that no case is.
+/// The constants that Swift's cases are, by a prefix and their name in the header's spelling, and those
+/// beside them that no case is.
 private func constants<Case>(
     _ prefix: String, _ cases: some Sequence<Case>, besides own: [String: UInt32] = [:],
     _ number: (Case) -> UInt32
@@ -100,8 +100,8 @@ private func constants<Case>(
     }
 }
 
-/// Each constant's number as it was when it was first in the header, of those that are no cases in Swift: they
-/// never change.
+/// Each constant's number as it was when it was first in the header, of those that are no cases in Swift:
+/// they never change.
 @Test func everyConstantKeepsItsNumber() throws {
     let header = try enumerations()
     let pinned: [String: [String]] = [

@@ -143,21 +143,18 @@ typedef struct thimble_error {
 } thimble_error;
 
 /// The version of the interface that this library has: that of the header it was built with.
-///
 /// Threads: any, at any time, also a signal handler.
 /// Ownership: a number, which is nobody's.
 THIMBLE_API uint32_t thimble_abi_version(void);
 
 /// The version of the library, as `0.1.0`.
-///
 /// Threads: any, at any time, also a signal handler.
-/// Ownership: the text is the library's: it lives as long as the library, and is not to be freed.
+/// Ownership: the text is the library's, and lives as long as that.
 THIMBLE_API const char *thimble_version_string(void);
 
 /// The name of a status without its prefix, as `BUDGET_EXCEEDED`; `UNKNOWN` for a number that is none.
-///
 /// Threads: any, at any time, also a signal handler.
-/// Ownership: the text is the library's: it lives as long as the library, and is not to be freed.
+/// Ownership: the text is the library's, and lives as long as that.
 THIMBLE_API const char *thimble_status_name(thimble_status status);
 
 // MARK: Runtimes
@@ -185,22 +182,16 @@ typedef struct thimble_runtime_options {
 } thimble_runtime_options;
 
 /// Makes a runtime. `options` may be NULL.
-///
 /// Fails with THIMBLE_E_INPUT_MISSING where there is no such budget, THIMBLE_E_INVALID_ARGUMENT where it says
 /// what none says.
-///
 /// Threads: any, at any time.
-/// Ownership: `*runtime` becomes the caller's, to be closed with `thimble_runtime_close`, and is left alone
-/// where the call fails. `options` and what it points to are read before the call returns, and stay the
-/// caller's, as `error` does.
+/// Ownership: `*runtime` becomes the caller's, who closes it; `options` and `error` stay so.
 THIMBLE_API thimble_status thimble_runtime_create(
     const thimble_runtime_options *options, thimble_runtime **runtime, thimble_error *error);
 
 /// Closes a runtime. THIMBLE_E_BUSY while a model of it is open or being loaded.
-///
 /// Threads: any, at any time; of two that close it one does.
-/// Ownership: takes the handle, which afterwards is refused; where the call fails it is still the caller's.
-/// `error` is the caller's.
+/// Ownership: takes the handle unless it fails; `error` is the caller's.
 THIMBLE_API thimble_status thimble_runtime_close(thimble_runtime *runtime, thimble_error *error);
 
 /// One device of this machine.
@@ -223,11 +214,9 @@ typedef struct thimble_device_info {
 
 /// Describes device `index`, counted from 0; the CPU is the first, so that there always is one. What there is
 /// is looked up once a runtime.
-///
 /// Fails with THIMBLE_E_INVALID_ARGUMENT and THIMBLE_DETAIL_RANGE where there are fewer devices.
-///
 /// Threads: any, at any time.
-/// Ownership: `info` and `error` are the caller's memory, and are filled in; texts in it are copies.
+/// Ownership: `info` and `error` are the caller's, and are filled in.
 THIMBLE_API thimble_status thimble_device_describe(
     thimble_runtime *runtime, uint32_t index, thimble_device_info *info, thimble_error *error);
 
@@ -246,7 +235,6 @@ typedef enum thimble_kv_type {
 } thimble_kv_type;
 
 /// Hears what share of a model is loaded, 0 to 1.
-///
 /// Threads: the one that called `thimble_model_load`.
 /// Ownership: `context` is the caller's `progress_context`, and stays the caller's.
 typedef void (*thimble_progress_fn)(void *context, double share);
@@ -345,34 +333,25 @@ typedef enum thimble_text_form {
 /// be NULL, then there is no text; else `text` gets the plan in words, as far as there is room: see above.
 /// The figures are filled in also where the text does not fit; the plan that is asked for again then is the
 /// same.
-///
 /// Fails with THIMBLE_E_BUDGET_EXCEEDED, with the shortfall and settings that fit, where there is no plan
 /// within the limits, and with what a model file or a device may be refused for.
-///
 /// Threads: any, at any time.
-/// Ownership: `path`, and `options` with what it points to, are read before the call returns, and stay the
-/// caller's. `figures`, `text`, `size` and `error` are the caller's memory, and are filled in.
+/// Ownership: all is the caller's: `path`, `options`; `figures`, `text`, `size`, `error`, which it fills in.
 THIMBLE_API thimble_status thimble_plan(
     thimble_runtime *runtime, const char *path, const thimble_model_options *options,
     thimble_plan_figures *figures, thimble_text_form form, char *text, size_t *size, thimble_error *error);
 
 /// Loads the model file at `path`, which takes a while. `options` may be NULL.
-///
 /// Fails as `thimble_plan` does, before anything is read, and with THIMBLE_E_OUT_OF_MEMORY or THIMBLE_E_IO.
-///
 /// Threads: any, at any time; `progress` is called on the one that loads.
-/// Ownership: `*model` becomes the caller's, to be closed with `thimble_model_close`, and is left alone where
-/// the call fails. `path`, and `options` with what it points to, are read before the call returns, and stay
-/// the caller's, as `error` does. The runtime stays open as long as the model.
+/// Ownership: `*model` becomes the caller's, who closes it; `path`, `options` and `error` stay so.
 THIMBLE_API thimble_status thimble_model_load(
     thimble_runtime *runtime, const char *path, const thimble_model_options *options, thimble_model **model,
     thimble_error *error);
 
 /// Closes a model, and gives its memory back. THIMBLE_E_BUSY while a session of it is open.
-///
 /// Threads: any, at any time; of two that close it one does.
-/// Ownership: takes the handle, which afterwards is refused; where the call fails it is still the caller's.
-/// `error` is the caller's.
+/// Ownership: takes the handle unless it fails; `error` is the caller's.
 THIMBLE_API thimble_status thimble_model_close(thimble_model *model, thimble_error *error);
 
 /// What a model is, and how it was loaded.
@@ -397,9 +376,8 @@ typedef struct thimble_model_info {
 } thimble_model_info;
 
 /// Describes a model.
-///
-/// Threads: any, at any time; waits for no answer.
-/// Ownership: `info` and `error` are the caller's memory, and are filled in; texts in it are copies.
+/// Threads: any, at any time.
+/// Ownership: `info` and `error` are the caller's, and are filled in.
 THIMBLE_API thimble_status thimble_model_describe(
     thimble_model *model, thimble_model_info *info, thimble_error *error);
 
@@ -424,28 +402,23 @@ typedef struct thimble_model_stats {
 } thimble_model_stats;
 
 /// Says what a model takes.
-///
 /// Threads: any, at any time; waits for no answer.
-/// Ownership: `stats` and `error` are the caller's memory, and are filled in.
+/// Ownership: `stats` and `error` are the caller's, and are filled in.
 THIMBLE_API thimble_status thimble_model_measure(
     thimble_model *model, thimble_model_stats *stats, thimble_error *error);
 
 /// The token ids of a text of `length` bytes; special tokens' spellings in it are ordinary text. `*count` is
 /// how many there is room for at `tokens`, and afterwards how many there are; where they do not fit, or
 /// `tokens` is NULL, the call ends with THIMBLE_E_TOO_SMALL.
-///
-/// Threads: any, at any time; waits for no answer.
-/// Ownership: `text` is read before the call returns, and stays the caller's. `tokens`, `count` and `error`
-/// are the caller's memory, and are filled in.
+/// Threads: any, at any time.
+/// Ownership: all is the caller's: `text`, and `tokens`, `count` and `error`, which are filled in.
 THIMBLE_API thimble_status thimble_tokenize(
     thimble_model *model, const char *text, size_t length, int32_t *tokens, size_t *count,
     thimble_error *error);
 
 /// The text of `count` token ids, special tokens as their spelling, as every text is returned.
-///
-/// Threads: any, at any time; waits for no answer.
-/// Ownership: `tokens` are read before the call returns, and stay the caller's. `text`, `size` and `error`
-/// are the caller's memory, and are filled in.
+/// Threads: any, at any time.
+/// Ownership: all is the caller's: `tokens`, and `text`, `size` and `error`, which are filled in.
 THIMBLE_API thimble_status thimble_detokenize(
     thimble_model *model, const int32_t *tokens, size_t count, char *text, size_t *size,
     thimble_error *error);
@@ -461,28 +434,22 @@ typedef enum thimble_role {
 } thimble_role;
 
 /// Begins an empty conversation.
-///
-/// Threads: any, at any time; waits while another session of the model computes, a prompt or a token at most.
-/// Ownership: `*session` becomes the caller's, to be closed with `thimble_session_close`, and is left alone
-/// where the call fails. The model stays open as long as the session. `error` is the caller's.
+/// Threads: any, at any time; may wait for another session's prompt or token.
+/// Ownership: `*session` becomes the caller's, who closes it; `error` is the caller's.
 THIMBLE_API thimble_status thimble_session_create(
     thimble_model *model, thimble_session **session, thimble_error *error);
 
 /// Closes a session, with the answer that it may have begun. THIMBLE_E_BUSY while a call is at work on it:
 /// cancel that and wait for it to return.
-///
-/// Threads: any but a callback of the session's own call, which gets THIMBLE_E_BUSY; of two that close it one
-/// does.
-/// Ownership: takes the handle, which afterwards is refused, and the text of the last `thimble_piece`; where
-/// the call fails both are as they were. `error` is the caller's.
+/// Threads: any but a callback of the session's own, which gets THIMBLE_E_BUSY; of two one closes it.
+/// Ownership: takes the handle unless it fails; `error` is the caller's.
 THIMBLE_API thimble_status thimble_session_close(thimble_session *session, thimble_error *error);
 
 /// Adds `length` bytes of text to the conversation. What follows something of the same role joins its
 /// message. Special tokens' spellings in it are ordinary text: nothing in it can end a turn or begin another
 /// one. Nothing is computed yet.
-///
-/// Threads: any; a session takes one call at a time, and who comes meanwhile gets THIMBLE_E_BUSY.
-/// Ownership: `text` is copied before the call returns, and stays the caller's, as `error` does.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session.
+/// Ownership: `text` is copied; it and `error` stay the caller's.
 THIMBLE_API thimble_status thimble_session_append_text(
     thimble_session *session, thimble_role role, const char *text, size_t length, thimble_error *error);
 
@@ -508,13 +475,10 @@ typedef struct thimble_image {
 } thimble_image;
 
 /// Adds an image to the user's message. Nothing is computed yet.
-///
 /// Fails with THIMBLE_E_CORRUPT for what is no image or is too large, THIMBLE_E_UNSUPPORTED where the model
 /// takes none.
-///
-/// Threads: any; a session takes one call at a time, and who comes meanwhile gets THIMBLE_E_BUSY.
-/// Ownership: `image` and its bytes are copied before the call returns, and stay the caller's, as `error`
-/// does.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session.
+/// Ownership: `image` and its bytes are copied; they and `error` stay the caller's.
 THIMBLE_API thimble_status thimble_session_append_image(
     thimble_session *session, const thimble_image *image, thimble_error *error);
 
@@ -534,7 +498,6 @@ typedef enum thimble_reading_mode {
 
 /// Hears what was left out of a document because nobody sees it, or is damaged: a sentence, ending with a
 /// zero byte, that holds no text of the document.
-///
 /// Threads: the one that made the call.
 /// Ownership: `note` is the library's, and lives until the callback returns; `context` is the caller's
 /// `note_context`.
@@ -570,15 +533,10 @@ typedef struct thimble_document {
 /// Draws the pages of a document and adds them to the user's message as images; `*page_count`, which may be
 /// NULL, says how many: none of what is read as text, which is added so. The model looks at them when an
 /// answer is generated. `thimble_session_cancel` is heard between two pages.
-///
 /// Fails with THIMBLE_E_CONTEXT_FULL where the pages alone take more tokens than the context has, and with
 /// what a document may be refused for.
-///
-/// Threads: any; a session takes one call at a time, and who comes meanwhile gets THIMBLE_E_BUSY.
-/// `receive_note` is called on the one that calls.
-/// Ownership: `document` and what it points to are read before the call returns, and stay the caller's; the
-/// file at its path is not needed any more. `page_count` and `error` are the caller's memory, and are filled
-/// in.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session. `receive_note` is called on it.
+/// Ownership: `document` with all in it, `page_count` and `error` stay the caller's, and none is kept.
 THIMBLE_API thimble_status thimble_session_append_document(
     thimble_session *session, const thimble_document *document, uint32_t *page_count, thimble_error *error);
 
@@ -678,7 +636,6 @@ typedef struct thimble_result {
 
 /// Receives `length` bytes of an answer, which end at a character and not with a zero byte. Returns 0 to go
 /// on, anything else to stop.
-///
 /// Threads: the one that called `thimble_session_generate`.
 /// Ownership: `text` is the library's, and lives until the callback returns; `context` is the caller's.
 typedef int (*thimble_text_fn)(void *context, const char *text, size_t length);
@@ -689,13 +646,8 @@ typedef int (*thimble_text_fn)(void *context, const char *text, size_t length);
 /// Where the answer is cancelled or `receive` stops it, it is added as far as it came, the result is filled
 /// in, and the status is THIMBLE_E_CANCELLED or THIMBLE_E_STOPPED. Fails with THIMBLE_E_CONTEXT_FULL, with
 /// both counts, before anything is computed; with THIMBLE_E_UNSUPPORTED where the model cannot converse.
-///
-/// Threads: any; a session takes one call at a time, and who comes meanwhile gets THIMBLE_E_BUSY. `receive`
-/// is called on the one that calls. Calls on other sessions of the model wait for this one a prompt or a
-/// token at most.
-/// Ownership: `options` and what it points to are read before the first token, and stay the caller's.
-/// `context` is the caller's, is handed to `receive` and is not kept. `result` and `error` are the caller's
-/// memory, and are filled in.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session. `receive` is called on it.
+/// Ownership: `options`, `context`, `result` and `error` stay the caller's, and none is kept.
 THIMBLE_API thimble_status thimble_session_generate(
     thimble_session *session, const thimble_generate_options *options, thimble_text_fn receive, void *context,
     thimble_result *result, thimble_error *error);
@@ -703,13 +655,9 @@ THIMBLE_API thimble_status thimble_session_generate(
 /// Begins an answer that `thimble_session_next` brings a token at a time. `options` may be NULL. Nothing is
 /// computed yet. Until `thimble_session_finish` the session takes those two, `thimble_session_cancel`,
 /// `thimble_session_describe` and `thimble_session_close`, and has THIMBLE_E_BUSY for all else.
-///
 /// Fails as `thimble_session_generate` does.
-///
-/// Threads: any; a session takes one call at a time, and who comes meanwhile gets THIMBLE_E_BUSY.
-/// `thimble_session_next` and `thimble_session_finish` may come from another thread than this.
-/// Ownership: `options` and what it points to are copied before the call returns, and stay the caller's, as
-/// `error` does.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session; another may go on.
+/// Ownership: `options` is copied; it and `error` stay the caller's.
 THIMBLE_API thimble_status thimble_session_begin(
     thimble_session *session, const thimble_generate_options *options, thimble_error *error);
 
@@ -732,69 +680,54 @@ typedef struct thimble_piece {
 /// piece there is no other: THIMBLE_E_INVALID_ARGUMENT and THIMBLE_DETAIL_NOT_ANSWERING.
 ///
 /// On a failure the answer is over, and the conversation is as it was before it was begun.
-///
-/// Threads: any; a session takes one call at a time, and who comes meanwhile gets THIMBLE_E_BUSY. Calls on
-/// other sessions of the model wait for this one a prompt or a token at most.
-/// Ownership: `piece` and `error` are the caller's memory, and are filled in; the piece's text is the
-/// session's, and lives until the next call with that.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session; may wait for another session's
+/// prompt or token.
+/// Ownership: `piece` and `error` are the caller's; its text is the session's until the next call with that.
 THIMBLE_API thimble_status thimble_session_next(
     thimble_session *session, thimble_piece *piece, thimble_error *error);
 
 /// Ends the answer that was begun, at its end or before, and adds it to the conversation as far as it came,
 /// unless it goes on with a `raw_prompt`. `result` may be NULL.
-///
-/// Threads: any; a session takes one call at a time, and who comes meanwhile gets THIMBLE_E_BUSY.
-/// Ownership: `result` and `error` are the caller's memory, and are filled in.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session.
+/// Ownership: `result` and `error` are the caller's, and are filled in.
 THIMBLE_API thimble_status thimble_session_finish(
     thimble_session *session, thimble_result *result, thimble_error *error);
 
 /// Asks the session's answer, or the document that is being added, to end: within a token, and within a layer
 /// of a prompt. Does nothing where neither is.
-///
-/// Threads: any, at any time, also a callback of the session's own and a signal handler: it takes no lock and
-/// no memory.
-/// Ownership: takes nothing and gives nothing; the session stays the caller's.
+/// Threads: any, at any time, callbacks and signal handlers, too: it takes no lock and no memory.
+/// Ownership: takes and gives nothing.
 THIMBLE_API thimble_status thimble_session_cancel(thimble_session *session);
 
 /// Takes back all but the first `message_count` messages; what was computed of those stays. The next answer
 /// goes on from there.
-///
 /// Fails with THIMBLE_E_INVALID_ARGUMENT and THIMBLE_DETAIL_RANGE where the conversation has fewer messages.
-///
-/// Threads: any; a session takes one call at a time, and who comes meanwhile gets THIMBLE_E_BUSY.
-/// Ownership: `error` is the caller's memory. What was taken back is the library's to forget.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session.
+/// Ownership: `error` is the caller's.
 THIMBLE_API thimble_status thimble_session_rewind(
     thimble_session *session, size_t message_count, thimble_error *error);
 
 /// Makes another conversation that has begun alike, and shares with this one what is computed until they
 /// part.
-///
-/// Threads: any; a session takes one call at a time, and who comes meanwhile gets THIMBLE_E_BUSY.
-/// Ownership: `*fork` becomes the caller's, to be closed with `thimble_session_close`, and is left alone
-/// where the call fails. Either may be closed first. `error` is the caller's.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session.
+/// Ownership: `*fork` becomes the caller's, who closes it; `error` is the caller's.
 THIMBLE_API thimble_status thimble_session_fork(
     thimble_session *session, thimble_session **fork, thimble_error *error);
 
 /// Saves the session to a file, which afterwards is as it was or is the new one whole.
-///
 /// Fails with THIMBLE_E_IO where the disk does not take it, THIMBLE_E_CANNOT_CREATE where no file can be made
 /// there or another process makes one.
-///
-/// Threads: any; a session takes one call at a time, and who comes meanwhile gets THIMBLE_E_BUSY.
-/// Ownership: `path` is read before the call returns, and stays the caller's, as `error` and the file do.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session.
+/// Ownership: `path` and `error` stay the caller's, and so is the file.
 THIMBLE_API thimble_status thimble_session_save(
     thimble_session *session, const char *path, thimble_error *error);
 
 /// Brings back a session that was saved with the same model: nothing is computed anew, and no image is looked
 /// at again.
-///
 /// Fails with THIMBLE_E_INPUT_MISSING, THIMBLE_E_CORRUPT, THIMBLE_E_UNSUPPORTED where the model or the form
 /// of its keys and values is another one, THIMBLE_E_CONTEXT_FULL where the context is too short for it.
-///
-/// Threads: any, at any time; waits while another session of the model computes, a prompt or a token at most.
-/// Ownership: `*session` becomes the caller's, to be closed with `thimble_session_close`, and is left alone
-/// where the call fails. `path` is read before the call returns, and stays the caller's, as `error` and the
-/// file do; the file is not needed any more.
+/// Threads: any, at any time; may wait for another session's prompt or token.
+/// Ownership: `*session` becomes the caller's, who closes it; `path` and `error` stay so.
 THIMBLE_API thimble_status thimble_session_restore(
     thimble_model *model, const char *path, thimble_session **session, thimble_error *error);
 
@@ -815,18 +748,15 @@ typedef struct thimble_session_info {
 } thimble_session_info;
 
 /// Describes a session.
-///
-/// Threads: any; a session takes one call at a time, and who comes meanwhile gets THIMBLE_E_BUSY.
-/// Ownership: `info` and `error` are the caller's memory, and are filled in.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session.
+/// Ownership: `info` and `error` are the caller's, and are filled in.
 THIMBLE_API thimble_status thimble_session_describe(
     thimble_session *session, thimble_session_info *info, thimble_error *error);
 
 /// The text of message `index`, counted from 0, without its images, as every text is returned; and who says
 /// it, unless `role` is NULL.
-///
-/// Threads: any; a session takes one call at a time, and who comes meanwhile gets THIMBLE_E_BUSY.
-/// Ownership: `role`, `text`, `size` and `error` are the caller's memory, and are filled in; the text is a
-/// copy.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session.
+/// Ownership: `role`, `text`, `size` and `error` are the caller's, and are filled in.
 THIMBLE_API thimble_status thimble_session_message(
     thimble_session *session, size_t index, thimble_role *role, char *text, size_t *size,
     thimble_error *error);
@@ -848,7 +778,6 @@ typedef struct thimble_page {
 } thimble_page;
 
 /// Receives a page. Returns 0 to go on, anything else to stop.
-///
 /// Threads: the one that called `thimble_render_document`.
 /// Ownership: `page` and its pixels are the library's, and live until the callback returns; `context` is the
 /// caller's.
@@ -856,12 +785,9 @@ typedef int (*thimble_page_fn)(void *context, const thimble_page *page);
 
 /// Draws the pages of a document, as a model would see them, one after the other. What is read as text has
 /// none.
-///
 /// Fails with THIMBLE_E_STOPPED where `receive` stops it, and with what a document may be refused for.
-///
-/// Threads: any, at any time. `receive` and `receive_note` are called on the one that calls.
-/// Ownership: `document` and what it points to are read before the first page is drawn, and stay the
-/// caller's, as `error` does. `context` is the caller's, is handed to `receive` and is not kept.
+/// Threads: any, at any time; `receive` and `receive_note` are called on it.
+/// Ownership: `document`, `context` and `error` stay the caller's, and none is kept.
 THIMBLE_API thimble_status thimble_render_document(
     thimble_runtime *runtime, const thimble_document *document, thimble_page_fn receive, void *context,
     thimble_error *error);

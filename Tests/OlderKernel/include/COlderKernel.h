@@ -1,4 +1,5 @@
-//! Takes from this process what a kernel has learned of late, for good, so that a test can try what is done without it.
+//! Takes from this process, for good, what a kernel has learned of late, so that a test can try what is done
+//! without it.
 #ifndef COLDERKERNEL_H
 #define COLDERKERNEL_H
 
@@ -12,8 +13,8 @@ enum {
     OLDER_KERNEL_WITHOUT_CLOSE_RANGE = 4,
 };
 
-/// From now on the kernel answers this process, all of its threads, and all that it starts as one without what `lacks`
-/// names. Takes a kernel that has seccomp. Returns 0, or the negative errno.
+/// From now on the kernel answers this process, all of its threads and all that it starts as one without what
+/// `lacks` names. Takes a kernel that has seccomp. Returns 0, or the negative errno.
 int older_kernel_enter(int lacks);
 
 #endif
