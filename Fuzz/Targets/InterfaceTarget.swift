@@ -242,7 +242,7 @@ struct InterfaceProgram {
         let most = UInt32(choice % 4) + 1
         let prompt = choice < 192 ? nil : reader.bytes(Int(reader.byte() % 32)).map { CChar(bitPattern: $0) }
         // As long as the call, which copies it.
-        let raw = unsafe UnsafeMutablePointer<CChar>.allocate(capacity: 32)
+        let raw = UnsafeMutablePointer<CChar>.allocate(capacity: 32)
         defer { unsafe raw.deallocate() }
         for (index, character) in (prompt ?? []).enumerated() { unsafe raw[index] = character }
         let options = unsafe structure(thimble_generate_options()) { options in
