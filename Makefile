@@ -21,9 +21,9 @@ ifeq ($(shell uname -m),x86_64)
 TEST_PACKAGES += gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 endif
 
-# What describes the C interface, links with the library as its users do, builds Debian packages, and builds the
-# examples in one more way.
-PACKAGING_PACKAGES := abigail-tools binutils gcc dpkg-dev cmake xz-utils
+# What describes the C interface, links with the library as its users do, builds Debian packages and a system to try them
+# in, and builds the examples in one more way.
+PACKAGING_PACKAGES := abigail-tools binutils gcc dpkg-dev cmake xz-utils debootstrap
 
 # Where `make install` puts things; DESTDIR goes before it. `make dist` and `make deb` write into PACKAGES.
 PREFIX ?= /usr/local
@@ -49,8 +49,8 @@ THREAD_BUILD := .build-thread
 # Without the tracing of comparisons: less guidance in each execution, and about twice as many.
 CAMPAIGN_BUILD := .build-fuzz-campaign
 
-.PHONY: help deps test-deps packaging-deps check-swift build library library-check portable install dist deb examples-check abi \
-	abi-check package-check demo test test-address test-thread sanitized-builds lint format fuzz \
+.PHONY: help deps test-deps packaging-deps check-swift build library library-check portable install dist dist-check deb deb-check \
+	readme-check examples-check abi abi-check package-check demo test test-address test-thread sanitized-builds lint format fuzz \
 	fuzz-campaign fixtures documents evaluate reader kernel-check kernel-bench shaders shaders-check
 
 help: ## list the targets
@@ -87,6 +87,18 @@ dist: portable packaging-deps ## make a tarball that runs wherever it is unpacke
 deb: portable packaging-deps ## make the Debian packages thimble, libthimble0 and libthimble-dev
 	@Scripts/build-deb $(PACKAGE_BUILD)/thimble $(LIBRARY) $(PACKAGES)
 
+dist-check: dist ## unpack the tarball where there is only the C library, and run it there
+	@Scripts/check-dist $(PACKAGES)/thimble-$$(Scripts/version)-linux-$$(uname -m).tar.xz
+
+# The system that packages are tried in: this one's kind, or DEB_SUITE of DEB_MIRROR.
+DEB_SUITE ?= $(shell . /etc/os-release && echo $$VERSION_CODENAME)
+
+deb-check: deb ## install the packages in a system of its own, run and remove them (DEB_SUITE, DEB_MIRROR)
+	@Scripts/check-deb $(PACKAGES) $(PACKAGE_BUILD)/systems/$(DEB_SUITE) $(DEB_SUITE) $(DEB_MIRROR)
+
+readme-check: portable ## repeat what README.md gives names, sizes and times of
+	@Scripts/readme-runs $(PACKAGE_BUILD)/thimble
+
 examples-check: portable test-deps packaging-deps ## build and run every example against an installed tree
 	@Scripts/check-examples $(PACKAGE_BUILD)/thimble $(LIBRARY)
 
@@ -97,7 +109,7 @@ abi-check: packaging-deps ## fail where the C interface is not what abi/ says, a
 	@Scripts/abi test
 	@Scripts/abi check
 
-package-check: abi-check library-check examples-check dist deb ## all of the packaging, built once
+package-check: abi-check library-check examples-check readme-check dist-check deb-check ## all of the packaging, built once
 
 library-check: library packaging-deps ## hold the C library to what it needs, exports and answers
 	Scripts/check-library $(LIBRARY)

@@ -106,6 +106,8 @@ let package = Package(
             exclude: ["main.c", "bench.c", "bench.h"]),
         // Stands before the C library's calls in the test program.
         .target(name: "CFaultInjection", path: "Tests/FaultInjection"),
+        // Takes from a test's process what a kernel has learned of late.
+        .target(name: "COlderKernel", path: "Tests/OlderKernel"),
         .testTarget(name: "TidyTests", swiftSettings: swift),
         .testTarget(
             name: "HostSystemTests", dependencies: ["HostSystem", "TestSupport"], swiftSettings: swift),
@@ -125,7 +127,8 @@ let package = Package(
             dependencies: ["Checkpoints", "JSON", "ModelFile", "Tensors", "Threads", "TestSupport"],
             swiftSettings: swift),
         .testTarget(
-            name: "DocumentsTests", dependencies: ["Documents", "HostSystem", "TestSupport"],
+            name: "DocumentsTests",
+            dependencies: ["Documents", "HostSystem", "TestSupport", "COlderKernel"],
             swiftSettings: swift),
         .testTarget(
             name: "FeatureFilesTests", dependencies: ["FeatureFiles", "ModelFile", "TestSupport"],

@@ -11,11 +11,14 @@ struct InterfaceTarget: FuzzTarget {
     /// Open as long as the target is, so that the model is.
     private let anchor: UInt
     private let folder: String
+    private let modelPath: String
 
     init() throws {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
         folder = FileManager.default.temporaryDirectory.appending(path: "fuzz-\(getpid())").path
+        // Drivers of GPUs are not what is fuzzed, and take a while to be asked.
+        unsafe setenv("VK_DRIVER_FILES", "/dev/null", 1)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         try Data("Words on a page.".utf8).write(to: URL(filePath: "\(folder)/text"))
         try Data(#"{"page-size": "100,60", "dpi": 72}"#.utf8).write(to: URL(filePath: "\(folder)/pages"))
@@ -25,6 +28,7 @@ struct InterfaceTarget: FuzzTarget {
         unsafe options.context = 256
         unsafe options.threads = 1
         let path = root.appending(path: "Models/reader.thimble").path
+        modelPath = path
         let status = unsafe "cpu".withCString { device in
             unsafe options.device = device
             unsafe thimble_runtime_create(nil, &runtime, nil)
@@ -37,7 +41,8 @@ struct InterfaceTarget: FuzzTarget {
     }
 
     func run(_ input: [UInt8]) -> Bool {
-        var program = InterfaceProgram(input, runtime: runtime, model: model, folder: folder)
+        var program = InterfaceProgram(
+            input, runtime: runtime, model: model, folder: folder, modelPath: modelPath)
         let hasAnswered = program.run()
         expect(stats().sessions == 1, "a session was not closed")
         return hasAnswered
@@ -57,19 +62,25 @@ struct InterfaceTarget: FuzzTarget {
 /// behind their length. Handles that were closed stay where they are, and values that were never handles join
 /// them.
 struct InterfaceProgram {
-    private var reader: InputReader
+    var reader: InputReader
     private var handles: [UInt]
-    private let folder: String
+    let folder: String
+    let modelPath: String
     private var sessions: Set<UInt> = []
+    /// Those that were made here, and are open; and how many models may yet be loaded, which takes a while.
+    var models: Set<UInt> = []
+    var runtimes: Set<UInt> = []
+    var loads = 1
     /// Calls and tokens that are left: an input takes no longer than others.
     private var calls = 48
     private var tokens = 24
     private var hasAnswered = false
 
-    init(_ input: [UInt8], runtime: UInt, model: UInt, folder: String) {
+    init(_ input: [UInt8], runtime: UInt, model: UInt, folder: String, modelPath: String) {
         reader = InputReader(input)
         handles = [model, runtime]
         self.folder = folder
+        self.modelPath = modelPath
     }
 
     /// Runs all calls, and closes what is open; returns whether a token was drawn.
@@ -84,12 +95,13 @@ struct InterfaceProgram {
             let status = unsafe thimble_session_close(OpaquePointer(bitPattern: session), nil)
             expect(status == THIMBLE_OK, "a session cannot be closed: \(status)")
         }
+        closeModels()
         return hasAnswered
     }
 
     /// A structure as the input has it: mostly of its own size, sometimes of another one, and with bytes that
     /// may be anything in `fields`, a multiple of 4 from the second field on.
-    private mutating func structure<Structure: BitwiseCopyable>(
+    mutating func structure<Structure: BitwiseCopyable>(
         _ zero: Structure, _ set: (inout Structure) -> Void = { _ in }
     ) -> UnsafeMutablePointer<Structure> {
         let memory = UnsafeMutableRawPointer.allocate(byteCount: 4096 + 64, alignment: 16)
@@ -109,18 +121,21 @@ struct InterfaceProgram {
         return index == 255 ? nil : unsafe OpaquePointer(bitPattern: handles[index % handles.count])
     }
 
-    /// Keeps a session that was made.
-    private mutating func keep(_ status: thimble_status, _ made: OpaquePointer?) -> thimble_status {
+    /// Keeps what was made among those of its kind.
+    mutating func keep(
+        _ status: thimble_status, _ made: OpaquePointer?,
+        among kind: WritableKeyPath<InterfaceProgram, Set<UInt>>
+    ) -> thimble_status {
         expect((status == THIMBLE_OK) == (unsafe made != nil), "a handle is there where the call failed")
         if let made = unsafe made {
             handles.append(UInt(bitPattern: made))
-            sessions.insert(UInt(bitPattern: made))
+            self[keyPath: kind].insert(UInt(bitPattern: made))
         }
         return status
     }
 
     private mutating func call() -> thimble_status {
-        let function = reader.byte() % 22
+        let function = reader.byte() % 29
         let handle = unsafe handle()
         let error = reader.byte() < 240 ? unsafe structure(thimble_error()) : nil
         defer { unsafe error?.deallocate() }
@@ -134,6 +149,7 @@ struct InterfaceProgram {
         case 7...11: return unsafe answer(function, handle, error)
         case 12...16: return unsafe ask(function, handle, error)
         case 17...20: return unsafe askModel(function, handle, error)
+        case 22...28: return unsafe useRuntime(function, handle, error)
         default:
             handles.append(
                 reader.bytes(8).reduce(UInt(reader.byte())) { $0 << 8 | UInt($1) })
@@ -149,13 +165,13 @@ struct InterfaceProgram {
         var made: OpaquePointer?
         if function == 0 {
             let status = unsafe thimble_session_create(handle, &made, error)
-            return unsafe keep(status, made)
+            return unsafe keep(status, made, among: \.sessions)
         }
         let status =
             reader.byte() < 128
             ? unsafe thimble_session_fork(handle, &made, error)
             : unsafe thimble_session_restore(handle, "\(folder)/session", &made, error)
-        return unsafe keep(status, made)
+        return unsafe keep(status, made, among: \.sessions)
     }
 
     /// What a conversation grows by, or loses.
@@ -226,7 +242,7 @@ struct InterfaceProgram {
         let most = UInt32(choice % 4) + 1
         let prompt = choice < 192 ? nil : reader.bytes(Int(reader.byte() % 32)).map { CChar(bitPattern: $0) }
         // As long as the call, which copies it.
-        let raw = unsafe UnsafeMutablePointer<CChar>.allocate(capacity: 32)
+        let raw = UnsafeMutablePointer<CChar>.allocate(capacity: 32)
         defer { unsafe raw.deallocate() }
         for (index, character) in (prompt ?? []).enumerated() { unsafe raw[index] = character }
         let options = unsafe structure(thimble_generate_options()) { options in
@@ -298,17 +314,22 @@ struct InterfaceProgram {
         }
     }
 
-    /// What is asked of a model or a runtime. The model has a session, and the runtime a model, so that
-    /// neither can be closed.
+    /// What is asked of a model or a runtime. Of those that all inputs have, the model has a session, and the
+    /// runtime a model, so that neither can be closed.
     private mutating func askModel(
         _ function: UInt8, _ handle: OpaquePointer?, _ error: UnsafeMutablePointer<thimble_error>?
     ) -> thimble_status {
         switch function {
         case 17:
+            let isModel = reader.byte() < 128
             let status =
-                reader.byte() < 128
+                isModel
                 ? unsafe thimble_model_close(handle, error) : unsafe thimble_runtime_close(handle, error)
-            expect(status != THIMBLE_OK, "what has something open was closed")
+            if status == THIMBLE_OK {
+                let closed = UInt(bitPattern: handle)
+                let wasOpen = (isModel ? models.remove(closed) : runtimes.remove(closed)) != nil
+                expect(wasOpen, "what has something open was closed")
+            }
             return status
         case 18:
             let info = unsafe structure(thimble_model_info())

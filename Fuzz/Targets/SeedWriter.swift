@@ -324,6 +324,15 @@ extension SeedWriter {
             create + say(2, "A") + begin + next + words + refused + [
                 18, 0, 0, 0, 250, 2, 9, 0, 0, 13, 2, 0, 0, 0,
             ])
+        let toml = Array("[run]\ncontext = 64\n".utf8)
+        let runtime: [UInt8] = [23, 0, 0, 0, UInt8(toml.count)] + toml + [0]
+        // Of that runtime, the fourth handle: its devices, a plan in words, a model, and what that holds.
+        let use: [UInt8] = [
+            24, 3, 0, 0, 0, 0, 25, 3, 0, 0, 0, 3, 99, 0, 0, 0, 26, 3, 0, 0, 0, 3, 0, 27, 4, 0, 0, 0,
+        ]
+        let drawn: [UInt8] = [28, 3, 0, 0, 0, 2, 0x61, 0x62, 2, 0, 22, 0, 0, 0, 0, 5]
+        let close: [UInt8] = [0, 4, 0, 0, 17, 4, 0, 0, 0, 2, 5, 0, 0, 17, 4, 0, 0, 0, 17, 3, 0, 0, 200]
+        try seed("interface", "runtimes", create + say(2, "A") + generate + runtime + use + drawn + close)
     }
 }
 

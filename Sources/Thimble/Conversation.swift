@@ -4,7 +4,7 @@ public import Documents
 
 /// One message.
 public struct Message: Sendable {
-    public enum Role: Sendable {
+    public enum Role: Sendable, CaseIterable {
         case system, user, assistant
     }
 
@@ -50,7 +50,7 @@ public struct GenerationOptions: Sendable {
 }
 
 /// Why a generation ended.
-public enum FinishReason: String, Sendable {
+public enum FinishReason: String, Sendable, CaseIterable {
     /// The model ended its answer, or a stop text was met.
     case stop
     /// `maximumTokens` were generated, or the context is full.

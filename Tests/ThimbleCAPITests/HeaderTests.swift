@@ -64,12 +64,55 @@ func everyCompilerTakesTheHeader(compiler: String, standard: String) throws {
     #expect(try functions().count == 30)
 }
 
+/// The comments before a declaration: each `///` line without its mark, the last block of them.
+private func comment(above index: Int, in lines: [Substring]) -> String {
+    let block = lines[..<index].reversed().prefix { $0.hasPrefix("///") }.reversed()
+    return block.map { $0.dropFirst(3).drop { $0 == " " } }.joined(separator: "\n")
+}
+
+/// Of each function, and of each callback, which thread runs it, and whose is what goes in and comes out.
+@Test func everyFunctionSaysItsThreadsAndItsOwners() throws {
+    let lines = try text("include/thimble.h").split(separator: "\n", omittingEmptySubsequences: false)
+    var (functionCount, callbackCount) = (0, 0)
+    for (index, line) in lines.enumerated() {
+        let isFunction = line.hasPrefix("THIMBLE_API")
+        let isCallback = line.contains(/^typedef \w+ \(\*thimble_\w+_fn\)/)
+        guard isFunction || isCallback else { continue }
+        if isFunction { functionCount += 1 } else { callbackCount += 1 }
+        let comment = comment(above: index, in: lines)
+        #expect(comment.contains(/(?m)^Threads: (any|the one)\b[^.]*\./), "line \(index + 1): \(line)")
+        let ownership = comment.firstMatch(of: /(?ms)^Ownership: (.+)\.$/)?.1 ?? ""
+        #expect(!ownership.isEmpty, "line \(index + 1): \(line)")
+        // Whatever goes in by address, or comes out so, is spoken of by its name.
+        let declaration = lines[index...].prefix { !$0.isEmpty }.joined(separator: " ")
+        for parameter in declaration.matches(of: /\*+(\w+)(?=[,)])/).map(\.1) {
+            let isHandle = try Regex(#"thimble_(runtime|model|session) \*\#(parameter)[,)]"#)
+            if parameter.hasSuffix("_fn") || declaration.contains(isHandle) { continue }
+            #expect(
+                ownership.contains("`\(parameter)`") || ownership.contains("`*\(parameter)`"),
+                "line \(index + 1): \(parameter)")
+        }
+    }
+    #expect(try functionCount == functions().count && callbackCount == 4)
+}
+
 @Test func whatIsExportedIsWhatTheHeaderDeclares() throws {
     let exported = try text("exports.map").matches(of: /(?m)^    (thimble_\w+);$/).map { String($0.1) }
     #expect(try exported == functions())
     let definition = /(?m)^[a-z][^;(\n]*\b(thimble_\w+)\(/
     let defined = try text("Exports.c").matches(of: definition).map { String($0.1) }
     #expect(try Set(defined) == Set(functions()) && defined.count == exported.count)
+}
+
+/// `make fuzz` calls them in any order.
+@Test func everyFunctionIsFuzzed() throws {
+    let targets = try ["", "+Runtimes"].map { name in
+        let path = Fixtures.packageRoot.appending(path: "Fuzz/Targets/InterfaceTarget\(name).swift")
+        return try String(contentsOf: path, encoding: .utf8)
+    }
+    for function in try functions() {
+        #expect(targets.contains { $0.contains("\(function)(") }, "\(function)")
+    }
 }
 
 @Test(arguments: ["gcc", "clang"])

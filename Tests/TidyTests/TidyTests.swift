@@ -40,6 +40,7 @@ private let cTargets: Set<String> = [
     "CXML", "CMarkdown",
     "CKernelConformance",
     "CEmbeddingProgram", "CFaultInjection", "CVulkanFaults", "CLibFuzzer", "CAllocationCounter",
+    "COlderKernel",
 ]
 
 /// What the platform brings, which every target may import. Foundation is larger than all of the product, and

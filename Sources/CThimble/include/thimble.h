@@ -143,22 +143,29 @@ typedef struct thimble_error {
 } thimble_error;
 
 /// The version of the interface that this library has: that of the header it was built with.
+/// Threads: any, at any time, also a signal handler.
+/// Ownership: a number, which is nobody's.
 THIMBLE_API uint32_t thimble_abi_version(void);
 
-/// The version of the library, as `0.1.0`. Lives as long as the library.
+/// The version of the library, as `0.1.0`.
+/// Threads: any, at any time, also a signal handler.
+/// Ownership: the text is the library's, and lives as long as that.
 THIMBLE_API const char *thimble_version_string(void);
 
-/// The name of a status without its prefix, as `BUDGET_EXCEEDED`; `UNKNOWN` for a number that is none. Lives
-/// as long as the library.
+/// The name of a status without its prefix, as `BUDGET_EXCEEDED`; `UNKNOWN` for a number that is none.
+/// Threads: any, at any time, also a signal handler.
+/// Ownership: the text is the library's, and lives as long as that.
 THIMBLE_API const char *thimble_status_name(thimble_status status);
 
 // MARK: Runtimes
 
-/// What models share: the budget beneath theirs, and the devices of this machine.
+/// What models share: the budget beneath theirs, and the devices of this machine. Serves many threads at
+/// once; who made it closes it.
 typedef struct thimble_runtime thimble_runtime;
-/// A model in memory, or as much of it as its limits allow.
+/// A model in memory, or as much of it as its limits allow. Serves many threads at once; who loaded it closes
+/// it.
 typedef struct thimble_model thimble_model;
-/// One conversation with a model.
+/// One conversation with a model. Serves one thread at a time; who made it closes it.
 typedef struct thimble_session thimble_session;
 
 /// How a runtime is made.
@@ -174,14 +181,17 @@ typedef struct thimble_runtime_options {
     size_t budget_text_length;
 } thimble_runtime_options;
 
-/// Makes a runtime. `options` may be NULL. Any thread; close it with `thimble_runtime_close`.
-///
+/// Makes a runtime. `options` may be NULL.
 /// Fails with THIMBLE_E_INPUT_MISSING where there is no such budget, THIMBLE_E_INVALID_ARGUMENT where it says
 /// what none says.
+/// Threads: any, at any time.
+/// Ownership: `*runtime` becomes the caller's, who closes it; `options` and `error` stay so.
 THIMBLE_API thimble_status thimble_runtime_create(
     const thimble_runtime_options *options, thimble_runtime **runtime, thimble_error *error);
 
-/// Closes a runtime. Any thread. THIMBLE_E_BUSY while a model of it is open or being loaded.
+/// Closes a runtime. THIMBLE_E_BUSY while a model of it is open or being loaded.
+/// Threads: any, at any time; of two that close it one does.
+/// Ownership: takes the handle unless it fails; `error` is the caller's.
 THIMBLE_API thimble_status thimble_runtime_close(thimble_runtime *runtime, thimble_error *error);
 
 /// One device of this machine.
@@ -202,10 +212,11 @@ typedef struct thimble_device_info {
     char rejection[256];
 } thimble_device_info;
 
-/// Describes device `index`, counted from 0; the CPU is the first, so that there always is one. Any thread;
-/// what there is is looked up once a runtime.
-///
+/// Describes device `index`, counted from 0; the CPU is the first, so that there always is one. What there is
+/// is looked up once a runtime.
 /// Fails with THIMBLE_E_INVALID_ARGUMENT and THIMBLE_DETAIL_RANGE where there are fewer devices.
+/// Threads: any, at any time.
+/// Ownership: `info` and `error` are the caller's, and are filled in.
 THIMBLE_API thimble_status thimble_device_describe(
     thimble_runtime *runtime, uint32_t index, thimble_device_info *info, thimble_error *error);
 
@@ -224,6 +235,8 @@ typedef enum thimble_kv_type {
 } thimble_kv_type;
 
 /// Hears what share of a model is loaded, 0 to 1.
+/// Threads: the one that called `thimble_model_load`.
+/// Ownership: `context` is the caller's `progress_context`, and stays the caller's.
 typedef void (*thimble_progress_fn)(void *context, double share);
 
 /// How a model is planned and loaded. What is zero is as `budget` says, where that says nothing as the
@@ -319,23 +332,26 @@ typedef enum thimble_text_form {
 /// Says how the model at `path` would run, and loads nothing. `options` and `figures` may be NULL. `size` may
 /// be NULL, then there is no text; else `text` gets the plan in words, as far as there is room: see above.
 /// The figures are filled in also where the text does not fit; the plan that is asked for again then is the
-/// same. Any thread.
-///
+/// same.
 /// Fails with THIMBLE_E_BUDGET_EXCEEDED, with the shortfall and settings that fit, where there is no plan
 /// within the limits, and with what a model file or a device may be refused for.
+/// Threads: any, at any time.
+/// Ownership: all is the caller's: `path`, `options`; `figures`, `text`, `size`, `error`, which it fills in.
 THIMBLE_API thimble_status thimble_plan(
     thimble_runtime *runtime, const char *path, const thimble_model_options *options,
     thimble_plan_figures *figures, thimble_text_form form, char *text, size_t *size, thimble_error *error);
 
-/// Loads the model file at `path`. `options` may be NULL. Any thread, and it takes a while; close the model
-/// with `thimble_model_close`.
-///
+/// Loads the model file at `path`, which takes a while. `options` may be NULL.
 /// Fails as `thimble_plan` does, before anything is read, and with THIMBLE_E_OUT_OF_MEMORY or THIMBLE_E_IO.
+/// Threads: any, at any time; `progress` is called on the one that loads.
+/// Ownership: `*model` becomes the caller's, who closes it; `path`, `options` and `error` stay so.
 THIMBLE_API thimble_status thimble_model_load(
     thimble_runtime *runtime, const char *path, const thimble_model_options *options, thimble_model **model,
     thimble_error *error);
 
-/// Closes a model, and gives its memory back. Any thread. THIMBLE_E_BUSY while a session of it is open.
+/// Closes a model, and gives its memory back. THIMBLE_E_BUSY while a session of it is open.
+/// Threads: any, at any time; of two that close it one does.
+/// Ownership: takes the handle unless it fails; `error` is the caller's.
 THIMBLE_API thimble_status thimble_model_close(thimble_model *model, thimble_error *error);
 
 /// What a model is, and how it was loaded.
@@ -359,7 +375,9 @@ typedef struct thimble_model_info {
     char device[32];
 } thimble_model_info;
 
-/// Describes a model. Any thread.
+/// Describes a model.
+/// Threads: any, at any time.
+/// Ownership: `info` and `error` are the caller's, and are filled in.
 THIMBLE_API thimble_status thimble_model_describe(
     thimble_model *model, thimble_model_info *info, thimble_error *error);
 
@@ -383,18 +401,24 @@ typedef struct thimble_model_stats {
     uint32_t sessions;
 } thimble_model_stats;
 
-/// Says what a model takes. Any thread; waits for no answer.
+/// Says what a model takes.
+/// Threads: any, at any time; waits for no answer.
+/// Ownership: `stats` and `error` are the caller's, and are filled in.
 THIMBLE_API thimble_status thimble_model_measure(
     thimble_model *model, thimble_model_stats *stats, thimble_error *error);
 
 /// The token ids of a text of `length` bytes; special tokens' spellings in it are ordinary text. `*count` is
 /// how many there is room for at `tokens`, and afterwards how many there are; where they do not fit, or
-/// `tokens` is NULL, the call ends with THIMBLE_E_TOO_SMALL. Any thread.
+/// `tokens` is NULL, the call ends with THIMBLE_E_TOO_SMALL.
+/// Threads: any, at any time.
+/// Ownership: all is the caller's: `text`, and `tokens`, `count` and `error`, which are filled in.
 THIMBLE_API thimble_status thimble_tokenize(
     thimble_model *model, const char *text, size_t length, int32_t *tokens, size_t *count,
     thimble_error *error);
 
-/// The text of `count` token ids, special tokens as their spelling, as every text is returned. Any thread.
+/// The text of `count` token ids, special tokens as their spelling, as every text is returned.
+/// Threads: any, at any time.
+/// Ownership: all is the caller's: `tokens`, and `text`, `size` and `error`, which are filled in.
 THIMBLE_API thimble_status thimble_detokenize(
     thimble_model *model, const int32_t *tokens, size_t count, char *text, size_t *size,
     thimble_error *error);
@@ -409,17 +433,23 @@ typedef enum thimble_role {
     THIMBLE_ROLE_MAX = 0x7fffffff
 } thimble_role;
 
-/// Begins an empty conversation. Any thread; close it with `thimble_session_close`.
+/// Begins an empty conversation.
+/// Threads: any, at any time; may wait for another session's prompt or token.
+/// Ownership: `*session` becomes the caller's, who closes it; `error` is the caller's.
 THIMBLE_API thimble_status thimble_session_create(
     thimble_model *model, thimble_session **session, thimble_error *error);
 
-/// Closes a session, with the answer that it may have begun. Any thread; THIMBLE_E_BUSY while a call is at
-/// work on it: cancel that and wait for it to return.
+/// Closes a session, with the answer that it may have begun. THIMBLE_E_BUSY while a call is at work on it:
+/// cancel that and wait for it to return.
+/// Threads: any but a callback of the session's own, which gets THIMBLE_E_BUSY; of two one closes it.
+/// Ownership: takes the handle unless it fails; `error` is the caller's.
 THIMBLE_API thimble_status thimble_session_close(thimble_session *session, thimble_error *error);
 
 /// Adds `length` bytes of text to the conversation. What follows something of the same role joins its
 /// message. Special tokens' spellings in it are ordinary text: nothing in it can end a turn or begin another
 /// one. Nothing is computed yet.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session.
+/// Ownership: `text` is copied; it and `error` stay the caller's.
 THIMBLE_API thimble_status thimble_session_append_text(
     thimble_session *session, thimble_role role, const char *text, size_t length, thimble_error *error);
 
@@ -445,9 +475,10 @@ typedef struct thimble_image {
 } thimble_image;
 
 /// Adds an image to the user's message. Nothing is computed yet.
-///
 /// Fails with THIMBLE_E_CORRUPT for what is no image or is too large, THIMBLE_E_UNSUPPORTED where the model
 /// takes none.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session.
+/// Ownership: `image` and its bytes are copied; they and `error` stay the caller's.
 THIMBLE_API thimble_status thimble_session_append_image(
     thimble_session *session, const thimble_image *image, thimble_error *error);
 
@@ -466,7 +497,10 @@ typedef enum thimble_reading_mode {
 } thimble_reading_mode;
 
 /// Hears what was left out of a document because nobody sees it, or is damaged: a sentence, ending with a
-/// zero byte, that holds no text of the document and lives until it returns.
+/// zero byte, that holds no text of the document.
+/// Threads: the one that made the call.
+/// Ownership: `note` is the library's, and lives until the callback returns; `context` is the caller's
+/// `note_context`.
 typedef void (*thimble_note_fn)(void *context, const char *note);
 
 /// A document: a file of any kind that Thimble reads, or the bytes of one, told by its content.
@@ -499,9 +533,10 @@ typedef struct thimble_document {
 /// Draws the pages of a document and adds them to the user's message as images; `*page_count`, which may be
 /// NULL, says how many: none of what is read as text, which is added so. The model looks at them when an
 /// answer is generated. `thimble_session_cancel` is heard between two pages.
-///
 /// Fails with THIMBLE_E_CONTEXT_FULL where the pages alone take more tokens than the context has, and with
 /// what a document may be refused for.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session. `receive_note` is called on it.
+/// Ownership: `document` with all in it, `page_count` and `error` stay the caller's, and none is kept.
 THIMBLE_API thimble_status thimble_session_append_document(
     thimble_session *session, const thimble_document *document, uint32_t *page_count, thimble_error *error);
 
@@ -601,15 +636,18 @@ typedef struct thimble_result {
 
 /// Receives `length` bytes of an answer, which end at a character and not with a zero byte. Returns 0 to go
 /// on, anything else to stop.
+/// Threads: the one that called `thimble_session_generate`.
+/// Ownership: `text` is the library's, and lives until the callback returns; `context` is the caller's.
 typedef int (*thimble_text_fn)(void *context, const char *text, size_t length);
 
 /// Answers the conversation, and adds the answer to it; or goes on with `raw_prompt`, and adds nothing.
-/// `receive` gets the text as it comes, on this thread; it may be NULL, as `options` and `result` may. Other
-/// threads wait for this one a prompt or a token at most.
+/// `receive` gets the text as it comes; it may be NULL, as `options` and `result` may.
 ///
 /// Where the answer is cancelled or `receive` stops it, it is added as far as it came, the result is filled
 /// in, and the status is THIMBLE_E_CANCELLED or THIMBLE_E_STOPPED. Fails with THIMBLE_E_CONTEXT_FULL, with
 /// both counts, before anything is computed; with THIMBLE_E_UNSUPPORTED where the model cannot converse.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session. `receive` is called on it.
+/// Ownership: `options`, `context`, `result` and `error` stay the caller's, and none is kept.
 THIMBLE_API thimble_status thimble_session_generate(
     thimble_session *session, const thimble_generate_options *options, thimble_text_fn receive, void *context,
     thimble_result *result, thimble_error *error);
@@ -617,8 +655,9 @@ THIMBLE_API thimble_status thimble_session_generate(
 /// Begins an answer that `thimble_session_next` brings a token at a time. `options` may be NULL. Nothing is
 /// computed yet. Until `thimble_session_finish` the session takes those two, `thimble_session_cancel`,
 /// `thimble_session_describe` and `thimble_session_close`, and has THIMBLE_E_BUSY for all else.
-///
 /// Fails as `thimble_session_generate` does.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session; another may go on.
+/// Ownership: `options` is copied; it and `error` stay the caller's.
 THIMBLE_API thimble_status thimble_session_begin(
     thimble_session *session, const thimble_generate_options *options, thimble_error *error);
 
@@ -641,43 +680,54 @@ typedef struct thimble_piece {
 /// piece there is no other: THIMBLE_E_INVALID_ARGUMENT and THIMBLE_DETAIL_NOT_ANSWERING.
 ///
 /// On a failure the answer is over, and the conversation is as it was before it was begun.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session; may wait for another session's
+/// prompt or token.
+/// Ownership: `piece` and `error` are the caller's; its text is the session's until the next call with that.
 THIMBLE_API thimble_status thimble_session_next(
     thimble_session *session, thimble_piece *piece, thimble_error *error);
 
 /// Ends the answer that was begun, at its end or before, and adds it to the conversation as far as it came,
 /// unless it goes on with a `raw_prompt`. `result` may be NULL.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session.
+/// Ownership: `result` and `error` are the caller's, and are filled in.
 THIMBLE_API thimble_status thimble_session_finish(
     thimble_session *session, thimble_result *result, thimble_error *error);
 
 /// Asks the session's answer, or the document that is being added, to end: within a token, and within a layer
-/// of a prompt. Does nothing where neither is. Any thread, any time, a callback of the session's own and a
-/// signal handler included: it takes no lock and no memory.
+/// of a prompt. Does nothing where neither is.
+/// Threads: any, at any time, callbacks and signal handlers, too: it takes no lock and no memory.
+/// Ownership: takes and gives nothing.
 THIMBLE_API thimble_status thimble_session_cancel(thimble_session *session);
 
 /// Takes back all but the first `message_count` messages; what was computed of those stays. The next answer
 /// goes on from there.
-///
 /// Fails with THIMBLE_E_INVALID_ARGUMENT and THIMBLE_DETAIL_RANGE where the conversation has fewer messages.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session.
+/// Ownership: `error` is the caller's.
 THIMBLE_API thimble_status thimble_session_rewind(
     thimble_session *session, size_t message_count, thimble_error *error);
 
 /// Makes another conversation that has begun alike, and shares with this one what is computed until they
 /// part.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session.
+/// Ownership: `*fork` becomes the caller's, who closes it; `error` is the caller's.
 THIMBLE_API thimble_status thimble_session_fork(
     thimble_session *session, thimble_session **fork, thimble_error *error);
 
 /// Saves the session to a file, which afterwards is as it was or is the new one whole.
-///
 /// Fails with THIMBLE_E_IO where the disk does not take it, THIMBLE_E_CANNOT_CREATE where no file can be made
 /// there or another process makes one.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session.
+/// Ownership: `path` and `error` stay the caller's, and so is the file.
 THIMBLE_API thimble_status thimble_session_save(
     thimble_session *session, const char *path, thimble_error *error);
 
 /// Brings back a session that was saved with the same model: nothing is computed anew, and no image is looked
-/// at again. Close it as any other.
-///
+/// at again.
 /// Fails with THIMBLE_E_INPUT_MISSING, THIMBLE_E_CORRUPT, THIMBLE_E_UNSUPPORTED where the model or the form
 /// of its keys and values is another one, THIMBLE_E_CONTEXT_FULL where the context is too short for it.
+/// Threads: any, at any time; may wait for another session's prompt or token.
+/// Ownership: `*session` becomes the caller's, who closes it; `path` and `error` stay so.
 THIMBLE_API thimble_status thimble_session_restore(
     thimble_model *model, const char *path, thimble_session **session, thimble_error *error);
 
@@ -698,11 +748,15 @@ typedef struct thimble_session_info {
 } thimble_session_info;
 
 /// Describes a session.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session.
+/// Ownership: `info` and `error` are the caller's, and are filled in.
 THIMBLE_API thimble_status thimble_session_describe(
     thimble_session *session, thimble_session_info *info, thimble_error *error);
 
 /// The text of message `index`, counted from 0, without its images, as every text is returned; and who says
 /// it, unless `role` is NULL.
+/// Threads: any; THIMBLE_E_BUSY while another call is at work on the session.
+/// Ownership: `role`, `text`, `size` and `error` are the caller's, and are filled in.
 THIMBLE_API thimble_status thimble_session_message(
     thimble_session *session, size_t index, thimble_role *role, char *text, size_t *size,
     thimble_error *error);
@@ -723,13 +777,17 @@ typedef struct thimble_page {
     const uint8_t *rgb;
 } thimble_page;
 
-/// Receives a page, which lives until it returns. Returns 0 to go on, anything else to stop.
+/// Receives a page. Returns 0 to go on, anything else to stop.
+/// Threads: the one that called `thimble_render_document`.
+/// Ownership: `page` and its pixels are the library's, and live until the callback returns; `context` is the
+/// caller's.
 typedef int (*thimble_page_fn)(void *context, const thimble_page *page);
 
-/// Draws the pages of a document, as a model would see them, one after the other. Any thread. What is read as
-/// text has none.
-///
+/// Draws the pages of a document, as a model would see them, one after the other. What is read as text has
+/// none.
 /// Fails with THIMBLE_E_STOPPED where `receive` stops it, and with what a document may be refused for.
+/// Threads: any, at any time; `receive` and `receive_note` are called on it.
+/// Ownership: `document`, `context` and `error` stay the caller's, and none is kept.
 THIMBLE_API thimble_status thimble_render_document(
     thimble_runtime *runtime, const thimble_document *document, thimble_page_fn receive, void *context,
     thimble_error *error);
