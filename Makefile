@@ -3,7 +3,8 @@
 SWIFT ?= swift
 # The tests are built apart, for they take other flags than the product: neither build undoes the other.
 TEST_BUILD := .build-test
-TEST = $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path $(TEST_BUILD)
+TEST_FLAGS := -c release -Xswiftc -enable-testing --scratch-path $(TEST_BUILD)
+TEST = $(SWIFT) test $(TEST_FLAGS)
 FIXTURE_ENVIRONMENT := .build-fixtures
 THIMBLE := .build/release/thimble
 LIBRARY := .build/library
@@ -50,7 +51,7 @@ THREAD_BUILD := .build-thread
 CAMPAIGN_BUILD := .build-fuzz-campaign
 
 .PHONY: help deps test-deps packaging-deps check-swift build library library-check portable install dist dist-check deb deb-check \
-	readme-check examples-check abi abi-check package-check demo test test-address test-thread sanitized-builds lint format fuzz \
+	readme-check examples-check abi abi-check package-check demo test test-driver test-address test-thread sanitized-builds lint format fuzz \
 	fuzz-campaign fixtures documents evaluate reader kernel-check kernel-bench shaders shaders-check
 
 help: ## list the targets
@@ -119,6 +120,14 @@ demo: build ## read a document and answer a question about it (DEMO_DOCUMENT, DE
 
 test: test-deps lint ## check the formatting, and run every test
 	$(TEST)
+	Scripts/test-newer-driver $(SOFTWARE_DRIVER) $(TEST_BUILD)
+
+# Where a newer software driver for Vulkan is put.
+SOFTWARE_DRIVER := .build-driver
+
+test-driver: test-deps check-swift ## run on a newer software driver what Debian 12's cannot do (network)
+	$(SWIFT) build --build-tests $(TEST_FLAGS)
+	Scripts/test-newer-driver $(SOFTWARE_DRIVER) $(TEST_BUILD)
 
 test-address: test-deps check-swift ## run the tests under the address sanitizer, and look for leaks
 	Scripts/test-sanitized address $(ADDRESS_BUILD) $(SWIFT)

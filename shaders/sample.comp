@@ -37,7 +37,8 @@ uint weight(uint token, bool is_weighed, float highest, thimble_sampling options
 // Called by one invocation. `token` is negative where none could be drawn.
 void move_on(int token) {
     Step state = Step(p.step);
-    if (p.link != 0 && Words(p.link).at[0] >= THIMBLE_LINK_FAILED) token = THIMBLE_TOKEN_OF_FAILURE;
+    uint arrived = Words(p.link != 0 ? p.link : p.step).at[0];
+    if (p.link != 0 && arrived >= THIMBLE_LINK_FAILED) token = THIMBLE_TOKEN_OF_FAILURE;
     uint drawn = state.step.drawn;
     Integers(state.step.ring).at[drawn % state.step.ring_size] = token;
     state.step.drawn = drawn + 1;

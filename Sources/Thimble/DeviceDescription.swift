@@ -65,9 +65,12 @@ extension DeviceDescription {
     init(_ device: PhysicalDevice, threadCount: Int) {
         name = "vulkan:\(device.index)"
         title = device.name
+        // A processor's driver has matrices that nothing goes by.
         kernels =
-            device.hasCooperativeMatrix2
-            ? "cooperative matrix 2" : device.hasCooperativeMatrix ? "cooperative matrix" : "plain"
+            device.kind == .cpu
+            ? "plain"
+            : device.hasCooperativeMatrix2
+                ? "cooperative matrix 2" : device.hasCooperativeMatrix ? "cooperative matrix" : "plain"
         self.threadCount = threadCount
         vulkan = VulkanDescription(
             driver: "\(device.driverName) \(device.driverInformation)", kind: device.kind.rawValue,

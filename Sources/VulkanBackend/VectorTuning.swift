@@ -18,12 +18,13 @@ struct VectorTuning {
     /// Of a workgroup.
     private let sharedByteCount: Int
 
-    init(_ device: PhysicalDevice) {
+    init(_ device: PhysicalDevice, _ matrixUse: MatrixUse) {
         // A driver that does not say how wide it is gets enough for a small GPU.
         let processors = device.processorCount ?? (device.kind == .cpu ? 2 : 32)
         threads = device.kind == .cpu ? 64 : 512
         residentGroups = processors
-        attendsByMatrices = device.subgroupSize == 32 && device.hasMatrices(m: 16, n: 16, k: 16)
+        attendsByMatrices =
+            matrixUse >= .attention && device.subgroupSize == 32 && device.hasMatrices(m: 16, n: 16, k: 16)
         drawGroups = min(max(processors, 1), Int(THIMBLE_SAMPLE_MAX_GROUPS))
         subgroupSize = device.subgroupSize
         sharedByteCount = device.sharedMemoryByteCount

@@ -122,7 +122,7 @@ extension VulkanBackend: SteppingBackend {
         let state = stepState(state)
         do throws(VulkanError) {
             recordingState = state
-            if chainsSteps, device.physical.startsWorkgroupsInOrder {
+            if chainsSteps {
                 chain = StepChain(
                     links: state.links.address, projections: state.projections.address)
             }

@@ -32,9 +32,8 @@ public final class VulkanBackend: Backend {
     private(set) var faultCount = 0
     /// The state of the step that is being recorded.
     var recordingState: VulkanStepState?
-    /// Whether dispatches of a step wait for each other by themselves where the device allows it. Tests hold
-    /// both ways to each other.
-    var chainsSteps = true
+    /// Whether dispatches of a step wait for each other by themselves. Tests hold both ways to each other.
+    var chainsSteps: Bool
     /// For tests: workgroups that dispatches of several projections lack, as if the device started them late.
     var absentGroups = 0
     /// The links of that step, where dispatches can wait for each other.
@@ -72,7 +71,7 @@ public final class VulkanBackend: Backend {
     public convenience init(
         _ device: VulkanDevice, pipelines: [UInt8] = [], account: (any MemoryAccount)? = nil
     ) throws(VulkanError) {
-        try self.init(device, pipelines: pipelines, account: account, matrixUse: .attention)
+        try self.init(device, pipelines: pipelines, account: account, matrixUse: .usual(on: device.physical))
     }
 
     /// Tests hold each use of cooperative matrices to the CPU.
@@ -90,7 +89,8 @@ public final class VulkanBackend: Backend {
         tables = BlockTableCache()
         small = try DeviceBuffer(device, byteCount: Self.smallByteCount)
         rowBlocks = RowBlocks(processors: device.physical.processorCount)
-        vectorTuning = VectorTuning(device.physical)
+        chainsSteps = device.physical.startsWorkgroupsInOrder
+        vectorTuning = VectorTuning(device.physical, matrixUse)
         subgroupSize = device.physical.subgroupSize
         matrices = matrixUse >= .products ? MatrixTuning(device.physical) : nil
         if matrices != nil {

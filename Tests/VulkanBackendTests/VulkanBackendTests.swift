@@ -19,16 +19,15 @@ enum VulkanBackendTests {
     /// A message of the validation layer fails the test whose call it is about.
     nonisolated(unsafe) private static let opened = Result {
         let vulkan = try ValidatedVulkan { Issue.record("validation: \($0)") }
-        return (vulkan, try VulkanBackend(vulkan.device, matrixUse: try matrixUse))
+        let use = try matrixUse ?? .usual(on: vulkan.physical)
+        return (vulkan, try VulkanBackend(vulkan.device, matrixUse: use))
     }
 
     /// What goes by cooperative matrices, by its number, where `THIMBLE_TEST_MATRICES` says it: on a device
     /// that has them each is worth a run.
-    private static var matrixUse: MatrixUse {
+    private static var matrixUse: MatrixUse? {
         get throws {
-            guard let text = ProcessInfo.processInfo.environment["THIMBLE_TEST_MATRICES"] else {
-                return .attention
-            }
+            guard let text = ProcessInfo.processInfo.environment["THIMBLE_TEST_MATRICES"] else { return nil }
             return try #require(Int(text).flatMap { MatrixUse(rawValue: $0) }, "0 to 3")
         }
     }

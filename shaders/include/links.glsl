@@ -70,7 +70,8 @@ bool wait_for_link(uint64_t link, uint64_t claims, uint shares) {
         uint expected = links.at[1], arrived = 0, late = 0;
         bool is_whole = claims == 0;
         for (uint turn = 0; turn < most_turns; ++turn) {
-            if (!is_whole) is_whole = atomicLoad(Links(claims).at[0], gl_ScopeDevice, 0, 0) >= shares;
+            if (claims != 0 && !is_whole)
+                is_whole = atomicLoad(Links(claims).at[0], gl_ScopeDevice, 0, 0) >= shares;
             arrived = atomicLoad(
                 links.at[0], gl_ScopeDevice, gl_StorageSemanticsBuffer,
                 gl_SemanticsAcquire | gl_SemanticsMakeVisible);
