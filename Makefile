@@ -5,6 +5,8 @@ SWIFT ?= swift
 TEST_BUILD := .build-test
 TEST_FLAGS := -c release -Xswiftc -enable-testing --scratch-path $(TEST_BUILD)
 TEST = $(SWIFT) test $(TEST_FLAGS)
+# Where a newer software driver for Vulkan is put.
+SOFTWARE_DRIVER := .build-driver
 FIXTURE_ENVIRONMENT := .build-fixtures
 THIMBLE := .build/release/thimble
 LIBRARY := .build/library
@@ -121,9 +123,6 @@ demo: build ## read a document and answer a question about it (DEMO_DOCUMENT, DE
 test: test-deps lint ## check the formatting, and run every test
 	$(TEST)
 	Scripts/test-newer-driver $(SOFTWARE_DRIVER) $(TEST_BUILD)
-
-# Where a newer software driver for Vulkan is put.
-SOFTWARE_DRIVER := .build-driver
 
 test-driver: test-deps check-swift ## run on a newer software driver what Debian 12's cannot do (network)
 	$(SWIFT) build --build-tests $(TEST_FLAGS)
