@@ -48,7 +48,8 @@ vec4 rotated4(uint64_t head, uint d, uint token) {
 
 // A token's key or value.
 CachedRow row_of_token(uint token, uint kv_head, uint part) {
-    uint of_step = Step(p.step != 0 ? p.step : p.block_table).step.position;
+    // Without a step something else is read, that is as long: no load by address 0 may stand behind a branch.
+    uint of_step = Step(p.step != 0 ? p.step : p.product).step.position;
     uint position = (p.step != 0 ? of_step : p.start) + token;
     return cached_row(
         TYPE, p.pages, p.block_table, part, kv_head, position, p.kv_heads, p.page_tokens, p.head_size);

@@ -37,6 +37,7 @@ uint weight(uint token, bool is_weighed, float highest, thimble_sampling options
 // Called by one invocation. `token` is negative where none could be drawn.
 void move_on(int token) {
     Step state = Step(p.step);
+    // Without a link something else is read: no load by address 0 may stand behind a branch.
     uint arrived = Words(p.link != 0 ? p.link : p.step).at[0];
     if (p.link != 0 && arrived >= THIMBLE_LINK_FAILED) token = THIMBLE_TOKEN_OF_FAILURE;
     uint drawn = state.step.drawn;

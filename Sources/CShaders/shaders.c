@@ -129,7 +129,7 @@ static const struct thimble_shader shaders[] = {
      attention, sizeof attention},
     {"attention_coopmat2", 77232,
      attention_coopmat2, sizeof attention_coopmat2},
-    {"attention_inputs", 33224,
+    {"attention_inputs", 32888,
      attention_inputs, sizeof attention_inputs},
     {"attention_vector", 44660,
      attention_vector, sizeof attention_vector},

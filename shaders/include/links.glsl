@@ -70,6 +70,7 @@ bool wait_for_link(uint64_t link, uint64_t claims, uint shares) {
         uint expected = links.at[1], arrived = 0, late = 0;
         bool is_whole = claims == 0;
         for (uint turn = 0; turn < most_turns; ++turn) {
+            // Callers know whether there are claims: where there are none, no load by address 0 is compiled.
             if (claims != 0 && !is_whole)
                 is_whole = atomicLoad(Links(claims).at[0], gl_ScopeDevice, 0, 0) >= shares;
             arrived = atomicLoad(
