@@ -65,12 +65,9 @@ extension DeviceDescription {
     init(_ device: PhysicalDevice, threadCount: Int) {
         name = "vulkan:\(device.index)"
         title = device.name
-        // A processor's driver has matrices that nothing goes by.
         kernels =
-            device.kind == .cpu
-            ? "plain"
-            : device.hasCooperativeMatrix2
-                ? "cooperative matrix 2" : device.hasCooperativeMatrix ? "cooperative matrix" : "plain"
+            !device.computesMatrices
+            ? "plain" : device.hasCooperativeMatrix2 ? "cooperative matrix 2" : "cooperative matrix"
         self.threadCount = threadCount
         vulkan = VulkanDescription(
             driver: "\(device.driverName) \(device.driverInformation)", kind: device.kind.rawValue,

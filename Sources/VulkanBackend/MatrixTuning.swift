@@ -15,9 +15,10 @@ enum MatrixUse: Int, CaseIterable, Comparable {
 
     static func < (a: MatrixUse, b: MatrixUse) -> Bool { a.rawValue < b.rawValue }
 
-    /// What a device's matrices are used for. A processor's driver has none in hardware, and takes minutes to
-    /// compile theirs: products go by integers there.
-    static func usual(on device: PhysicalDevice) -> MatrixUse { device.kind == .cpu ? .nothing : .attention }
+    /// What a device's matrices are used for; without them products go by integers.
+    static func usual(on device: PhysicalDevice) -> MatrixUse {
+        device.computesMatrices ? .attention : .nothing
+    }
 }
 
 /// What a workgroup of `matmul_coopmat` computes.

@@ -93,6 +93,9 @@ internal import CVulkan
     public var hasIntegerDotProduct: Bool { details.integer_dot_product }
     public var hasCooperativeMatrix: Bool { details.cooperative_matrix }
     public var hasCooperativeMatrix2: Bool { details.cooperative_matrix2 }
+    /// Whether cooperative matrices are worth using. A processor's driver has none in hardware, and takes
+    /// minutes to compile its own.
+    public var computesMatrices: Bool { hasCooperativeMatrix && kind != .cpu }
     /// Of one workgroup.
     public var sharedMemoryByteCount: Int {
         Int(details.properties.limits.maxComputeSharedMemorySize)
