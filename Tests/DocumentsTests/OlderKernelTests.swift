@@ -9,16 +9,9 @@ import Testing
 
 @testable import Documents
 
-private func run(
-    _ script: String, input: String = "", seconds: Int = 20, outputLimit: Int = 1 << 16
-) throws -> SandboxedProgram.Outcome {
-    try SandboxedProgram(path: "/bin/bash", seconds: seconds).run(
-        ["--norc", "-c", script], input: SealedFile(Array(input.utf8)), outputLimit: outputLimit)
-}
-
 /// What a script writes, without what it complains of.
 private func text(_ script: String, input: String = "") throws -> String {
-    String(decoding: try run(script, input: input).output, as: UTF8.self)
+    String(decoding: try bash(script, input: input).output, as: UTF8.self)
 }
 
 /// Lets the kernel of this process be an older one.
@@ -49,7 +42,7 @@ private let hasAll = SandboxedProgram.missingConfinement.isEmpty
             expectLimits()
             // A file may be made, and nothing gets into it.
             let folder = try TemporaryDirectory()
-            _ = try? run("while :; do echo x; done > '\(folder.path("new"))'")
+            _ = try? bash("while :; do echo x; done > '\(folder.path("new"))'")
             #expect(try Data(contentsOf: URL(filePath: folder.path("new"))).isEmpty)
             // Who is root makes processes whatever the limit says.
             if getuid() != 0 { #expect(try text("(echo child)") == "") }
@@ -63,7 +56,7 @@ private let hasAll = SandboxedProgram.missingConfinement.isEmpty
             expectLimits()
             let folder = try TemporaryDirectory()
             let old = try folder.write("old".utf8, to: "old")
-            _ = try run("echo x > '\(folder.path("new"))'; echo x >> '\(old)'")
+            _ = try bash("echo x > '\(folder.path("new"))'; echo x >> '\(old)'")
             #expect(folder.contents == ["old"])
             #expect(try String(contentsOf: URL(filePath: old), encoding: .utf8) == "old")
             #expect(try text("(echo child); echo child | read x; exec /bin/echo other") == "")
@@ -81,7 +74,7 @@ private let hasAll = SandboxedProgram.missingConfinement.isEmpty
             for path in [secret, "/etc/passwd", "/proc/self/environ"] {
                 #expect(try text("read -n 9 line < '\(path)' && echo got") == "", "\(path)")
             }
-            _ = try run("echo x > '\(folder.path("new"))'; echo x >> '\(secret)'")
+            _ = try bash("echo x > '\(folder.path("new"))'; echo x >> '\(secret)'")
             #expect(folder.contents == ["a"])
             #expect(try text("exec /bin/echo other") == "")
         }
@@ -119,7 +112,7 @@ private let hasAll = SandboxedProgram.missingConfinement.isEmpty
 private func expectLimits(_ location: SourceLocation = #_sourceLocation) {
     func end(_ script: String, seconds: Int = 20) -> String {
         do {
-            _ = try run(script, seconds: seconds, outputLimit: 1000)
+            _ = try bash(script, seconds: seconds, outputLimit: 1000)
             return "it ended by itself"
         } catch { return "\(error)" }
     }

@@ -8,7 +8,7 @@ import Testing
 @testable import Documents
 
 /// Runs bash, which does much by itself: opens files, connects, computes.
-private func run(
+func bash(
     _ script: String, input: String = "", seconds: Int = 20, outputLimit: Int = 1 << 16
 ) throws -> SandboxedProgram.Outcome {
     try SandboxedProgram(path: "/bin/bash", seconds: seconds).run(
@@ -24,7 +24,7 @@ private let isConfined = SandboxedProgram.missingConfinement.isEmpty
 
 @Suite struct SandboxedProgramTests {
     @Test func itReadsItsInputAndWritesItsOutput() throws {
-        let outcome = try run(
+        let outcome = try bash(
             "while read line; do echo \"<$line>\"; done; echo lost >&2; exit 3", input: "a\nb\n")
         #expect(text(outcome) == "<a>\n<b>\n")
         #expect(outcome.complaints.contains("lost"))
@@ -32,7 +32,7 @@ private let isConfined = SandboxedProgram.missingConfinement.isEmpty
     }
 
     @Test func outputLargerThanAPipeComesWhole() throws {
-        let outcome = try run("for i in {1..40000}; do echo 0123456789; done", outputLimit: 1 << 20)
+        let outcome = try bash("for i in {1..40000}; do echo 0123456789; done", outputLimit: 1 << 20)
         #expect(outcome.output.count == 440_000)
     }
 
@@ -40,15 +40,15 @@ private let isConfined = SandboxedProgram.missingConfinement.isEmpty
         let folder = try TemporaryDirectory()
         let secret = try folder.write("secret\n".utf8, to: "a")
         for path in [secret, "/etc/passwd", "/proc/self/environ", "/proc/self/fd/0", "/dev/urandom"] {
-            #expect(try text(run("read -n 9 line < '\(path)' && echo \"got $line\"")) == "", "\(path)")
+            #expect(try text(bash("read -n 9 line < '\(path)' && echo \"got $line\"")) == "", "\(path)")
         }
-        #expect(try text(run("shopt -s nullglob; echo /etc/pass* '\(folder.url.path)'/*").filtered) == "")
+        #expect(try text(bash("shopt -s nullglob; echo /etc/pass* '\(folder.url.path)'/*").filtered) == "")
     }
 
     @Test(.enabled(if: isConfined)) func itWritesNoFile() throws {
         let folder = try TemporaryDirectory()
         let old = try folder.write("old".utf8, to: "old")
-        _ = try run("echo x > '\(folder.path("new"))'; echo x >> '\(old)'; echo x > /dev/shm/thimble-x")
+        _ = try bash("echo x > '\(folder.path("new"))'; echo x >> '\(old)'; echo x > /dev/shm/thimble-x")
         #expect(folder.contents == ["old"])
         #expect(try String(contentsOf: URL(filePath: old), encoding: .utf8) == "old")
         #expect(!FileManager.default.fileExists(atPath: "/dev/shm/thimble-x"))
@@ -70,13 +70,14 @@ private let isConfined = SandboxedProgram.missingConfinement.isEmpty
         }
         try #require(isBound)
         let port = UInt16(bigEndian: address.sin_port)
-        #expect(try text(run("exec 3<>/dev/tcp/127.0.0.1/\(port) && echo connected")) == "")
+        #expect(try text(bash("exec 3<>/dev/tcp/127.0.0.1/\(port) && echo connected")) == "")
     }
 
     @Test(.enabled(if: isConfined)) func itMakesNoProcessAndBecomesNoOtherProgram() throws {
         #expect(
-            try text(run("(echo child); echo child | read x; echo $(echo child)")).contains("child") == false)
-        #expect(try text(run("exec /bin/cat /etc/passwd; exec /bin/echo other")) == "")
+            try text(bash("(echo child); echo child | read x; echo $(echo child)")).contains("child") == false
+        )
+        #expect(try text(bash("exec /bin/cat /etc/passwd; exec /bin/echo other")) == "")
     }
 
     @Test func itInheritsNoDescriptorAndNoEnvironment() throws {
@@ -87,15 +88,15 @@ private let isConfined = SandboxedProgram.missingConfinement.isEmpty
         defer { [opened, number].forEach { close($0) } }
         #expect(
             try text(
-                run(
+                bash(
                     "read line <&\(number) && echo \"got $line\"; read line <&\(opened) && echo \"got $line\""
                 )) == "")
-        #expect(try text(run("echo ${USER:-none} ${THIMBLE_MODEL:-none} $LC_ALL")) == "none none C.UTF-8\n")
+        #expect(try text(bash("echo ${USER:-none} ${THIMBLE_MODEL:-none} $LC_ALL")) == "none none C.UTF-8\n")
     }
 
     @Test func itTakesNoMoreMemoryThanItMay() {
         let fault = #expect(throws: SandboxedProgram.Fault.self) {
-            try run("x=0123456789abcdef; while :; do x=$x$x; done")
+            try bash("x=0123456789abcdef; while :; do x=$x$x; done")
         }
         guard case .tooMuchMemory? = fault else {
             Issue.record("\(String(describing: fault))")
@@ -105,7 +106,7 @@ private let isConfined = SandboxedProgram.missingConfinement.isEmpty
 
     @Test(arguments: ["while :; do :; done", "exec 1>&- 2>&-; while :; do :; done"])
     func itIsEndedWhenItsTimeIsUp(_ script: String) {
-        let fault = #expect(throws: SandboxedProgram.Fault.self) { try run(script, seconds: 1) }
+        let fault = #expect(throws: SandboxedProgram.Fault.self) { try bash(script, seconds: 1) }
         guard case .tooSlow? = fault else {
             Issue.record("\(String(describing: fault))")
             return
@@ -114,7 +115,7 @@ private let isConfined = SandboxedProgram.missingConfinement.isEmpty
 
     @Test func itIsEndedWhenItWritesTooMuch() {
         let fault = #expect(throws: SandboxedProgram.Fault.self) {
-            try run("while :; do echo 0123456789; done", outputLimit: 1000)
+            try bash("while :; do echo 0123456789; done", outputLimit: 1000)
         }
         guard case .tooMuchOutput? = fault else {
             Issue.record("\(String(describing: fault))")
@@ -123,7 +124,7 @@ private let isConfined = SandboxedProgram.missingConfinement.isEmpty
     }
 
     @Test func whatItSaysOfItselfIsKeptShort() throws {
-        let outcome = try run("for i in {1..40000}; do echo 0123456789 >&2; done; echo end")
+        let outcome = try bash("for i in {1..40000}; do echo 0123456789 >&2; done; echo end")
         #expect(text(outcome) == "end\n" && outcome.complaints.utf8.count == 4096)
     }
 
@@ -144,12 +145,12 @@ private let isConfined = SandboxedProgram.missingConfinement.isEmpty
             func descriptors() -> Int {
                 (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0
             }
-            _ = try? run("exit 0")
+            _ = try? bash("exit 0")
             let before = descriptors()
             for script in ["exit 0", "exit 7", "while :; do echo x; done", "x=x; while :; do x=$x$x; done"] {
-                _ = try? run(script, outputLimit: 100)
+                _ = try? bash(script, outputLimit: 100)
             }
-            _ = try? run("while :; do :; done", seconds: 1)
+            _ = try? bash("while :; do :; done", seconds: 1)
             guard waitpid(-1, nil, WNOHANG) == -1, errno == ECHILD, descriptors() == before else { exit(1) }
         }
     }
@@ -158,7 +159,7 @@ private let isConfined = SandboxedProgram.missingConfinement.isEmpty
         try await withThrowingTaskGroup(of: Bool.self) { group in
             for number in 0..<8 {
                 group.addTask {
-                    try text(run("read line; echo $line", input: "\(number)\n")) == "\(number)\n"
+                    try text(bash("read line; echo $line", input: "\(number)\n")) == "\(number)\n"
                 }
             }
             for try await isRight in group { #expect(isRight) }
